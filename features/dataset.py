@@ -1,0 +1,96 @@
+"""Clips by position over the embedding shards of several modalities: what training and prediction read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from features.errors import ShardError
+from features.shards import ShardReader
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+
+class ShardedClips:
+    """All clips of a corpus in the order of its records, each a mapping modality -> ``(T, D)`` float16.
+
+    Nothing is read before it is asked for. What was read is kept as long as all of it fits into
+    ``cache_bytes``; a small corpus is then read from disk once.
+
+    Args:
+        paths: Modality -> its shards in order. Shard number i of every modality holds the same clips.
+        cache_bytes: Memory for clips that were read.
+
+    Raises:
+        ShardError: The modalities have different shards, or a shard holds other clips than its neighbours.
+    """
+
+    def __init__(self, paths: Mapping[str, Sequence[Path]], cache_bytes: int = 0) -> None:
+        self._readers = {name: [ShardReader(path) for path in shards] for name, shards in paths.items()}
+        self._check()
+        first = next(iter(self._readers.values()))
+        self.clip_ids: tuple[str, ...] = tuple(clip_id for reader in first for clip_id in reader.clip_ids)
+        self._starts = np.cumsum([0, *(len(reader) for reader in first)])
+        self._cache: dict[int, Mapping[str, npt.NDArray[np.float16]]] = {}
+        self._cache_room = cache_bytes
+
+    def _check(self) -> None:
+        names = list(self._readers)
+        if not names:
+            raise ShardError("no modality to read: list at least one")
+        for name in names[1:]:
+            if len(self._readers[name]) != len(self._readers[names[0]]):
+                raise ShardError(f"{name} and {names[0]} have different numbers of shards: run Extract again")
+        for group in zip(*self._readers.values(), strict=True):
+            for reader in group[1:]:
+                if reader.clip_ids != group[0].clip_ids:
+                    raise ShardError(
+                        f"{reader.path} and {group[0].path} hold different clips: run Extract again"
+                    )
+
+    @property
+    def modality_dims(self) -> Mapping[str, int]:
+        """Width D of each modality."""
+        return {name: readers[0].dim for name, readers in self._readers.items()}
+
+    def __len__(self) -> int:
+        return len(self.clip_ids)
+
+    def __getitem__(self, index: int) -> Mapping[str, npt.NDArray[np.float16]]:
+        cached = self._cache.get(index)
+        if cached is not None:
+            return cached
+        if not 0 <= index < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        shard = int(np.searchsorted(self._starts, index, side="right")) - 1
+        row = index - int(self._starts[shard])
+        clip = {name: readers[shard][row] for name, readers in self._readers.items()}
+        size = sum(array.nbytes for array in clip.values())
+        if size <= self._cache_room:
+            self._cache_room -= size
+            self._cache[index] = clip
+        return clip
+
+    def recipes(self) -> dict[str, str]:
+        """Return for each modality a line that names what made its features; equal lines, equal features.
+
+        Raises:
+            ShardError: Two shards of a modality were made by different recipes.
+        """
+        result: dict[str, str] = {}
+        for name, readers in self._readers.items():
+            for reader in readers:
+                line = _recipe(reader)
+                if result.setdefault(name, line) != line:
+                    raise ShardError(f"{reader.path} was made by {line}, its neighbours by {result[name]}")
+        return result
+
+
+def _recipe(reader: ShardReader) -> str:
+    about = reader.attributes
+    return f"{about['backbone']} {about['recipe']}"

@@ -1,0 +1,82 @@
+"""Loads transformers models quietly, without remote code, and with nothing left at random."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import huggingface_hub
+import transformers
+from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+from features.errors import SourceError
+from features.extractors.digests import sha256_of_model
+from features.extractors.model_folder import is_folder_name, model_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import nn
+
+    from features.extractors.config import ExtractConfig
+
+
+class Pretrained:
+    """A model on the hub or in a folder."""
+
+    def __init__(self, name: str, revision: str) -> None:
+        self.name = name
+        self._revision = revision
+        self._folder = model_folder(name) if is_folder_name(name) else None
+
+    # Any: transformers' auto classes promise nothing about what they return.
+    def part(self, loader: Callable[..., Any], what: str) -> Any:  # noqa: ANN401
+        """Return what ``loader`` (a ``from_pretrained``) makes of the model; ``what`` names it in errors.
+
+        Raises:
+            SourceError: It is missing, damaged, not known to transformers, or needs code from the hub.
+        """
+        return self._load(loader, what)
+
+    def network(self) -> tuple[nn.Module, frozenset[str]]:
+        """Return the model in float32, and the names of the weights that its files lack (poolers at most).
+
+        Raises:
+            SourceError: As ``part``; or weights other than a pooler's are lacking, which would be random.
+        """
+        model, info = self._load(transformers.AutoModel.from_pretrained, "model", output_loading_info=True)
+        lacking = frozenset(str(key) for key in info["missing_keys"])
+        random = sorted(key for key in lacking if "pooler." not in key)
+        if random:
+            raise SourceError(
+                f"model {self.name!r} lacks {len(random)} weights ({', '.join(random[:3])}, ...), which would be "
+                "random: give a complete checkpoint of this kind of model"
+            )
+        return model.float(), lacking
+
+    def digest(self) -> str:
+        """Return the sha256 over the model's files, after ``network`` has fetched them; the files of a hub model
+        are those in the local cache."""
+        if self._folder is not None:
+            return sha256_of_model(self._folder)
+        config = huggingface_hub.try_to_load_from_cache(self.name, "config.json", revision=self._revision)
+        if not isinstance(config, str):
+            return f"transformers:{self.name}@{self._revision}"
+        return sha256_of_model(Path(config).parent)
+
+    def _load(self, loader: Callable[..., Any], what: str, **options: bool) -> Any:  # noqa: ANN401
+        place = str(self._folder or self.name)
+        if self._folder is None:
+            options = options | {"revision": self._revision}
+        try:
+            with _quiet():
+                return loader(
+                    place, trust_remote_code=False, local_files_only=self._folder is not None, **options
+                )
+        except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+            reason = " ".join((str(error) or type(error).__name__).split())[:300]
+            raise SourceError(
+                f"transformers cannot load the {what} of {self.name!r} ({reason}): give the folder of a complete model, "
+                "or a hub id that can be reached or is in the local cache"
+            ) from error

@@ -1,0 +1,76 @@
+"""What became of one clip in one stage. The failure of a clip is data: rows in = rows out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Status = Literal["ok", "partial", "failed"]
+# How a status is stored in the `/status` data set of an embedding shard.
+STATUS_NUMBERS: dict[Status, int] = {"ok": 0, "partial": 1, "failed": 2}
+STATUS_NAMES: dict[int, Status] = {number: name for name, number in STATUS_NUMBERS.items()}
+
+MAX_DETAIL_CHARACTERS = 300
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One row of a stage's account.
+
+    A modality that the clip never had (no sound track, no title) is ``ok`` with a code such as ``no_audio``.
+
+    Attributes:
+        clip_id: The clip.
+        status: ``ok``, ``partial`` (something usable came out, less than expected) or ``failed``.
+        code: Short reason, ``""`` for a plain success.
+        detail: One line for a person.
+    """
+
+    clip_id: str
+    status: Status
+    code: str = ""
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        line = " ".join(self.detail.split())[:MAX_DETAIL_CHARACTERS]
+        object.__setattr__(self, "detail", line)
+
+    def to_json(self) -> dict[str, str]:
+        """Return the row as plain JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The account of one shard or stage.
+
+    Attributes:
+        rows: Clips in, and out.
+        counts: Clips by status.
+        codes: Clips by code, successes without a code left out.
+        problems: The outcomes that are not ``ok``.
+    """
+
+    rows: int
+    counts: Mapping[str, int]
+    codes: Mapping[str, int]
+    problems: tuple[Outcome, ...]
+
+    @classmethod
+    def of(cls, outcomes: Iterable[Outcome]) -> Tally:
+        """Return the account of ``outcomes``."""
+        counts: Counter[str] = Counter(dict.fromkeys(STATUS_NUMBERS, 0))
+        codes: Counter[str] = Counter()
+        problems: list[Outcome] = []
+        for outcome in outcomes:
+            counts[outcome.status] += 1
+            if outcome.code:
+                codes[outcome.code] += 1
+            if outcome.status != "ok":
+                problems.append(outcome)
+        ordered = dict(sorted(codes.items(), key=lambda item: (-item[1], item[0])))
+        return cls(sum(counts.values()), dict(counts), ordered, tuple(problems))

@@ -1,0 +1,126 @@
+"""Runs a torch network on a CPU through OpenVINO."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from features.errors import ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import ModuleType
+
+    from torch import nn
+
+Float32 = npt.NDArray[np.float32]
+
+
+class OpenVinoRunner:
+    """A compiled model: arrays in, float32 array out."""
+
+    # Any: the package openvino has no types.
+    def __init__(self, compiled: Any, precision: str) -> None:  # noqa: ANN401
+        self._request = compiled.create_infer_request()
+        self.name = f"openvino {precision} on cpu"
+
+    def __call__(self, *inputs: npt.NDArray[Any]) -> Float32:
+        """Return the network's output for one batch."""
+        outputs = self._request.infer(list(inputs), share_inputs=True)
+        return np.asarray(outputs[0], dtype=np.float32)
+
+
+def openvino_precisions() -> tuple[str, ...]:
+    """Return the number types to try on this processor, fastest first.
+
+    Without the package the answer is ``("f32",)``, and ``openvino_runner`` says what is missing.
+    """
+    try:
+        openvino = _import_openvino()
+    except ToolError:
+        return ("f32",)
+    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return ("bf16", "f32") if "BF16" in capabilities else ("f32",)
+
+
+def openvino_runner(
+    network: nn.Module,
+    examples: Sequence[tuple[npt.NDArray[Any], ...]],
+    precision: str,
+    num_threads: int | None,
+) -> OpenVinoRunner:
+    """Return ``network`` converted and compiled for the CPU with ``precision`` ``f32`` or ``bf16``.
+
+    Dimensions in which the examples differ stay open, the others are fixed.
+
+    Raises:
+        ToolError: OpenVINO is not installed, or cannot convert the network.
+    """
+    openvino = _import_openvino()
+    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+    if num_threads is not None:
+        options["INFERENCE_NUM_THREADS"] = num_threads
+    try:
+        with _tracing_warnings_ignored(), torch.inference_mode():
+            tensors = tuple(torch.from_numpy(array) for array in examples[0])
+            model = openvino.convert_model(network, example_input=tensors)
+            model.reshape(
+                {
+                    port: openvino.PartialShape(_open_shape([inputs[index].shape for inputs in examples]))
+                    for index, port in enumerate(model.inputs)
+                }
+            )
+        return OpenVinoRunner(openvino.Core().compile_model(model, "CPU", options), precision)
+    except Exception as error:
+        # Conversion raises whatever lies in its way, plain Exception included.
+        reason = " ".join(str(error).split())[:300]
+        raise ToolError(
+            f"OpenVINO cannot convert {type(network).__name__}: {reason}; set runtime to torch"
+        ) from error
+
+
+def _open_shape(shapes: Sequence[tuple[int, ...]]) -> list[int]:
+    """Return one shape with -1 where the shapes differ."""
+    return [sizes[0] if len(set(sizes)) == 1 else -1 for sizes in zip(*shapes, strict=True)]
+
+
+def _import_openvino() -> ModuleType:
+    """Return the package, imported without its telemetry, which would call a server at import."""
+    name = "openvino_telemetry"
+    before = sys.modules.get(name, ...)
+    if "openvino" not in sys.modules:
+        # None makes the import fail, and OpenVINO then takes its own stub instead.
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        return importlib.import_module("openvino")
+    except ImportError as error:
+        raise ToolError(
+            f"OpenVINO is not installed or does not start ({error}): pip install 'short-video-pipeline[fast]', "
+            "or set runtime to torch"
+        ) from error
+    finally:
+        if before is ...:
+            sys.modules.pop(name, None)
+        else:
+            sys.modules[name] = before
+
+
+@contextmanager
+def _tracing_warnings_ignored() -> Iterator[None]:
+    """Silence what tracing says of every network: that it is deprecated, and that sizes become constants.
+
+    Sizes that matter are covered by comparing the result with plain torch on inputs of other sizes.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=FutureWarning)
+        warnings.simplefilter("ignore", category=DeprecationWarning)
+        warnings.simplefilter("ignore", category=UserWarning)
+        warnings.simplefilter("ignore", category=torch.jit.TracerWarning)
+        yield

@@ -1,0 +1,81 @@
+"""Encodes the frames and the sound of one clip by ffmpeg."""
+
+from __future__ import annotations
+
+import tempfile
+import wave
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from features.errors import ClipError, ToolError
+from features.process import run
+from features.sample.sound import SAMPLE_RATE_HZ
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from features.sample.painter import UInt8
+
+TIMEOUT_SECONDS = 120.0
+SOUND_NAME = "sound.wav"
+# Constant quality, and a key frame wherever 2 frames a second are sampled: such a frame is coded by itself,
+# so that no trace of the running direction is left in it.
+QUANTISER = 27
+
+
+def encode_clip(
+    frames: UInt8,
+    sound: npt.NDArray[np.int16] | None,
+    target: Path,
+    *,
+    ffmpeg: str,
+    frames_per_second: int,
+) -> None:
+    """Write an .mp4 file of H.264 and AAC.
+
+    Args:
+        frames: ``(T, height, width, 3)``, height and width even.
+        sound: ``(S,)`` at 16 kHz, or None for a file without sound.
+        target: Written over if it exists.
+        ffmpeg: Path of the program.
+        frames_per_second: Even.
+
+    Raises:
+        ToolError: ffmpeg is missing, lacks an encoder, or takes too long.
+    """
+    _, height, width, _ = frames.shape
+    source = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {frames_per_second} -i pipe:0"
+    group = frames_per_second // 2
+    with tempfile.TemporaryDirectory(prefix="sample-") as folder:
+        argv = [ffmpeg, *"-hide_banner -loglevel error -y -threads 1 -filter_threads 1".split(), *source.split()]
+        if sound is not None:
+            _write_wave(sound, Path(folder) / SOUND_NAME)
+            argv += ["-i", f"file:{SOUND_NAME}", *"-c:a aac -b:a 32k -flags:a +bitexact".split()]
+        argv += f"-c:v libx264 -preset veryfast -qp {QUANTISER} -g {group} -keyint_min {group}".split()
+        argv += "-sc_threshold 0 -bf 0 -threads 1 -pix_fmt yuv420p -flags:v +bitexact".split()
+        argv += "-sws_flags bilinear+accurate_rnd+bitexact -map_metadata -1 -fflags +bitexact".split()
+        argv += ["-movflags", "+faststart", "-f", "mp4", f"file:{target.absolute()}"]
+        _run(argv, frames.tobytes(), Path(folder))
+
+
+def _write_wave(sound: npt.NDArray[np.int16], path: Path) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE_HZ)
+        file.writeframes(sound.astype("<i2").tobytes())
+
+
+def _run(argv: list[str], stdin: bytes, folder: Path) -> None:
+    try:
+        completed = run(argv, timeout_seconds=TIMEOUT_SECONDS, stdin=stdin, folder=folder)
+    except ClipError as error:
+        raise ToolError(f"{argv[0]} cannot render the sample corpus: {error}; run it again") from error
+    if completed.returncode != 0:
+        lines = completed.stderr.strip().splitlines() or ["no message"]
+        raise ToolError(
+            f"{argv[0]} cannot render the sample corpus: exit code {completed.returncode}, {lines[-1]}; "
+            "use an ffmpeg with libx264 and aac, such as the one of the package imageio-ffmpeg"
+        )

@@ -1,0 +1,356 @@
+"""Embedding shards and prediction shards in HDF5: the only module that knows the file format.
+
+An embedding shard holds one modality of up to some thousand clips, flat and ragged::
+
+    /features (S, D) float16, chunks (64, D), fletcher32     /offsets (N+1) int64    /clip_id (N) utf-8
+    /time_seconds (S) float32     /expected (N) int32        /status (N) uint8       /code (N) utf-8
+    text also: /token_id (S) int32
+
+The rows of clip ``i`` are ``features[offsets[i]:offsets[i + 1]]``; a clip without the modality has none.
+Equal content gives equal bytes: nothing in the file tells when, where or for which corpus it was made.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from features.errors import ShardError
+from features.outcomes import STATUS_NAMES, STATUS_NUMBERS, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    import numpy.typing as npt
+
+    from features.extractors.protocol import ClipFeatures
+
+SCHEMA_VERSION = 1
+CHUNK_ROWS = 64
+# Rows gathered before they are written: 64 chunks, 10 MB at a width of 1280.
+BUFFER_ROWS = 64 * CHUNK_ROWS
+
+
+class ShardWriter:
+    """Writes one embedding shard, clip by clip in the order of the records.
+
+    Args:
+        path: File to make; it must not be a name that anyone reads yet.
+        dim: Width D of the features.
+        attributes: What made the shard; text and numbers.
+        has_tokens: Whether rows are tokens, with ids.
+    """
+
+    def __init__(
+        self, path: Path, dim: int, attributes: Mapping[str, str | int], *, has_tokens: bool
+    ) -> None:
+        self._file = h5py.File(path, "w", libver="earliest", track_order=False)
+        for name, value in sorted({**attributes, "dim": dim, "schema_version": SCHEMA_VERSION}.items()):
+            self._file.attrs[name] = value
+        self._columns = {"features": _column(self._file, "features", dim, np.float16)}
+        self._columns["time_seconds"] = _column(self._file, "time_seconds", None, np.float32)
+        if has_tokens:
+            self._columns["token_id"] = _column(self._file, "token_id", None, np.int32)
+        self._buffers: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in self._columns}
+        self._buffered = 0
+        self._offsets = [0]
+        self._outcomes: list[Outcome] = []
+        self._expected: list[int] = []
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._file.close()
+
+    def add(self, outcome: Outcome, clip: ClipFeatures, *, expected: int) -> None:
+        """Append one clip: what became of it, its rows (none at all is fine), and how many were expected.
+
+        Raises:
+            ValueError: The rows hold a value that float16 cannot.
+        """
+        rows = clip.features.astype(np.float16)
+        if not np.isfinite(rows).all():
+            raise ValueError(f"features of {outcome.clip_id} are not finite in float16")
+        self._buffers["features"].append(rows)
+        self._buffers["time_seconds"].append(clip.time_seconds.astype(np.float32))
+        if "token_id" in self._buffers:
+            tokens = np.zeros(0, np.int32) if clip.token_id is None else clip.token_id
+            self._buffers["token_id"].append(tokens.astype(np.int32))
+        self._buffered += len(rows)
+        self._offsets.append(self._offsets[-1] + len(rows))
+        self._outcomes.append(outcome)
+        self._expected.append(expected)
+        if self._buffered >= BUFFER_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        for name, parts in self._buffers.items():
+            if parts:
+                _append(self._columns[name], np.concatenate(parts))
+            self._buffers[name] = []
+        self._buffered = 0
+
+    def _finish(self) -> None:
+        self._flush()
+        outcomes = self._outcomes
+        _array(self._file, "offsets", np.asarray(self._offsets, np.int64))
+        _array(self._file, "expected", np.asarray(self._expected, np.int32))
+        _array(self._file, "status", np.asarray([STATUS_NUMBERS[o.status] for o in outcomes], np.uint8))
+        _texts(self._file, "clip_id", [outcome.clip_id for outcome in outcomes])
+        _texts(self._file, "code", [outcome.code for outcome in outcomes])
+
+
+def _column(file: h5py.File, name: str, dim: int | None, dtype: type[np.generic]) -> h5py.Dataset:
+    inner = () if dim is None else (dim,)
+    return file.create_dataset(
+        name,
+        shape=(0, *inner),
+        maxshape=(None, *inner),
+        chunks=(CHUNK_ROWS if dim else 64 * CHUNK_ROWS, *inner),
+        dtype=dtype,
+        fletcher32=True,
+        track_times=False,
+    )
+
+
+def _append(column: h5py.Dataset, rows: npt.NDArray[Any]) -> None:
+    start = len(column)
+    column.resize(start + len(rows), axis=0)
+    column[start:] = rows
+
+
+def _array(file: h5py.File, name: str, values: npt.NDArray[Any]) -> None:
+    file.create_dataset(name, data=values, track_times=False)
+
+
+def _texts(file: h5py.File, name: str, texts: Sequence[str]) -> None:
+    file.create_dataset(
+        name, data=list(texts), dtype=h5py.string_dtype(), shape=(len(texts),), track_times=False
+    )
+
+
+class _Hdf5File:
+    """An HDF5 file that each process opens for itself when it first reads: handles do not survive a fork."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._handles: dict[int, h5py.File] = {}
+
+    def open(self) -> h5py.File:
+        process = os.getpid()
+        if process not in self._handles:
+            try:
+                self._handles[process] = h5py.File(self.path, "r")
+            except OSError as error:
+                raise ShardError(
+                    f"{self.path} cannot be opened ({error}): delete it and run again to rebuild it"
+                ) from error
+        return self._handles[process]
+
+    def read(self, name: str, selection: slice = slice(None)) -> npt.NDArray[Any]:
+        """Return a slice of a data set; damage that a checksum shows is an error."""
+        try:
+            values: npt.NDArray[Any] = self.open()[name][selection]
+        except (OSError, KeyError) as error:
+            raise ShardError(
+                f"{self.path}: /{name} cannot be read ({error}): delete the file and run again to rebuild it"
+            ) from error
+        return values
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        return tuple(value.decode("utf-8") for value in self.read(name))
+
+    def close(self) -> None:
+        handle = self._handles.pop(os.getpid(), None)
+        if handle is not None:
+            handle.close()
+
+
+class ShardReader:
+    """Reads one embedding shard; cheap to make, opened at the first read, safe to keep across a fork.
+
+    ``len(reader)`` is the number of clips, ``reader[i]`` and ``reader.read(clip_id)`` give a clip's features
+    as ``(T, D)`` float16, with T = 0 where the clip lacks the modality.
+
+    Raises:
+        ShardError: At the first read, when the file is missing, damaged, or of another schema version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = _Hdf5File(path)
+        self._index: _Index | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._file.path
+
+    @property
+    def attributes(self) -> dict[str, str | int]:
+        """What made the shard, as its writer was told."""
+        return {
+            name: value if isinstance(value, str) else int(value)
+            for name, value in self._file.open().attrs.items()
+        }
+
+    @property
+    def dim(self) -> int:
+        """Width D of the features."""
+        return self._loaded().dim
+
+    @property
+    def clip_ids(self) -> tuple[str, ...]:
+        """The clips, in the order of their rows."""
+        return self._loaded().clip_ids
+
+    @property
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """Where the rows of each clip start, ``(N + 1,)``."""
+        return self._loaded().offsets
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """What became of each clip."""
+        numbers, codes = self._file.read("status"), self._file.texts("code")
+        rows = zip(self.clip_ids, numbers, codes, strict=True)
+        return [Outcome(clip_id, STATUS_NAMES[int(number)], code) for clip_id, number, code in rows]
+
+    @property
+    def expected(self) -> npt.NDArray[np.int32]:
+        """How many rows each clip should have had, ``(N,)``."""
+        return self._file.read("expected")
+
+    def __len__(self) -> int:
+        return len(self._loaded().clip_ids)
+
+    def __getitem__(self, position: int) -> npt.NDArray[np.float16]:
+        return self.column("features", position)
+
+    def read(self, clip_id: str) -> npt.NDArray[np.float16]:
+        """Return the features of one clip, ``(T, D)``.
+
+        Raises:
+            KeyError: The shard does not hold the clip.
+        """
+        return self[self.position(clip_id)]
+
+    def position(self, clip_id: str) -> int:
+        """Return the position of a clip.
+
+        Raises:
+            KeyError: The shard does not hold it.
+        """
+        index = self._loaded()
+        if not index.positions:
+            index.positions.update((name, number) for number, name in enumerate(index.clip_ids))
+        return index.positions[clip_id]
+
+    def column(self, name: str, position: int) -> npt.NDArray[Any]:
+        """Return the rows of one clip in ``features``, ``time_seconds`` or ``token_id``."""
+        offsets = self._loaded().offsets
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"clip {position} of {len(self)}")
+        position %= len(self)
+        return self._file.read(name, slice(int(offsets[position]), int(offsets[position + 1])))
+
+    def datasets(self) -> list[tuple[str, tuple[int, ...], str]]:
+        """Return name, shape and type of every data set, for a person to look at."""
+        found = self._file.open()
+        return [(f"/{name}", found[name].shape, str(found[name].dtype)) for name in sorted(found)]
+
+    def close(self) -> None:
+        """Close this process's handle; the next read opens it again."""
+        self._file.close()
+
+    def _loaded(self) -> _Index:
+        if self._index is None:
+            version = self.attributes.get("schema_version")
+            if version != SCHEMA_VERSION:
+                raise ShardError(
+                    f"{self.path} has schema_version {version}, this program reads {SCHEMA_VERSION}:"
+                    " delete it and run again to rebuild it"
+                )
+            self._index = _Index(
+                dim=int(self.attributes["dim"]),
+                clip_ids=self._file.texts("clip_id"),
+                offsets=self._file.read("offsets"),
+            )
+        return self._index
+
+
+@dataclass
+class _Index:
+    dim: int
+    clip_ids: tuple[str, ...]
+    offsets: npt.NDArray[np.int64]
+    positions: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PredictionShard:
+    """Scores and embeddings of N clips.
+
+    Attributes:
+        clip_ids: The clips.
+        categories: K category names, empty without that head.
+        tags: C tag names, empty without that head.
+        category_scores: ``(N, K)`` float32, rows sum to 1.
+        tag_scores: ``(N, C)`` float32 in [0, 1].
+        embedding: ``(N, E)`` float32 of length 1.
+    """
+
+    clip_ids: tuple[str, ...]
+    categories: tuple[str, ...]
+    tags: tuple[str, ...]
+    category_scores: npt.NDArray[np.float32]
+    tag_scores: npt.NDArray[np.float32]
+    embedding: npt.NDArray[np.float32]
+
+
+_PREDICTION_ARRAYS = ("category_scores", "tag_scores", "embedding")
+_PREDICTION_TEXTS = {"clip_ids": "clip_id", "categories": "category_name", "tags": "tag_name"}
+
+
+def write_predictions(path: Path, shard: PredictionShard, attributes: Mapping[str, str | int]) -> None:
+    """Write scores and embeddings: the arrays under their names, and the names of clips and labels."""
+    with h5py.File(path, "w", libver="earliest", track_order=False) as file:
+        for name, value in sorted({**attributes, "schema_version": SCHEMA_VERSION}.items()):
+            file.attrs[name] = value
+        for name in _PREDICTION_ARRAYS:
+            values: npt.NDArray[np.float32] = getattr(shard, name)
+            file.create_dataset(name, data=values, track_times=False)
+        for name, stored in _PREDICTION_TEXTS.items():
+            _texts(file, stored, getattr(shard, name))
+
+
+def read_predictions(path: Path) -> PredictionShard:
+    """Return what :func:`write_predictions` wrote.
+
+    Raises:
+        ShardError: The file is missing or damaged.
+    """
+    file = _Hdf5File(path)
+    try:
+        return PredictionShard(
+            clip_ids=file.texts("clip_id"),
+            categories=file.texts("category_name"),
+            tags=file.texts("tag_name"),
+            category_scores=file.read("category_scores"),
+            tag_scores=file.read("tag_scores"),
+            embedding=file.read("embedding"),
+        )
+    finally:
+        file.close()

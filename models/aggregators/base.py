@@ -1,0 +1,33 @@
+"""What every aggregator has."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from models.config import NetworkConfig
+
+
+class Aggregator(nn.Module, ABC):
+    """A module from the steps of a clip to one vector.
+
+    Attributes:
+        order_aware: Whether the order of the steps can change the output.
+        output_dim: Width of the output.
+    """
+
+    order_aware: ClassVar[bool]
+    output_dim: int
+
+    def __init__(self, input_dim: int) -> None:
+        super().__init__()
+        self.input_dim = input_dim
+
+    @classmethod
+    @abstractmethod
+    def from_config(cls, input_dim: int, config: NetworkConfig) -> "Aggregator":
+        """The aggregator with the sizes that `config` gives it."""
+
+    @abstractmethod
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """One vector a clip, `(B, output_dim)`, from features `(B, T, D)` and mask `(B, T)`."""

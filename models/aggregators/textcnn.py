@@ -1,0 +1,48 @@
+"""TextCNN: filters over windows of tokens, each pooled to its largest answer.
+
+Kim 2014, "Convolutional Neural Networks for Sentence Classification", arXiv 1408.5882, section 2. One window
+starts at every token and reads zeros after the last one, so that a text shorter than a window counts too.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.aggregators.base import Aggregator
+from models.config import NetworkConfig
+from models.masking import compact, masked_max
+
+
+class TextCnn(Aggregator):
+    """Convolutions of several window widths, max-pooled over the tokens."""
+
+    order_aware = True
+
+    def __init__(
+        self,
+        input_dim: int,
+        *,
+        num_channels: int = 32,
+        window_widths: Sequence[int] = (2, 3, 4, 5),
+    ) -> None:
+        super().__init__(input_dim)
+        self.convolutions = nn.ModuleList(nn.Conv1d(input_dim, num_channels, w) for w in window_widths)
+        self.window_widths = tuple(window_widths)
+        self.output_dim = num_channels * len(self.window_widths)
+
+    @classmethod
+    def from_config(cls, input_dim: int, config: NetworkConfig) -> "TextCnn":
+        """The aggregator with the `textcnn_` sizes of `config`."""
+        return cls(input_dim, num_channels=config.textcnn_channels)
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """`(B, widths * channels)`, zeros for a row without a valid step."""
+        packed, front = compact(features, mask)
+        by_channel = packed.transpose(1, 2)  # (B, D, L)
+        pooled = []
+        for width, convolution in zip(self.window_widths, self.convolutions, strict=True):
+            responses = functional.relu(convolution(functional.pad(by_channel, (0, width - 1))))
+            pooled.append(masked_max(responses.transpose(1, 2), front))
+        return torch.cat(pooled, dim=1)

@@ -1,0 +1,146 @@
+"""Multi-scale temporal relations: what changes between the steps of a clip, in their order.
+
+Zhou, Andonian, Oliva, Torralba 2018, "Temporal Relational Reasoning in Videos", arXiv 1711.08496, sections
+3.1 and 3.2: for each scale d, a relation reads d steps in their order, the relations of one scale share their
+weights, and the scales are added. Three choices of this module: the steps are first reduced to `width`; the
+relations of a scale are averaged, not added, so that clips of different length give numbers of one size; and
+scale 1 is there too, so that a clip with a single step says something.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from models.aggregators.base import Aggregator
+from models.config import NetworkConfig
+from models.masking import compact, masked_mean
+
+
+class TemporalRelations(Aggregator):
+    """Multi-scale temporal relation network over evenly picked steps.
+
+    A clip with more than `num_segments` valid steps gives the middle step of each of `num_segments` even
+    parts; a shorter one gives what it has, and only the relations among those steps count.
+    """
+
+    order_aware = True
+
+    def __init__(
+        self,
+        input_dim: int,
+        *,
+        num_segments: int = 8,
+        max_scale: int = 4,
+        max_relations: int = 12,
+        width: int = 128,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(input_dim)
+        self.num_segments = num_segments
+        self.output_dim = width
+        self.reduce = nn.Sequential(nn.Linear(input_dim, width), nn.ReLU(), nn.Dropout(dropout))
+        self.scales = nn.ModuleList(
+            _Scale(scale, num_segments=num_segments, max_relations=max_relations, width=width)
+            for scale in range(1, min(max_scale, num_segments) + 1)
+        )
+
+    @classmethod
+    def from_config(cls, input_dim: int, config: NetworkConfig) -> "TemporalRelations":
+        """The aggregator with the `trn_` sizes of `config`."""
+        return cls(
+            input_dim,
+            num_segments=config.trn_segments,
+            max_scale=config.trn_max_scale,
+            max_relations=config.trn_max_relations,
+            width=config.trn_width,
+            dropout=config.dropout,
+        )
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """`(B, width)`, zeros for a row without a valid step."""
+        segments, lengths = pick_segments(features, mask, self.num_segments)
+        reduced = self.reduce(segments)  # (B, S, width)
+        return torch.stack([scale(reduced, lengths) for scale in self.scales]).sum(dim=0)
+
+
+class _Scale(nn.Module):
+    """The relations of `scale` steps: h(mean of g(steps)), g and h as in equation 1 of the paper."""
+
+    members: Tensor
+    counts: Tensor
+
+    def __init__(self, scale: int, *, num_segments: int, max_relations: int, width: int) -> None:
+        super().__init__()
+        self.relate = nn.Sequential(
+            nn.Linear(scale * width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
+        )
+        self.combine = nn.Linear(width, width)
+        members, counts = relation_table(num_segments, scale, max_relations)
+        self.register_buffer("members", members, persistent=False)
+        self.register_buffer("counts", counts, persistent=False)
+
+    def forward(self, steps: Tensor, lengths: Tensor) -> Tensor:
+        """`(B, width)` from steps `(B, S, width)`; zeros for a clip with fewer steps than the scale."""
+        members = self.members[lengths]  # (B, R, scale)
+        num_relations, scale = members.shape[1:]
+        index = members.flatten(1).unsqueeze(-1).expand(-1, -1, steps.shape[-1])
+        joined = steps.gather(1, index).view(len(steps), num_relations, scale * steps.shape[-1])
+        counts = self.counts[lengths].unsqueeze(1)  # (B, 1)
+        is_relation = torch.arange(num_relations, device=steps.device) < counts  # (B, R)
+        combined: Tensor = self.combine(masked_mean(self.relate(joined), is_relation))
+        return combined.masked_fill(counts == 0, 0.0)
+
+
+def pick_segments(features: Tensor, mask: Tensor, num_segments: int) -> tuple[Tensor, Tensor]:
+    """Evenly picked valid steps `(B, S, D)`, zeros after the last one, and their number `(B,)`, at most S."""
+    packed, front = compact(features, mask)
+    num_valid = front.sum(dim=1)
+    lengths = num_valid.clamp(max=num_segments)
+    position = torch.arange(num_segments, device=features.device)
+    # The middle of each of S even parts; the identity for a clip of at most S steps.
+    middle = ((2 * position + 1) * num_valid.unsqueeze(1)) // (2 * num_segments)
+    index = torch.where(num_valid.unsqueeze(1) > num_segments, middle, position)
+    picked = packed.gather(
+        1, index.clamp(max=packed.shape[1] - 1).unsqueeze(-1).expand(-1, -1, packed.shape[2])
+    )
+    is_step = position < lengths.unsqueeze(1)
+    return picked.masked_fill(~is_step.unsqueeze(-1), 0.0), lengths
+
+
+def relation_table(num_segments: int, scale: int, max_relations: int) -> tuple[Tensor, Tensor]:
+    """Which steps each relation of a scale reads, by the number of steps that a clip has.
+
+    Of a clip's C(steps, scale) ordered choices at most `max_relations` are taken, evenly spread over their
+    lexicographic list: the same ones every time.
+
+    Returns:
+        Members `(S + 1, R, scale)` int64, ascending step numbers, zeros after a row's relations, and counts
+        `(S + 1,)` int64; the first index is the number of steps.
+    """
+    chosen: list[list[tuple[int, ...]]] = []
+    for num_steps in range(num_segments + 1):
+        total = math.comb(num_steps, scale)
+        count = min(total, max_relations)
+        ranks = [(2 * i + 1) * total // (2 * count) for i in range(count)]
+        chosen.append([combination_at(num_steps, scale, rank) for rank in ranks])
+    counts = torch.tensor([len(row) for row in chosen])
+    members = torch.zeros(num_segments + 1, int(counts.max()), scale, dtype=torch.int64)
+    for num_steps, row in enumerate(chosen):
+        if row:
+            members[num_steps, : len(row)] = torch.tensor(row)
+    return members, counts
+
+
+def combination_at(num_items: int, size: int, rank: int) -> tuple[int, ...]:
+    """The `rank`-th (from 0) of the ascending choices of `size` out of `num_items`, lexicographically."""
+    combination: list[int] = []
+    item = 0
+    while len(combination) < size:
+        beginning_with_item = math.comb(num_items - item - 1, size - len(combination) - 1)
+        if rank < beginning_with_item:
+            combination.append(item)
+        else:
+            rank -= beginning_with_item
+        item += 1
+    return tuple(combination)

@@ -1,0 +1,35 @@
+"""A clip source that remembers what it has read."""
+
+from collections.abc import Mapping
+
+from models.batching import ClipFeatures, ClipSource
+
+
+class CachedSource:
+    """`source` with its clips kept in memory, first come, until `max_bytes` are held; the rest is read anew.
+
+    Nothing is thrown out: every epoch wants every clip once, and then the oldest clip is as good as any.
+    """
+
+    def __init__(self, source: ClipSource, max_bytes: int) -> None:
+        self._source = source
+        self._bytes_left = max_bytes
+        self._clips: dict[int, ClipFeatures] = {}
+
+    @property
+    def modality_dims(self) -> Mapping[str, int]:
+        """Modality -> D, as in the source."""
+        return self._source.modality_dims
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> ClipFeatures:
+        if index in self._clips:
+            return self._clips[index]
+        clip = self._source[index]
+        size = sum(steps.nbytes for steps in clip.values())
+        if size <= self._bytes_left:
+            self._bytes_left -= size
+            self._clips[index] = clip
+        return clip

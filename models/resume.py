@@ -1,0 +1,85 @@
+"""The state of an unfinished run, in `resume.pt`, so that the same call goes on where it was killed."""
+
+import hashlib
+import io
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from models.batching import Labels
+from models.config import NetworkConfig, TrainConfig
+from models.files import write_atomically
+from models.history import EpochRecord
+
+RESUME_NAME = "resume.pt"
+
+
+@dataclass(frozen=True)
+class ResumeState:
+    """Everything that the next epoch depends on; its randomness depends on the seed and its number alone.
+
+    Attributes:
+        identity: Digest of the call; see `run_identity`.
+        network: State of the network that is trained.
+        average: State of the averaged network; empty when there is none.
+        num_updates: Steps that the average has taken in.
+        optimizer: State of the optimizer.
+        best_rank: Rank of the best epoch so far.
+        history: The finished epochs.
+    """
+
+    identity: str
+    network: Mapping[str, Tensor]
+    average: Mapping[str, Tensor]
+    num_updates: int
+    optimizer: Mapping[str, object]
+    best_rank: tuple[float, ...]
+    history: tuple[EpochRecord, ...]
+
+
+def run_identity(
+    configs: tuple[NetworkConfig, TrainConfig],
+    labels: Labels,
+    splits: Mapping[str, npt.NDArray[np.int64]],
+    features: Mapping[str, tuple[int, str | None]],
+) -> str:
+    """A digest of what a run's result depends on: settings, labels, splits, and width and recipe of each modality."""
+    settings = [asdict(config) for config in configs]
+    words = [settings, labels.category_names, labels.tag_names, list(features.items()), torch.__version__]
+    digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
+    for array in (labels.category, labels.tags, labels.tags_known, *splits.values()):
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def write_resume_state(folder: Path, state: ResumeState) -> None:
+    """Replace `resume.pt` in `folder`."""
+    content = io.BytesIO()
+    fields = {**vars(state), "history": [asdict(record) for record in state.history]}
+    torch.save(fields, content)
+    write_atomically(folder / RESUME_NAME, content.getvalue())
+
+
+def read_resume_state(folder: Path, identity: str) -> ResumeState | None:
+    """The state that the same call left in `folder`; None when there is none or it cannot be read."""
+    try:
+        fields = torch.load(folder / RESUME_NAME, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, EOFError, RuntimeError, pickle.UnpicklingError):
+        return None
+    if not isinstance(fields, dict) or fields.get("identity") != identity:
+        return None
+    history = tuple(EpochRecord(**record) for record in fields.pop("history"))
+    return ResumeState(**fields, history=history)
+
+
+def remove_resume_state(folder: Path) -> None:
+    """Take `resume.pt` away from `folder`, if it is there."""
+    (folder / RESUME_NAME).unlink(missing_ok=True)
