@@ -63,9 +63,7 @@ def read_frames(matroska: bytes) -> ImageSequence | None:
                 images.append(frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False))
                 seconds.append(0.0 if frame.time is None else float(frame.time))
         except av.FFmpegError as error:
-            raise ShardError(
-                f"stored frames cannot be read ({error}): delete the shard and run again"
-            ) from error
+            raise ShardError(f"stored frames cannot be read ({error}): delete the shard and run again") from error
     if not images:
         return None
     return ImageSequence(np.stack(images), np.asarray(seconds, np.float32))
@@ -86,9 +84,7 @@ def read_waveform(matroska: bytes) -> Waveform | None:
                     start_seconds = float(frame.time)
                 parts.append(frame.to_ndarray().reshape(-1).astype(np.float32) / INT16_RANGE)
         except av.FFmpegError as error:
-            raise ShardError(
-                f"stored sound cannot be read ({error}): delete the shard and run again"
-            ) from error
+            raise ShardError(f"stored sound cannot be read ({error}): delete the shard and run again") from error
     if not parts:
         return None
     return Waveform(np.concatenate(parts), SAMPLE_RATE_HZ, start_seconds)
@@ -109,6 +105,4 @@ def _opened(matroska: bytes) -> av.container.InputContainer:
     try:
         return av.open(io.BytesIO(matroska), mode="r", format="matroska")
     except av.FFmpegError as error:
-        raise ShardError(
-            f"a stored clip cannot be opened ({error}): delete the shard and run again"
-        ) from error
+        raise ShardError(f"a stored clip cannot be opened ({error}): delete the shard and run again") from error

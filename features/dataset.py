@@ -19,25 +19,21 @@ if TYPE_CHECKING:
 class ShardedClips:
     """All clips of a corpus in the order of its records, each a mapping modality -> ``(T, D)`` float16.
 
-    Nothing is read before it is asked for. What was read is kept as long as all of it fits into
-    ``cache_bytes``; a small corpus is then read from disk once.
+    The features are read when they are asked for.
 
     Args:
         paths: Modality -> its shards in order. Shard number i of every modality holds the same clips.
-        cache_bytes: Memory for clips that were read.
 
     Raises:
         ShardError: The modalities have different shards, or a shard holds other clips than its neighbours.
     """
 
-    def __init__(self, paths: Mapping[str, Sequence[Path]], cache_bytes: int = 0) -> None:
+    def __init__(self, paths: Mapping[str, Sequence[Path]]) -> None:
         self._readers = {name: [ShardReader(path) for path in shards] for name, shards in paths.items()}
         self._check()
         first = next(iter(self._readers.values()))
         self.clip_ids: tuple[str, ...] = tuple(clip_id for reader in first for clip_id in reader.clip_ids)
         self._starts = np.cumsum([0, *(len(reader) for reader in first)])
-        self._cache: dict[int, Mapping[str, npt.NDArray[np.float16]]] = {}
-        self._cache_room = cache_bytes
 
     def _check(self) -> None:
         names = list(self._readers)
@@ -49,9 +45,7 @@ class ShardedClips:
         for group in zip(*self._readers.values(), strict=True):
             for reader in group[1:]:
                 if reader.clip_ids != group[0].clip_ids:
-                    raise ShardError(
-                        f"{reader.path} and {group[0].path} hold different clips: run Extract again"
-                    )
+                    raise ShardError(f"{reader.path} and {group[0].path} hold different clips: run Extract again")
 
     @property
     def modality_dims(self) -> Mapping[str, int]:
@@ -62,19 +56,11 @@ class ShardedClips:
         return len(self.clip_ids)
 
     def __getitem__(self, index: int) -> Mapping[str, npt.NDArray[np.float16]]:
-        cached = self._cache.get(index)
-        if cached is not None:
-            return cached
         if not 0 <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
         shard = int(np.searchsorted(self._starts, index, side="right")) - 1
         row = index - int(self._starts[shard])
-        clip = {name: readers[shard][row] for name, readers in self._readers.items()}
-        size = sum(array.nbytes for array in clip.values())
-        if size <= self._cache_room:
-            self._cache_room -= size
-            self._cache[index] = clip
-        return clip
+        return {name: readers[shard][row] for name, readers in self._readers.items()}
 
     def recipes(self) -> dict[str, str]:
         """Return for each modality a line that names what made its features; equal lines, equal features.

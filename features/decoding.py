@@ -58,9 +58,7 @@ def decode_shard(
     return outcomes
 
 
-def decode_clip(
-    clip: DownloadedClip, config: DecodeConfig, binary: str, folders: Mapping[str, Path]
-) -> DecodedClip:
+def decode_clip(clip: DownloadedClip, config: DecodeConfig, binary: str, folders: Mapping[str, Path]) -> DecodedClip:
     """Return what could be decoded of one clip, whatever state its files are in.
 
     Args:
@@ -87,7 +85,7 @@ def decode_clip(
     cover: bytes | None = None
     if clip.cover is not None:
         try:
-            cover = _decode_cover(str(clip.cover.locate(folders)), config, binary)
+            cover = _decode_cover(str(clip.cover.locate(folders)), clip.cover.kind, config, binary)
             about["cover"] = True
         except ClipError as error:
             problems.append((f"cover_{error.code}", error.detail))
@@ -105,9 +103,7 @@ def _outcome(clip_id: str, matroska: bytes | None, problems: list[tuple[str, str
     return Outcome(clip_id, status, code, "; ".join(text for _, text in problems) if problems[1:] else detail)
 
 
-def _decode_video(
-    path: str, config: DecodeConfig, binary: str
-) -> tuple[bytes, dict[str, Any], tuple[str, str] | None]:
+def _decode_video(path: str, config: DecodeConfig, binary: str) -> tuple[bytes, dict[str, Any], tuple[str, str] | None]:
     """Return the Matroska bytes, facts about them, and what is missing if they are not everything."""
     done = run(
         clip_command(binary, path, config),
@@ -143,9 +139,9 @@ def _decode_video(
     return done.stdout, about, None
 
 
-def _decode_cover(path: str, config: DecodeConfig, binary: str) -> bytes:
+def _decode_cover(path: str, kind: str, config: DecodeConfig, binary: str) -> bytes:
     done = run(
-        cover_command(binary, path, config),
+        cover_command(binary, path, kind, config),
         timeout_seconds=config.timeout_seconds,
         max_stdout_bytes=MAX_COVER_BYTES,
     )

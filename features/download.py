@@ -101,13 +101,17 @@ def download_shard(
     """Write one row a record to ``path``, JSON lines, and return one outcome a record."""
     outcomes: list[Outcome] = []
     with path.open("w", encoding="utf-8") as stream:
-        for clip in ordered_map(
-            lambda record: download_clip(record, config, folders), records, config.workers
-        ):
+        for clip in ordered_map(lambda record: download_clip(record, config, folders), records, config.workers):
             stream.write(clip.to_line())
             outcomes.append(clip.outcome)
             on_clip()
     return outcomes
+
+
+def read_downloaded(path: Path) -> list[DownloadedClip]:
+    """Return the rows of a file that :func:`download_shard` wrote."""
+    with path.open(encoding="utf-8") as stream:
+        return [DownloadedClip.from_line(line) for line in stream]
 
 
 def download_clip(record: ClipRecord, config: DownloadConfig, folders: Mapping[str, Path]) -> DownloadedClip:
@@ -136,9 +140,7 @@ def download_clip(record: ClipRecord, config: DownloadConfig, folders: Mapping[s
     return DownloadedClip(outcome, **files)
 
 
-def _obtain(
-    source: str, kinds: frozenset[str], config: DownloadConfig, folders: Mapping[str, Path]
-) -> MediaFile:
+def _obtain(source: str, kinds: frozenset[str], config: DownloadConfig, folders: Mapping[str, Path]) -> MediaFile:
     scheme = urlsplit(source).scheme.lower() if "://" in source else ""
     if scheme in {"http", "https"}:
         return _from_network(source, kinds, config, folders[FROM_STORE])
@@ -147,9 +149,7 @@ def _obtain(
     return _from_manifest_folder(source, kinds, config, folders[FROM_MANIFEST])
 
 
-def _from_manifest_folder(
-    source: str, kinds: frozenset[str], config: DownloadConfig, folder: Path
-) -> MediaFile:
+def _from_manifest_folder(source: str, kinds: frozenset[str], config: DownloadConfig, folder: Path) -> MediaFile:
     """Return the facts of a local file, which stays where it is."""
     if "\0" in source:
         raise ClipError("path_not_allowed", "the path holds a zero byte")
@@ -202,7 +202,5 @@ def _checked(path: Path, kinds: frozenset[str], config: DownloadConfig, where: s
     kind = kind_of(head)
     if kind not in kinds:
         wanted = "not_a_video" if kinds is VIDEO_KINDS else "not_a_picture"
-        raise ClipError(
-            wanted, f"the file is {kind or 'of no known kind'}, expected {', '.join(sorted(kinds))}"
-        )
+        raise ClipError(wanted, f"the file is {kind or 'of no known kind'}, expected {', '.join(sorted(kinds))}")
     return MediaFile(where, name.as_posix(), kind, size, digest.hexdigest())

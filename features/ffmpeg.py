@@ -15,7 +15,9 @@ SAMPLINGS = ("exact", "fast")
 # Demuxers that read one self-contained file. A playlist (HLS, DASH, concat) named .mp4 would make ffmpeg
 # open other files, which the protocol whitelist alone does not stop.
 VIDEO_FORMATS = "mov,matroska,webm,avi,flv,mpegts,mpeg"
-PICTURE_FORMATS = "jpeg_pipe,png_pipe,webp_pipe"
+# Kind of picture, as its first bytes tell -> demuxer. The one that ffmpeg would choose by the file's name
+# takes the name for a pattern of many.
+PICTURE_FORMATS = {"jpeg": "jpeg_pipe", "png": "png_pipe", "webp": "webp_pipe"}
 OLDEST_VERSION = (5, 1)
 VERSION = re.compile(r"ffmpeg version (?P<name>n?(?P<major>\d+)\.(?P<minor>\d+)\S*)")
 # Rounding of the last frame: a clip that gives this share of the expected frames is whole.
@@ -87,9 +89,7 @@ def find_ffmpeg(setting: str) -> str:
     try:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError as error:
-        raise ToolError(
-            "the package imageio-ffmpeg brings no binary for this machine: set [decode] ffmpeg"
-        ) from error
+        raise ToolError("the package imageio-ffmpeg brings no binary for this machine: set [decode] ffmpeg") from error
 
 
 @functools.cache
@@ -100,16 +100,12 @@ def ffmpeg_version(binary: str) -> str:
         ToolError: It is no ffmpeg, or older than 5.1.
     """
     try:
-        first_line = (
-            run([binary, "-version"], timeout_seconds=20).stdout.decode("utf-8", "replace").partition("\n")[0]
-        )
+        first_line = run([binary, "-version"], timeout_seconds=20).stdout.decode("utf-8", "replace").partition("\n")[0]
     except ClipError as error:
         raise ToolError(f"{binary} -version gave no answer: set [decode] ffmpeg") from error
     match = VERSION.match(first_line)
     if match is None:
-        raise ToolError(
-            f"{binary} does not look like ffmpeg, it says {first_line[:60]!r}: set [decode] ffmpeg"
-        )
+        raise ToolError(f"{binary} does not look like ffmpeg, it says {first_line[:60]!r}: set [decode] ffmpeg")
     if (int(match["major"]), int(match["minor"])) < OLDEST_VERSION:
         raise ToolError(f"{binary} is ffmpeg {match['name']}, older than 5.1: set [decode] ffmpeg")
     return match["name"]
@@ -141,11 +137,19 @@ def clip_command(binary: str, path: str, config: DecodeConfig) -> list[str]:
     return [str(word) for word in output.global_args(*_GLOBAL).compile(binary)]
 
 
-def cover_command(binary: str, path: str, config: DecodeConfig) -> list[str]:
-    """Return the command that writes a cover picture, shrunk, as one JPEG to its standard output."""
+def cover_command(binary: str, path: str, kind: str, config: DecodeConfig) -> list[str]:
+    """Return the command that writes a cover picture, shrunk, as one JPEG to its standard output.
+
+    Args:
+        binary: The ffmpeg to run.
+        path: The picture.
+        kind: ``jpeg``, ``png`` or ``webp``.
+        config: The settings.
+    """
     import ffmpeg  # noqa: PLC0415 - see find_ffmpeg
 
-    source = ffmpeg.input(f"file:{path}", **_guards(PICTURE_FORMATS, config))
+    demuxer = PICTURE_FORMATS[kind]
+    source = ffmpeg.input(f"file:{path}", **_guards(demuxer, config), f=demuxer)
     output = ffmpeg.output(
         source["v:0"],
         "pipe:1",

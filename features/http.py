@@ -137,9 +137,7 @@ def _open(url: str, config: HttpConfig) -> requests.Response:
 def _check_address(url: str, config: HttpConfig) -> None:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ClipError(
-            "scheme_not_allowed", f"{parts.scheme or 'no scheme'}: only http and https are fetched"
-        )
+        raise ClipError("scheme_not_allowed", f"{parts.scheme or 'no scheme'}: only http and https are fetched")
     if parts.username is not None or parts.password is not None:
         raise ClipError("bad_url", "a URL with a user name or password is not fetched")
     if config.allow_private_addresses:

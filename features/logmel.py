@@ -1,8 +1,8 @@
 """Log-mel spectrum of a waveform in numpy: the weightless description of sound.
 
 Sampling at 16 kHz, frames of 25 ms every 10 ms under a periodic Hann window, 512-point FFT, power spectrum,
-64 triangular bands equally spaced on the HTK mel scale between 0 and 8,000 Hz, natural logarithm with a floor.
-Source of the mel scale: S. Young et al., The HTK Book, section 5.4 (2595 log10(1 + f / 700)).
+64 triangular bands equally spaced on the HTK mel scale between 0 and 8,000 Hz, natural logarithm with a
+floor. Source of the mel scale: S. Young et al., The HTK Book, section 5.4 (2595 log10(1 + f / 700)).
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ FRAME_SAMPLES = 400
 HOP_SAMPLES = 160
 FFT_SAMPLES = 512
 NUM_BANDS = 64
-# The rounding of 16-bit samples alone gives about 3e-8 in a band, so digital silence lies just below real quiet.
+# The rounding of 16-bit samples alone gives about 3e-8 in a band, so digital silence lies just below real
+# quiet.
 POWER_FLOOR = 1e-8
 # Frames transformed at a time: the workspace stays at some 20 MB however long the sound is.
 BLOCK_FRAMES = 2048
@@ -62,16 +63,16 @@ def hann_window() -> Float64:
 
 
 def num_frames(num_samples: int) -> int:
-    """Return how many frames ``num_samples`` (at least 1) hold: those that fit whole, and never fewer than one."""
+    """Return how many frames ``num_samples`` >= 1 hold: those that fit whole, and never fewer than one."""
     return 1 + max(0, num_samples - FRAME_SAMPLES) // HOP_SAMPLES
 
 
 def log_mel(samples: Float32) -> Float32:
     """Return the ``(F, 64)`` natural logarithm of the band powers of ``(S,)`` samples at 16 kHz, S >= 1.
 
-    Frame f covers the samples from ``160 f`` to ``160 f + 400``; sound shorter than one frame is filled up with
-    zeros. Powers below ``POWER_FLOOR`` count as the floor, so silence is finite. A sample that is not finite
-    makes the frames that hold it NaN.
+    Frame f covers the samples from ``160 f`` to ``160 f + 400``; sound shorter than one frame is filled up
+    with zeros. Powers below ``POWER_FLOOR`` count as the floor, so silence is finite. A sample that is not
+    finite makes the frames that hold it NaN.
     """
     missing = max(0, FRAME_SAMPLES - samples.shape[0])
     whole = np.pad(samples, (0, missing)) if missing else samples

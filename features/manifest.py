@@ -69,9 +69,7 @@ class CorpusConfig:
             SettingError: An unknown preset, or a change that names no record field.
         """
         if self.preset not in PRESETS:
-            raise SettingError(
-                f"unknown preset {self.preset!r}: expected one of {', '.join(sorted(PRESETS))}"
-            )
+            raise SettingError(f"unknown preset {self.preset!r}: expected one of {', '.join(sorted(PRESETS))}")
         result = dict(PRESETS[self.preset])
         known = [item.name for item in fields(ClipRecord)]
         for change in filter(None, (part.strip() for part in self.fields.split(","))):
@@ -168,9 +166,7 @@ def read_manifest(path: Path, field_map: Mapping[str, str]) -> Reading:
             for number, row in _rows(stream, reading):
                 _take(number, row, field_map, reading, positions)
     except OSError as error:
-        raise SourceError(
-            f"cannot read the manifest {path}: {error.strerror}; set [corpus] manifest"
-        ) from error
+        raise SourceError(f"cannot read the manifest {path}: {error.strerror}; set [corpus] manifest") from error
     if not reading.records:
         first = reading.rejections[0] if reading.rejections else None
         reason = f"line {first.line}: {first.code}: {first.detail}" if first else "it is empty"

@@ -69,9 +69,7 @@ def _start(argv: Sequence[str], has_stdin: bool, folder: str) -> subprocess.Pope
             start_new_session=True,
         )
     except OSError as error:
-        raise ToolError(
-            f"cannot start {argv[0]}: {error.strerror}; name an executable in [decode] ffmpeg"
-        ) from error
+        raise ToolError(f"cannot start {argv[0]}: {error.strerror}; name an executable in [decode] ffmpeg") from error
 
 
 def _collect(

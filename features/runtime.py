@@ -1,16 +1,16 @@
-"""How a frozen network is run fast: through OpenVINO or torch, checked against plain torch before it is trusted.
+"""How a frozen network is run fast: through OpenVINO or torch, checked against plain torch first.
 
-On a CPU a network runs through OpenVINO where that is installed and can convert it, in bfloat16 where the processor
-has it and in float32 otherwise; else through torch with channels_last. On a GPU it runs through torch with
-channels_last and autocast. Each way is compared with plain float32 torch on a few inputs first, and one that drifts
-is refused.
+On a CPU a network runs through OpenVINO where that is installed and can convert it, in bfloat16 where the
+processor has it and in float32 otherwise; else through torch with channels_last. On a GPU it runs through
+torch with channels_last and autocast. Each way is compared with plain float32 torch on a few inputs first,
+and one that drifts is refused.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
@@ -21,6 +21,8 @@ from features.errors import SettingError, ToolError
 from features.runtime_openvino import openvino_precisions, openvino_runner
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from torch import nn
 
 logger = logging.getLogger(__name__)
@@ -64,13 +66,14 @@ class RuntimeSettings:
 def load_runner(network: nn.Module, examples: Sequence[Inputs], settings: RuntimeSettings) -> Runner:
     """Return the fastest runner for ``network`` that agrees with plain torch on the examples.
 
-    ``network`` is taken over: it is set to evaluation, and may be moved or changed in layout. It takes the arrays
-    of one example as tensors and returns one float tensor; ``examples`` differ in every dimension that may differ
-    later (the batch, the length of a text).
+    ``network`` is taken over: it is set to evaluation, and may be moved or changed in layout. It takes the
+    arrays of one example as tensors and returns one float tensor; ``examples`` differ in every dimension that
+    may differ later (the batch, the length of a text).
 
     Raises:
         SettingError: The device does not exist.
-        ToolError: ``runtime`` is ``openvino``, and it is not installed, cannot convert the network, or drifts; or
+        ToolError: ``runtime`` is ``openvino``, and it is not installed, cannot convert the network, or
+        drifts; or
             no runtime agrees with plain torch.
     """
     network.eval().requires_grad_(requires_grad=False)
@@ -100,17 +103,15 @@ def resolve_device(device: str) -> torch.device:
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     found = torch.device(device)
     if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise SettingError(
-            f"device {device!r}: torch sees {torch.cuda.device_count()} GPUs; set device to auto or cpu"
-        )
+        raise SettingError(f"device {device!r}: torch sees {torch.cuda.device_count()} GPUs; set device to auto or cpu")
     return found
 
 
 def worst_cosine(expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> float:
     """Return the smallest cosine between rows (last dimension) of two arrays of one shape.
 
-    Rows that are zero or not finite in ``expected`` say nothing and are left out; 1.0 when no row is left. A row
-    of ``got`` that is zero or not finite counts as -1.
+    Rows that are zero or not finite in ``expected`` say nothing and are left out; 1.0 when no row is left. A
+    row of ``got`` that is zero or not finite counts as -1.
     """
     rows = expected.reshape(-1, expected.shape[-1]).astype(np.float64)
     others = got.reshape(-1, got.shape[-1]).astype(np.float64)
@@ -128,7 +129,7 @@ class TorchRunner:
     """Plain torch: channels_last for pictures; autocast to a 16-bit type where ``autocast`` names one."""
 
     def __init__(self, network: nn.Module, device: torch.device, autocast: torch.dtype | None = None) -> None:
-        self._network = network.to(device, memory_format=torch.channels_last)
+        self._network = network.to(device).to(memory_format=torch.channels_last)
         self._device = device
         self._autocast = autocast
         kind = str(autocast or torch.float32).removeprefix("torch.")
@@ -156,22 +157,22 @@ def _candidates(
     if device.type == "cuda":
         half = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
         return [
-            (f"torch {kind} on {device}", lambda kind=kind: TorchRunner(network, device, kind))
-            for kind in (half, None)
+            (f"torch on {device} with autocast", partial(TorchRunner, network, device, half)),
+            (f"torch on {device}", partial(TorchRunner, network, device)),
         ]
     ways: list[tuple[str, Callable[[], Runner]]] = []
     if settings.runtime in {"auto", "openvino"}:
         ways += [
             (
                 f"OpenVINO {precision}",
-                lambda precision=precision: openvino_runner(network, examples, precision, settings.num_threads),
+                partial(openvino_runner, network, examples, precision, settings.num_threads),
             )
             for precision in openvino_precisions()
         ]
     if settings.runtime in {"auto", "torch"}:
         if settings.num_threads is not None:
             torch.set_num_threads(settings.num_threads)
-        ways.append(("torch", lambda: TorchRunner(network, device)))
+        ways.append(("torch", partial(TorchRunner, network, device)))
     return ways
 
 
@@ -186,12 +187,10 @@ def _check(runner: Runner, examples: Sequence[Inputs], expected: Sequence[Float3
     for inputs, wanted in zip(examples, expected, strict=True):
         got = runner(*inputs)
         if got.shape != wanted.shape:
-            raise ToolError(
-                f"{runner.name} gives shape {got.shape} where plain torch gives {wanted.shape}: set runtime to torch"
-            )
+            raise ToolError(f"{runner.name} gives shape {got.shape}, plain torch {wanted.shape}: set runtime to torch")
         cosine = worst_cosine(wanted, got)
         if cosine < MIN_COSINE:
             raise ToolError(
-                f"{runner.name} drifts from plain torch: cosine {cosine:.6f}, at least {MIN_COSINE} is asked for; "
+                f"{runner.name} drifts from plain torch: cosine {cosine:.6f} is below {MIN_COSINE}; "
                 "set runtime to torch"
             )

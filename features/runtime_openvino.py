@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.jit._trace import TracerWarning
 
 from features.errors import ToolError
 
@@ -81,9 +82,7 @@ def openvino_runner(
     except Exception as error:
         # Conversion raises whatever lies in its way, plain Exception included.
         reason = " ".join(str(error).split())[:300]
-        raise ToolError(
-            f"OpenVINO cannot convert {type(network).__name__}: {reason}; set runtime to torch"
-        ) from error
+        raise ToolError(f"OpenVINO cannot convert {type(network).__name__}: {reason}; set runtime to torch") from error
 
 
 def _open_shape(shapes: Sequence[tuple[int, ...]]) -> list[int]:
@@ -102,8 +101,8 @@ def _import_openvino() -> ModuleType:
         return importlib.import_module("openvino")
     except ImportError as error:
         raise ToolError(
-            f"OpenVINO is not installed or does not start ({error}): pip install 'short-video-pipeline[fast]', "
-            "or set runtime to torch"
+            f"OpenVINO is not installed or does not start ({error}): "
+            "pip install 'short-video-pipeline[fast]', or set runtime to torch"
         ) from error
     finally:
         if before is ...:
@@ -122,5 +121,5 @@ def _tracing_warnings_ignored() -> Iterator[None]:
         warnings.simplefilter("ignore", category=FutureWarning)
         warnings.simplefilter("ignore", category=DeprecationWarning)
         warnings.simplefilter("ignore", category=UserWarning)
-        warnings.simplefilter("ignore", category=torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", category=TracerWarning)
         yield

@@ -47,9 +47,7 @@ class ShardWriter:
         has_tokens: Whether rows are tokens, with ids.
     """
 
-    def __init__(
-        self, path: Path, dim: int, attributes: Mapping[str, str | int], *, has_tokens: bool
-    ) -> None:
+    def __init__(self, path: Path, dim: int, attributes: Mapping[str, str | int], *, has_tokens: bool) -> None:
         self._file = h5py.File(path, "w", libver="earliest", track_order=False)
         for name, value in sorted({**attributes, "dim": dim, "schema_version": SCHEMA_VERSION}.items()):
             self._file.attrs[name] = value
@@ -137,9 +135,7 @@ def _array(file: h5py.File, name: str, values: npt.NDArray[Any]) -> None:
 
 
 def _texts(file: h5py.File, name: str, texts: Sequence[str]) -> None:
-    file.create_dataset(
-        name, data=list(texts), dtype=h5py.string_dtype(), shape=(len(texts),), track_times=False
-    )
+    file.create_dataset(name, data=list(texts), dtype=h5py.string_dtype(), shape=(len(texts),), track_times=False)
 
 
 class _Hdf5File:
@@ -202,8 +198,7 @@ class ShardReader:
     def attributes(self) -> dict[str, str | int]:
         """What made the shard, as its writer was told."""
         return {
-            name: value if isinstance(value, str) else int(value)
-            for name, value in self._file.open().attrs.items()
+            name: value if isinstance(value, str) else int(value) for name, value in self._file.open().attrs.items()
         }
 
     @property
@@ -354,3 +349,23 @@ def read_predictions(path: Path) -> PredictionShard:
         )
     finally:
         file.close()
+
+
+def join_predictions(shards: Sequence[PredictionShard]) -> PredictionShard:
+    """Return the clips of several shards as one, in order; there must be at least one.
+
+    Raises:
+        ShardError: The shards have other labels or widths.
+    """
+    first = shards[0]
+    for shard in shards[1:]:
+        if (shard.categories, shard.tags) != (first.categories, first.tags):
+            raise ShardError("prediction shards have different labels: run Predict again")
+    return PredictionShard(
+        clip_ids=tuple(clip_id for shard in shards for clip_id in shard.clip_ids),
+        categories=first.categories,
+        tags=first.tags,
+        category_scores=np.concatenate([shard.category_scores for shard in shards]),
+        tag_scores=np.concatenate([shard.tag_scores for shard in shards]),
+        embedding=np.concatenate([shard.embedding for shard in shards]),
+    )

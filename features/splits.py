@@ -58,15 +58,11 @@ def assign_splits(
     member has a fixed split goes there whole (the first such member decides).
     """
     fractions = dict(
-        zip(
-            SPLITS, (1 - validation_fraction - test_fraction, validation_fraction, test_fraction), strict=True
-        )
+        zip(SPLITS, (1 - validation_fraction - test_fraction, validation_fraction, test_fraction), strict=True)
     )
     labels = [_labels(record) for record in records]
     totals = Counter(label for row in labels for label in row)
-    want = {
-        name: {label: share * count for label, count in totals.items()} for name, share in fractions.items()
-    }
+    want = {name: {label: share * count for label, count in totals.items()} for name, share in fractions.items()}
     room = {name: share * len(records) for name, share in fractions.items()}
     result = [""] * len(records)
 
@@ -117,9 +113,7 @@ def _neediest(
 
     def need(name: str) -> tuple[float, float]:
         share = fractions[name]
-        by_label = sum(
-            number * want[name][label] / (share * totals[label]) for label, number in counts.items()
-        )
+        by_label = sum(number * want[name][label] / (share * totals[label]) for label, number in counts.items())
         return (by_label / max(1, counts.total()), room[name] / share)
 
     return max(open_splits, key=need)

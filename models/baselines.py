@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from models.batching import ClipSource, Labels
 from models.logistic import LogisticModel, LogisticSettings, Split, fit_logistic, known_categories, known_tags
-from models.pooling import evenly_spaced, pool
+from models.pooling import pool, thin_out
 
 Float32 = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
@@ -90,8 +90,9 @@ def take(labels: Labels, indices: Indices) -> Labels:
 def _fit(
     source: ClipSource, labels: Labels, train: Indices, validation: Indices, settings: LogisticSettings
 ) -> tuple[LogisticModel, dict[str, float]]:
-    """Return the regression fitted on evenly thinned splits, and what was counted and chosen."""
-    chosen = [evenly_spaced(indices, settings.max_clips) for indices in (train, validation)]
+    """Return the regression fitted on thinned splits, and what was counted and chosen."""
+    generator = np.random.default_rng(settings.seed)
+    chosen = [thin_out(indices, settings.max_clips, generator) for indices in (train, validation)]
     splits = [Split(pool(source, indices), take(labels, indices)) for indices in chosen]
     model = fit_logistic(splits[0], splits[1], settings)
     notes: dict[str, float] = {"num_train_clips": len(chosen[0]), "num_validation_clips": len(chosen[1])}

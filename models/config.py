@@ -42,6 +42,7 @@ class NetworkConfig:
         nextvlad_groups: G of the paper; at least 1.
         nextvlad_expansion: Lambda of the paper; at least 1.
         nextvlad_width: H of the paper, the output width; at least 1.
+        text_width: Width to which each token is reduced before the text aggregator; at least 1.
         trn_segments: Steps that the temporal relations look at, picked evenly; at least 1.
         trn_max_scale: Most steps in one relation; at least 1, and capped by `trn_segments`.
         trn_max_relations: Most relations of one scale; at least 1.
@@ -70,6 +71,7 @@ class NetworkConfig:
     trn_max_scale: int = 4
     trn_max_relations: int = 12
     trn_width: int = 128
+    text_width: int = 128
     textcnn_channels: int = 32
     bilstm_width: int = 64
     se_reduction: int = 8

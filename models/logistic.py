@@ -17,6 +17,8 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
+CONSTANT_DEVIATION = 1e-6  # of the mean; float32 has 7 digits
+
 
 @dataclass(frozen=True)
 class LogisticSettings:
@@ -27,15 +29,17 @@ class LogisticSettings:
             validation mAP is taken; of equal ones, which separable classes make common, the one with the
             lowest cross-entropy, for a shrunken model still ranks well but predicts the majority. The largest
             where no validation clip has a label.
-        max_clips: A train or validation split with more clips is thinned out evenly to this many. 5,000 clips
+        max_clips: Of a train or validation split with more clips, this many are drawn. 5,000 clips
             of 3,000 features take 0.5 to 5 s a fit on one core, and there are 1 + number of tags fits per
             grid value.
         max_iterations: A fit that has not converged by then is used as it stands, and counted.
+        seed: Says which clips are drawn.
     """
 
     inverse_regularisations: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0)
     max_clips: int = 5000
     max_iterations: int = 500
+    seed: int = 0
 
     def __post_init__(self) -> None:
         grid = self.inverse_regularisations
@@ -57,15 +61,34 @@ class Split:
 
 @dataclass(frozen=True)
 class Standardiser:
-    """The train split's mean ``(D,)`` and deviation ``(D,)``; a constant feature is only centred."""
+    """How features become inputs of the classifiers; fitted on the train split alone.
+
+    Attributes:
+        mean: ``(D,)`` of the train split.
+        scale: ``(D,)`` its deviation; 1 for a constant feature, which is only centred.
+        basis: ``(D, N)`` orthonormal columns that span the N train clips; None where N >= D. With an L2 penalty
+            the weights are a sum of train clips, and a rotation leaves the penalty as it is: fitting in N
+            dimensions gives the same model, 12 times faster for 240 clips of 3,000 features.
+    """
 
     mean: Float64
     scale: Float64
+    basis: Float64 | None
+
+    @classmethod
+    def fit(cls, features: Float32) -> "Standardiser":
+        """Return the standardiser of ``(N, D)`` train features, N >= 1."""
+        mean, deviation = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
+        # a constant float32 has a deviation of rounding errors, not always of 0
+        scale = np.where(deviation > CONSTANT_DEVIATION * np.abs(mean), deviation, 1.0)
+        if len(features) >= len(mean):
+            return cls(mean, scale, None)
+        return cls(mean, scale, np.linalg.qr(((features - mean) / scale).T).Q)
 
     def __call__(self, features: Float32) -> Float64:
-        """Return ``(N, D)`` features as seen by the classifiers."""
+        """Return the inputs, ``(M, D)`` or ``(M, N)``, of ``(M, D)`` features."""
         standardised: Float64 = (features - self.mean) / self.scale
-        return standardised
+        return standardised if self.basis is None else standardised @ self.basis
 
 
 @dataclass(frozen=True)
@@ -137,10 +160,7 @@ def fit_logistic(train: Split, validation: Split, settings: LogisticSettings) ->
             not finite.
     """
     _check(train, validation)
-    deviation = train.features.std(axis=0, dtype=np.float64)
-    standardise = Standardiser(
-        train.features.mean(axis=0, dtype=np.float64), np.where(deviation > 0, deviation, 1.0)
-    )
+    standardise = Standardiser.fit(train.features)
     inputs, validation_inputs = standardise(train.features), standardise(validation.features)
     heads = []
     for known in (known_categories, known_tags):

@@ -92,19 +92,22 @@ class ModalityEncoder(nn.Module):
     def __init__(self, name: str, input_dim: int, config: NetworkConfig) -> None:
         super().__init__()
         self.standardise = MaskedBatchNorm(input_dim, affine=False, momentum=None)
+        self.reduce = nn.Linear(input_dim, config.text_width) if name == TEXT else nn.Identity()
         self.aggregate: nn.Module
         if name == "cover":
             self.aggregate = Dense(input_dim, config.cover_width)
         else:
             aggregator = AGGREGATORS[aggregator_name(name, config)]
-            self.aggregate = aggregator.from_config(input_dim, config)
+            step_width = config.text_width if name == TEXT else input_dim
+            self.aggregate = aggregator.from_config(step_width, config)
         self.output_dim = int(self.aggregate.output_dim)
         self.normalise = nn.LayerNorm(self.output_dim)
         self.missing = nn.Parameter(torch.zeros(self.output_dim))
 
     def forward(self, features: Tensor, mask: Tensor, used: Tensor) -> Tensor:
         """`(B, output_dim)` from features `(B, T, D)`, mask `(B, T)` and `used` `(B,)`, False = missing."""
-        vector = self.normalise(self.aggregate(self.standardise(features, mask), mask))
+        steps = self.reduce(self.standardise(features, mask))
+        vector = self.normalise(self.aggregate(steps, mask))
         return torch.where(used.unsqueeze(1), vector, self.missing)
 
 

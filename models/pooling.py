@@ -7,7 +7,6 @@ from models.batching import ClipSource
 from models.errors import SettingError
 
 Float32 = npt.NDArray[np.float32]
-Int64 = npt.NDArray[np.int64]
 
 
 def pool(source: ClipSource, indices: npt.NDArray[np.integer]) -> Float32:
@@ -31,10 +30,12 @@ def pool(source: ClipSource, indices: npt.NDArray[np.integer]) -> Float32:
     return pooled
 
 
-def evenly_spaced(indices: npt.NDArray[np.integer], limit: int) -> Int64:
-    """Return at most `limit` of the `indices`, evenly spaced in their order; all where they are fewer.
+def thin_out(
+    indices: npt.NDArray[np.integer], limit: int, generator: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Return at most `limit` of the `indices`, drawn evenly and in their old order; all where they are fewer.
 
-    The same call gives the same clips; nothing is drawn at random.
+    Drawn, because every k-th clip would miss whole categories of a corpus that lists them in turn.
 
     Raises:
         SettingError: `limit` is below 1.
@@ -43,5 +44,5 @@ def evenly_spaced(indices: npt.NDArray[np.integer], limit: int) -> Int64:
         raise SettingError(f"the limit of clips is {limit}: it must be 1 or more")
     if len(indices) <= limit:
         return indices.astype(np.int64)
-    positions = np.arange(limit) * len(indices) // limit
+    positions = np.sort(generator.choice(len(indices), size=limit, replace=False))
     return indices[positions].astype(np.int64)

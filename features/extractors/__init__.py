@@ -1,7 +1,7 @@
-"""Frozen networks (and plain signal processing) that turn clips into features, chosen by name ``source:name``.
+"""Frozen networks, and plain signal processing, that turn clips into features; chosen by ``source:name``.
 
-``EXTRACTORS`` says which sources each modality has, and where the function ``(ExtractConfig) -> Extractor`` of
-each one lies. The modules stand here by name, so that reading a configuration loads no network library.
+``EXTRACTORS`` says which sources each modality has, and where the function ``(ExtractConfig) -> Extractor``
+of each one lies. The modules stand here by name, so that reading a configuration loads no network library.
 """
 
 from __future__ import annotations

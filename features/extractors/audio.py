@@ -24,9 +24,9 @@ class LogMelExtractor:
     """Statistics of the log-mel spectrum in windows of sound.
 
     Windows begin every ``hop_seconds`` until every sample is covered; the last one may be shorter, and sound
-    shorter than a window gives one window over what there is. The features of a window are the mean of each of
-    the 64 bands over its frames, then the standard deviation (divided by the count) of each: 128 numbers. The
-    time of a window is its centre. Silence gives the logarithm of the floor, with deviation 0.
+    shorter than a window gives one window over what there is. The features of a window are the mean of each
+    of the 64 bands over its frames, then the standard deviation (divided by the count) of each: 128 numbers.
+    The time of a window is its centre. Silence gives the logarithm of the floor, with deviation 0.
     """
 
     dim = 2 * NUM_BANDS
@@ -38,8 +38,8 @@ class LogMelExtractor:
             "backbone": config.backbone,
             "weights_sha256": weights_identity(config),
             "preprocessing": (
-                f"mono 16 kHz; 25 ms Hann frames every 10 ms, 512-point power spectrum, 64 HTK mel bands from 0 to "
-                f"8000 Hz, ln with floor {POWER_FLOOR:g}; mean and standard deviation of each band in windows of "
+                "mono 16 kHz; 25 ms Hann frames every 10 ms, 512-point power spectrum, 64 HTK mel bands from "
+                f"0 to 8000 Hz, ln with floor {POWER_FLOOR:g}; mean and deviation of each band in windows of "
                 f"{config.window_seconds:g} s every {config.hop_seconds:g} s; time is the window's centre"
             ),
             "runtime": "numpy",
@@ -65,7 +65,8 @@ class LogMelExtractor:
             return ClipFeatures(np.zeros((0, self.dim), np.float32), np.zeros(0, np.float32))
         if clip.sample_rate_hz != SAMPLE_RATE_HZ:
             raise SettingError(
-                f"sound with {clip.sample_rate_hz} samples a second: dsp:logmel needs {SAMPLE_RATE_HZ}; resample it first"
+                f"sound with {clip.sample_rate_hz} samples a second: dsp:logmel needs {SAMPLE_RATE_HZ}; "
+                "resample it first"
             )
         bands = log_mel(clip.samples)  # (F, 64)
         windows = list(self._windows(clip.samples.size))
@@ -86,7 +87,7 @@ def load(config: ExtractConfig) -> LogMelExtractor:
 
 
 def _statistics(bands: Float32, start: int, stop: int) -> Float32:
-    """Return ``(128,)`` statistics over the frames that lie whole in ``[start, stop)``, at least the nearest one."""
+    """Return ``(128,)`` statistics of the frames that lie in ``[start, stop)``, at least the nearest."""
     first = min(math.ceil(start / HOP_SAMPLES), bands.shape[0] - 1)
     last = min((stop - FRAME_SAMPLES) // HOP_SAMPLES, bands.shape[0] - 1)
     inside = bands[first : max(first, last) + 1].astype(np.float64)

@@ -35,10 +35,10 @@ def run_in_batches(
 ) -> Iterator[list[ResultT]]:
     """Yield the results of each clip's items, clip by clip in the order they came.
 
-    ``run`` takes 1 to ``batch_size`` items of one key and gives one result for each. It is called as soon as a
-    key has a full batch, and at the end, or once more than ``max_held`` clips or items wait, with what there is:
-    at most ``max_held + 1`` clips are taken from ``clips`` ahead of the one that is yielded next. Which items
-    share a batch depends on the clips and the rule alone.
+    ``run`` takes 1 to ``batch_size`` items of one key and gives one result for each. It is called as soon as
+    a key has a full batch, and at the end, or once more than ``max_held`` clips or items wait, with what
+    there is: at most ``max_held + 1`` clips are taken from ``clips`` ahead of the one that is yielded next.
+    Which items share a batch depends on the clips and the rule alone.
     """
     batches = _Batches(run, rule)
     for clip in clips:

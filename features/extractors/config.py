@@ -26,7 +26,8 @@ class ExtractConfig:
     Attributes:
         modality: ``frames``, ``cover``, ``audio`` or ``text``.
         backbone: ``source:name``, such as ``bundled:efficientnet_lite0``, ``torchvision:convnext_tiny``,
-            ``transformers:google/siglip-base-patch16-224``, ``transformers:/models/my-bert`` or ``dsp:logmel``.
+            ``transformers:google/siglip-base-patch16-224``, ``transformers:/models/my-bert`` or
+            ``dsp:logmel``.
         revision: Branch, tag or commit of a model on the hub; used by ``transformers:`` with a hub id.
         window_seconds: Length of an analysis window of sound.
         hop_seconds: Distance between the starts of two windows; at most ``window_seconds``.
@@ -59,7 +60,7 @@ class ExtractConfig:
             raise SettingError(f"unknown runtime {self.runtime!r}: expected one of {', '.join(RUNTIMES)}")
         if self.runtime == "openvino" and self.device.startswith("cuda"):
             raise SettingError(
-                f"runtime 'openvino' does not run on device {self.device!r}: set device to cpu, or runtime to torch"
+                f"runtime 'openvino' does not run on {self.device!r}: set device to cpu, or runtime to torch"
             )
 
     @property
@@ -77,7 +78,7 @@ class ExtractConfig:
             raise SettingError(f"window_seconds {self.window_seconds} must be above 0 and finite")
         if not 0 < self.hop_seconds <= self.window_seconds:
             raise SettingError(
-                f"hop_seconds {self.hop_seconds} must be above 0 and at most window_seconds {self.window_seconds}"
+                f"hop_seconds {self.hop_seconds} must be above 0 and at most {self.window_seconds}, the window"
             )
         counts = {"max_tokens": self.max_tokens, "batch_size": self.batch_size}
         if self.num_threads is not None:
@@ -125,6 +126,4 @@ def _check_one_of(what: str, name: str, names: list[str]) -> None:
 
 
 def _example(modality: str) -> str:
-    return {"audio": "dsp:logmel", "text": "bundled:all-minilm-l6-v2"}.get(
-        modality, "bundled:efficientnet_lite0"
-    )
+    return {"audio": "dsp:logmel", "text": "bundled:all-minilm-l6-v2"}.get(modality, "bundled:efficientnet_lite0")

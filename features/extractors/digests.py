@@ -7,7 +7,8 @@ import hashlib
 from pathlib import Path
 
 CHUNK_BYTES = 1 << 20
-# What from_pretrained reads: settings, vocabularies, merges, sentence pieces, weights. No read-me, no picture.
+# What from_pretrained reads: settings, vocabularies, merges, sentence pieces, weights. No read-me, no
+# picture.
 MODEL_SUFFIXES = (".json", ".txt", ".model", ".safetensors", ".bin", ".jinja")
 
 

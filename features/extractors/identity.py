@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 def weights_identity(config: ExtractConfig) -> str:
     """Return a text that changes when the weights that ``config`` names change.
 
-    ``bundled``: the pinned sha256. ``torchvision``: ``torchvision:NAME:DEFAULT``. ``transformers``: the sha256
-    over a folder's files, or ``transformers:ID@REVISION`` for a hub id. ``dsp``: the version of the computation.
+    ``bundled``: the pinned sha256. ``torchvision``: ``torchvision:NAME:DEFAULT``. ``transformers``: the
+    sha256 over a folder's files, or ``transformers:ID@REVISION`` for a hub id. ``dsp``: the version of the
+    computation.
 
     Raises:
         SourceError: A model folder does not exist or has no ``config.json``.

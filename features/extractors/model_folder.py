@@ -8,7 +8,7 @@ from features.errors import SourceError
 
 
 def is_folder_name(name: str) -> bool:
-    """Return whether ``name`` means a folder: it starts with ``/``, ``.`` or ``~``, or such a folder exists."""
+    """Return whether ``name`` means a folder: it starts with ``/``, ``.`` or ``~``, or is one."""
     return name.startswith(("/", ".", "~")) or Path(name).is_dir()
 
 
@@ -20,7 +20,9 @@ def model_folder(name: str) -> Path:
     """
     folder = Path(name).expanduser()
     if not folder.is_dir():
-        raise SourceError(f"model folder {name!r} does not exist: give a folder written by save_pretrained, or a hub id")
+        raise SourceError(
+            f"model folder {name!r} does not exist: give a folder written by save_pretrained, or a hub id"
+        )
     if not (folder / "config.json").is_file():
         raise SourceError(
             f"model folder {name!r} has no config.json: give a folder written by save_pretrained, or a hub id"

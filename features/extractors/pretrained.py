@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import huggingface_hub
 import transformers
-from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from safetensors import SafetensorError
 
 from features.errors import SourceError
 from features.extractors.digests import sha256_of_model
@@ -19,15 +20,18 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from features.extractors.config import ExtractConfig
+
+# What from_pretrained raises for missing, unreachable, damaged and foreign files.
+LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError, SafetensorError)
 
 
 class Pretrained:
     """A model on the hub or in a folder."""
 
-    def __init__(self, name: str, revision: str) -> None:
+    def __init__(self, name: str, revision: str = "main", *, pinned_sha256: str | None = None) -> None:
         self.name = name
         self._revision = revision
+        self._pinned_sha256 = pinned_sha256
         self._folder = model_folder(name) if is_folder_name(name) else None
 
     # Any: transformers' auto classes promise nothing about what they return.
@@ -50,14 +54,18 @@ class Pretrained:
         random = sorted(key for key in lacking if "pooler." not in key)
         if random:
             raise SourceError(
-                f"model {self.name!r} lacks {len(random)} weights ({', '.join(random[:3])}, ...), which would be "
-                "random: give a complete checkpoint of this kind of model"
+                f"model {self.name!r} lacks {len(random)} weights ({', '.join(random[:3])}, ...), which "
+                "would be random: give a complete checkpoint of this kind of model"
             )
         return model.float(), lacking
 
     def digest(self) -> str:
-        """Return the sha256 over the model's files, after ``network`` has fetched them; the files of a hub model
-        are those in the local cache."""
+        """Return the pinned sha256, else the one over the model's files, for a hub model those in the cache.
+
+        Call it after ``network``, which fetches them.
+        """
+        if self._pinned_sha256 is not None:
+            return self._pinned_sha256
         if self._folder is not None:
             return sha256_of_model(self._folder)
         config = huggingface_hub.try_to_load_from_cache(self.name, "config.json", revision=self._revision)
@@ -65,18 +73,38 @@ class Pretrained:
             return f"transformers:{self.name}@{self._revision}"
         return sha256_of_model(Path(config).parent)
 
-    def _load(self, loader: Callable[..., Any], what: str, **options: bool) -> Any:  # noqa: ANN401
+    # Any: transformers' auto classes promise nothing about what they return.
+    def _load(self, loader: Callable[..., Any], what: str, **options: bool | str) -> Any:  # noqa: ANN401
         place = str(self._folder or self.name)
         if self._folder is None:
-            options = options | {"revision": self._revision}
+            options["revision"] = self._revision
         try:
-            with _quiet():
-                return loader(
-                    place, trust_remote_code=False, local_files_only=self._folder is not None, **options
-                )
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+            with quiet():
+                return loader(place, trust_remote_code=False, local_files_only=self._folder is not None, **options)
+        except LOAD_ERRORS as error:
             reason = " ".join((str(error) or type(error).__name__).split())[:300]
             raise SourceError(
-                f"transformers cannot load the {what} of {self.name!r} ({reason}): give the folder of a complete model, "
-                "or a hub id that can be reached or is in the local cache"
+                f"transformers cannot load the {what} of {self.name!r} ({reason}); "
+                "give the folder of a complete model, or a hub id that can be reached or is in the local cache"
             ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the bars and reports of loading off the terminal; what matters in them is raised as an error."""
+    # Any: these functions have no types.
+    reports: Any = transformers.logging
+    verbosity = reports.get_verbosity()
+    bars = reports.is_progress_bar_enabled()
+    hub_bars = not are_progress_bars_disabled()
+    reports.set_verbosity_error()
+    reports.disable_progress_bar()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        reports.set_verbosity(verbosity)
+        if bars:
+            reports.enable_progress_bar()
+        if hub_bars:
+            enable_progress_bars()

@@ -1,7 +1,7 @@
 """What goes into an extractor and what comes out of it, whatever the backbone.
 
-An extractor takes the clips of one modality as they come and gives one ``ClipFeatures`` for each of them, in the
-same order. A clip that lacks the modality is ``None`` and gives a ``ClipFeatures`` without steps.
+An extractor takes the clips of one modality as they come and gives one ``ClipFeatures`` for each of them, in
+the same order. A clip that lacks the modality is ``None`` and gives a ``ClipFeatures`` without steps.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ImageSequence:
             )
         if self.time_seconds.shape != shape[:1]:
             raise SettingError(
-                f"time_seconds has shape {self.time_seconds.shape} for {shape[0]} images: expected one time each"
+                f"time_seconds has shape {self.time_seconds.shape} for {shape[0]} images: expected one each"
             )
 
 
@@ -82,7 +82,7 @@ class ClipFeatures:
 
 
 class Extractor(Protocol[InputT_contra]):
-    """A frozen backbone, ready to run: ``ImageSequence``, ``Waveform`` or ``str`` in, ``ClipFeatures`` out."""
+    """A frozen backbone, ready to run: pictures, sound or text in, ``ClipFeatures`` out."""
 
     @property
     def dim(self) -> int:
@@ -97,7 +97,7 @@ class Extractor(Protocol[InputT_contra]):
     def extract(self, clips: Iterable[InputT_contra | None]) -> Iterator[ClipFeatures]:
         """Yield the features of each clip, one for each and in the same order.
 
-        ``None`` and an empty clip give T = 0. ``clips`` is consumed as batches fill, never as a whole; the same
-        clips and settings give the same bytes.
+        ``None`` and an empty clip give T = 0. ``clips`` is consumed as batches fill, never as a whole; the
+        same clips and settings give the same bytes.
         """
         ...

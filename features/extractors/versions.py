@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def tool_versions(*packages: str) -> str:
-    """Return ``name version`` of each package, joined by ``; ``; packages that are not installed are left out."""
+    """Return ``name version`` of each installed package, joined by ``; ``."""
     found = []
     for package in packages:
         try:

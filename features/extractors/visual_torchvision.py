@@ -1,4 +1,4 @@
-"""``torchvision:NAME``: any image classification network with its default weights, cut before its last layer."""
+"""``torchvision:NAME``: any image classification network with its default weights, without its last layer."""
 
 from __future__ import annotations
 
@@ -63,9 +63,7 @@ def fetch_checkpoint(name: str, url: str) -> Path:
     """
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
     try:
-        torch.hub.load_state_dict_from_url(
-            url, map_location="cpu", progress=False, check_hash=True, weights_only=True
-        )
+        torch.hub.load_state_dict_from_url(url, map_location="cpu", progress=False, check_hash=True, weights_only=True)
     except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         if not path.is_file():
             raise _not_fetched(name, url, path, error) from error

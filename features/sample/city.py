@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 PAVEMENT = 0.8
 ROAD = 0.84
+# Lower buildings have a pitched roof.
+ROOF_BELOW = 0.3
 WALLS = ((150, 104, 88), (186, 172, 150), (118, 126, 140), (98, 116, 132), (170, 140, 116), (140, 148, 150))
 
 
@@ -56,7 +58,7 @@ def _paint_building(
     top = PAVEMENT - height
     wall = WALLS[int(rng.integers(len(WALLS)))]
     painter.box(left, top, left + width, PAVEMENT, palette.tint(wall, rng.uniform(0.85, 1.1)))
-    if height < 0.3:
+    if height < ROOF_BELOW:
         roof = [(left - 0.02, top), (left + width / 2, top - 0.08), (left + width + 0.02, top)]
         painter.polygon(roof, palette.tint((120, 66, 56)))
     across = max(2, round(width / 0.065))

@@ -33,7 +33,7 @@ class SampleConfig:
     frames_per_second: int = 10
 
     def __post_init__(self) -> None:
-        _require_between("num_clips", self.num_clips, MIN_CLIPS, 100_000)
+        _require_between("num_clips", self.num_clips, MIN_CLIPS, 10_000)
         _require_between("seed", self.seed, 0, 2**32 - 1)
         for name, pixels in (("width", self.width), ("height", self.height)):
             _require_between(name, pixels, 64, 1920)

@@ -5,24 +5,43 @@ from __future__ import annotations
 import tempfile
 import wave
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, TypeAlias
 
 from features.errors import ClipError, ToolError
 from features.process import run
 from features.sample.sound import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     from features.sample.painter import UInt8
 
+Options: TypeAlias = "dict[str, str | int]"
+
 TIMEOUT_SECONDS = 120.0
 SOUND_NAME = "sound.wav"
-# Constant quality, and a key frame wherever 2 frames a second are sampled: such a frame is coded by itself,
-# so that no trace of the running direction is left in it.
-QUANTISER = 27
+INPUT: Options = {"loglevel": "error", "threads": 1, "filter_threads": 1}
+# Constant quality, and a key frame (g, keyint_min) wherever 2 frames a second are sampled: such a frame is
+# coded by itself, so that no trace of the running direction is left in it.
+VIDEO_CODING: Options = {
+    "c:v": "libx264",
+    "preset": "veryfast",
+    "qp": 27,
+    "sc_threshold": 0,
+    "bf": 0,
+    "threads": 1,
+    "pix_fmt": "yuv420p",
+    "flags:v": "+bitexact",
+    "sws_flags": "bilinear+accurate_rnd+bitexact",
+}
+SOUND_CODING: Options = {"c:a": "aac", "b:a": "32k", "flags:a": "+bitexact"}
+CONTAINER: Options = {
+    "map_metadata": -1,
+    "fflags": "+bitexact",
+    "movflags": "+faststart",
+    "f": "mp4",
+}
 
 
 def encode_clip(
@@ -46,18 +65,19 @@ def encode_clip(
         ToolError: ffmpeg is missing, lacks an encoder, or takes too long.
     """
     _, height, width, _ = frames.shape
-    source = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {frames_per_second} -i pipe:0"
-    group = frames_per_second // 2
+    picture: Options = {"f": "rawvideo", "pix_fmt": "rgb24", "s": f"{width}x{height}", "r": frames_per_second}
+    coding: Options = {**VIDEO_CODING, "g": frames_per_second // 2, "keyint_min": frames_per_second // 2}
     with tempfile.TemporaryDirectory(prefix="sample-") as folder:
-        argv = [ffmpeg, *"-hide_banner -loglevel error -y -threads 1 -filter_threads 1".split(), *source.split()]
+        argv = [ffmpeg, "-hide_banner", "-y", *_options(INPUT), *_options(picture), "-i", "pipe:0"]
         if sound is not None:
             _write_wave(sound, Path(folder) / SOUND_NAME)
-            argv += ["-i", f"file:{SOUND_NAME}", *"-c:a aac -b:a 32k -flags:a +bitexact".split()]
-        argv += f"-c:v libx264 -preset veryfast -qp {QUANTISER} -g {group} -keyint_min {group}".split()
-        argv += "-sc_threshold 0 -bf 0 -threads 1 -pix_fmt yuv420p -flags:v +bitexact".split()
-        argv += "-sws_flags bilinear+accurate_rnd+bitexact -map_metadata -1 -fflags +bitexact".split()
-        argv += ["-movflags", "+faststart", "-f", "mp4", f"file:{target.absolute()}"]
+            argv += ["-i", f"file:{SOUND_NAME}", *_options(SOUND_CODING)]
+        argv += [*_options(coding), *_options(CONTAINER), f"file:{target.absolute()}"]
         _run(argv, frames.tobytes(), Path(folder))
+
+
+def _options(values: Options) -> list[str]:
+    return [part for name, value in values.items() for part in (f"-{name}", str(value))]
 
 
 def _write_wave(sound: npt.NDArray[np.int16], path: Path) -> None:

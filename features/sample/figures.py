@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from features.sample.palette import Colour
 
-PAINTS: tuple[Colour, ...] = ((60, 110, 180), (236, 236, 230), (70, 140, 96), (214, 170, 60), (150, 60, 60))
+PAINTS: tuple[Colour, ...] = ((60, 110, 180), (236, 236, 230), (70, 140, 96), (214, 170, 60), (200, 56, 50))
 SKINS: tuple[Colour, ...] = ((236, 196, 164), (204, 150, 112), (140, 96, 70), (96, 64, 48))
 RED_BALLOON: Colour = (222, 36, 40)
 # Balloons of other colours fly where the tag is absent, so that not every balloon is the red one.

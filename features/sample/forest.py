@@ -8,10 +8,11 @@ import numpy as np
 
 if TYPE_CHECKING:
     from features.sample.painter import Painter
-    from features.sample.palette import Palette
+    from features.sample.palette import Colour, Palette
 
 MEADOW = 0.6
 NUM_TREES = 46
+CABIN_SHARE = 0.4
 
 
 def paint_forest(painter: Painter, palette: Palette, rng: np.random.Generator) -> None:
@@ -21,7 +22,7 @@ def paint_forest(painter: Painter, palette: Palette, rng: np.random.Generator) -
     painter.gradient(MEADOW, 1.0, palette.tint((132, 168, 92)), palette.tint((74, 112, 56)))
     lake = rng.uniform(0.15, 0.3) * painter.length
     painter.oval(lake, 0.7, rng.uniform(0.25, 0.45), 0.045, palette.tint((108, 158, 190)))
-    if rng.random() < 0.4:
+    if rng.random() < CABIN_SHARE:
         _paint_cabin(painter, palette, rng.uniform(0.3, 0.5) * painter.length)
     for _ in range(70):
         x, y = rng.uniform(0, painter.length), rng.uniform(0.72, 1.0)
@@ -32,10 +33,12 @@ def paint_forest(painter: Painter, palette: Palette, rng: np.random.Generator) -
         _paint_tree(painter, palette, (float(x), float(foot)), rng)
 
 
-def _paint_hills(painter: Painter, colour: tuple[int, int, int], base: float, rng: np.random.Generator) -> None:
+def _paint_hills(painter: Painter, colour: Colour, base: float, rng: np.random.Generator) -> None:
     x = np.arange(0.0, painter.length + 0.05, 0.05)
-    waves = sum(rng.uniform(0.01, 0.04) * np.sin(rng.uniform(1, 5) * x + rng.uniform(0, 6)) for _ in range(4))
-    ridge = list(zip(x.tolist(), (base + waves).tolist(), strict=True))
+    y = np.full_like(x, base)
+    for _ in range(4):
+        y += rng.uniform(0.01, 0.04) * np.sin(rng.uniform(1, 5) * x + rng.uniform(0, 6))
+    ridge = list(zip(x.tolist(), y.tolist(), strict=True))
     painter.polygon([(0.0, 1.0), *ridge, (painter.length + 0.05, 1.0)], colour)
 
 
@@ -45,9 +48,7 @@ def _paint_cabin(painter: Painter, palette: Palette, x: float) -> None:
     painter.box(x + 0.08, 0.62, x + 0.13, 0.7, palette.tint((60, 42, 34)))
 
 
-def _paint_tree(
-    painter: Painter, palette: Palette, place: tuple[float, float], rng: np.random.Generator
-) -> None:
+def _paint_tree(painter: Painter, palette: Palette, place: tuple[float, float], rng: np.random.Generator) -> None:
     x, foot = place
     height = rng.uniform(0.3, 0.42) * (0.45 + foot) * (0.6 + 0.6 * x / painter.length)
     needles = palette.tint((40, 96, 62), rng.uniform(0.75, 1.25))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 HORIZON = 0.56
 QUAY = 0.74
+CRANE_SHARE = 0.6
 SHED_COLOURS = ((176, 92, 74), (196, 170, 120), (120, 140, 150), (150, 110, 90))
 
 
@@ -34,7 +35,7 @@ def paint_harbour(painter: Painter, palette: Palette, rng: np.random.Generator) 
     while x < length - 0.3:
         _paint_shed(painter, palette, x, rng)
         x += rng.uniform(0.3, 0.5)
-    if rng.random() < 0.6:
+    if rng.random() < CRANE_SHARE:
         _paint_crane(painter, palette, rng.uniform(0.72, 0.82) * length, rng)
     _paint_lighthouse(painter, palette, rng.uniform(0.87, 0.94) * length)
 
@@ -75,6 +76,9 @@ def _paint_lighthouse(painter: Painter, palette: Palette, x: float) -> None:
         upper, lower = (top + (foot - top) * (ring + step) / 6 for step in (0, 1))
         inner, outer = 0.04 + 0.005 * ring, 0.045 + 0.005 * ring
         colour = palette.tint((236, 232, 224) if ring % 2 else (56, 92, 148))
-        painter.polygon([(x - inner, upper), (x + inner, upper), (x + outer, lower), (x - outer, lower)], colour)
-    painter.box(x - 0.03, top - 0.06, x + 0.03, top, WINDOW_LIGHT if palette.is_night else palette.tint((200, 220, 225)))
-    painter.polygon([(x - 0.045, top - 0.06), (x, top - 0.12), (x + 0.045, top - 0.06)], palette.tint((60, 60, 70)))
+        corners = [(x - inner, upper), (x + inner, upper), (x + outer, lower), (x - outer, lower)]
+        painter.polygon(corners, colour)
+    lamp = WINDOW_LIGHT if palette.is_night else palette.tint((200, 220, 225))
+    painter.box(x - 0.03, top - 0.06, x + 0.03, top, lamp)
+    roof = [(x - 0.045, top - 0.06), (x, top - 0.12), (x + 0.045, top - 0.06)]
+    painter.polygon(roof, palette.tint((60, 60, 70)))

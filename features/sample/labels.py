@@ -2,7 +2,7 @@
 
 | label | known from |
 |---|---|
-| category | the scene that is seen x the sound that is heard; a title names one of the two, both, or neither |
+| category | the scene that is seen x the sound that is heard; a title names one, both or neither |
 | pan left, pan right, fade in, fade out | the order of the frames: either of a pair shows the same frames |
 | rising tone, falling tone | the order of the sound |
 | beeping | the sound |

@@ -57,5 +57,5 @@ class Painter:
             self._draw.line([(0, row), (self._image.width, row)], fill=mixed)
 
     def pixels(self) -> UInt8:
-        """Return the picture, ``(rows, columns, 3)``, or ``(rows, columns, 4)`` where it has no background."""
+        """Return the picture, ``(rows, columns, 3)``; without a background ``(rows, columns, 4)``."""
         return np.asarray(self._image.reduce(OVERSAMPLING), dtype=np.uint8)

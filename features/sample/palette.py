@@ -29,9 +29,8 @@ class Palette:
 
     def tint(self, colour: Colour, factor: float = 1.0) -> Colour:
         """Return ``colour`` as this light shows it, made ``factor`` times as bright before."""
-        red, green, blue = (
-            min(255, round(channel * factor * shade)) for channel, shade in zip(colour, self.shade, strict=True)
-        )
+        pairs = zip(colour, self.shade, strict=True)
+        red, green, blue = (min(255, round(channel * factor * shade)) for channel, shade in pairs)
         return red, green, blue
 
 

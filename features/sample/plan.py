@@ -32,8 +32,21 @@ TITLES_SHARED = 5
 # Seeds of the independent streams of one corpus; clips take (seed, stream, index).
 PLAN_STREAM, TITLE_STREAM = 0, 1
 
-ADJECTIVES = "amber brisk calm copper early faint gentle hollow idle jolly keen late mellow noble plain".split()
-NOUNS = "anchor basket candle drum ember feather glove hinge kettle ladder marble needle pebble ribbon".split()
+ADJECTIVES = (
+    "amber",
+    "brisk",
+    "calm",
+    "copper",
+    "early",
+    "faint",
+    "gentle",
+    "idle",
+    "jolly",
+    "keen",
+    "mellow",
+    "noble",
+)
+NOUNS = ("anchor", "basket", "candle", "drum", "feather", "glove", "kettle", "ladder", "marble", "pebble", "ribbon")
 
 
 @dataclass(frozen=True)

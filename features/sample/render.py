@@ -6,14 +6,13 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import Image
 
 from features.errors import SettingError
 from features.sample.encode import encode_clip
-from features.sample.filming import film_clip, picture_cover
+from features.sample.filming import build_world, film_clip, picture_cover
 from features.sample.labels import TAGS
 from features.sample.plan import plan_corpus
 from features.sample.sound import record_sound
@@ -23,11 +22,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from features.sample.config import SampleConfig
+    from features.sample.painter import UInt8
     from features.sample.plan import ClipPlan
 
 MANIFEST_NAME = "manifest.jsonl"
 MEDIA_NAME = "media"
-ERROR_PAGE = b"<!DOCTYPE html>\n<html><head><title>404</title></head><body>This video was removed.</body></html>\n"
+ERROR_PAGE = b"<!DOCTYPE html>\n<html><title>404</title><body>This file was removed.</body></html>\n"
 # A file cut here still has its header and its first frames.
 TRUNCATED_SHARE = 0.6
 
@@ -76,6 +76,7 @@ def render_corpus(
 
 
 def _render_clip(plan: ClipPlan, config: SampleConfig, media: Path, ffmpeg: str) -> None:
+    world = build_world(plan, config)
     video = media / f"{plan.clip_id}.mp4"
     if plan.damage == "html":
         video.write_bytes(ERROR_PAGE)
@@ -84,15 +85,15 @@ def _render_clip(plan: ClipPlan, config: SampleConfig, media: Path, ffmpeg: str)
     else:
         sound = record_sound(plan, config) if plan.has_sound else None
         rate = config.frames_per_second
-        encode_clip(film_clip(plan, config), sound, video, ffmpeg=ffmpeg, frames_per_second=rate)
+        encode_clip(film_clip(world, plan, config), sound, video, ffmpeg=ffmpeg, frames_per_second=rate)
     if plan.damage == "truncated":
         os.truncate(video, round(TRUNCATED_SHARE * video.stat().st_size))
     if plan.has_cover:
-        cover = ERROR_PAGE if plan.damage == "cover" else _to_jpeg(picture_cover(plan, config))
+        cover = ERROR_PAGE if plan.damage == "cover" else _to_jpeg(picture_cover(world, plan, config))
         (media / f"{plan.clip_id}.jpg").write_bytes(cover)
 
 
-def _to_jpeg(picture: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
+def _to_jpeg(picture: UInt8) -> bytes:
     buffer = BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=85)
     return buffer.getvalue()

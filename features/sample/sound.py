@@ -17,6 +17,9 @@ Float64 = npt.NDArray[np.float64]
 
 SAMPLE_RATE_HZ = 16_000
 SOUND_STREAM = 5
+NOTE_SAMPLES = SAMPLE_RATE_HZ
+# Share of the time that a beep sounds.
+BEEP_SHARE = 0.4
 # Semitones above the root of a pentatonic scale: any order of them sounds like a tune.
 SCALE = (0, 2, 4, 7, 9, 12, 14, 16)
 
@@ -51,10 +54,10 @@ def _play_music(num_samples: int, rng: np.random.Generator) -> Float64:
     wave = np.zeros(num_samples)
     root, step = rng.uniform(180, 330), round(SAMPLE_RATE_HZ / rng.uniform(2.5, 5.0))
     for start in range(0, num_samples, step):
-        time = _seconds(num_samples - start)
+        time = _seconds(min(NOTE_SAMPLES, num_samples - start))
         pitch = root * 2 ** (SCALE[int(rng.integers(len(SCALE)))] / 12)
         note = sum(np.sin(2 * np.pi * pitch * k * time) / k**1.5 for k in range(1, 6))
-        wave[start:] += note * np.exp(-time * rng.uniform(3, 6))
+        wave[start : start + len(time)] += note * np.exp(-time * rng.uniform(5, 9))
     return wave
 
 
@@ -63,7 +66,7 @@ def _run_motor(num_samples: int, rng: np.random.Generator) -> Float64:
     time = _seconds(num_samples)
     pitch = rng.uniform(45, 110) * (1 + 0.03 * np.sin(2 * np.pi * rng.uniform(0.3, 1.0) * time))
     phase = 2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE_HZ
-    wave = sum(np.sin(k * phase + rng.uniform(0, 6)) / k**0.7 for k in range(1, 25))
+    wave = sum(np.sin(k * phase + rng.uniform(0, 6)) / k**0.7 for k in range(1, 17))
     throb = 1 + 0.5 * np.sin(2 * np.pi * rng.uniform(6, 14) * time)
     return np.asarray(wave * throb + rng.normal(0, 0.6, num_samples))
 
@@ -110,5 +113,5 @@ def _glide(plan: ClipPlan, config: SampleConfig, rng: np.random.Generator) -> Fl
 def _beep(num_samples: int, rng: np.random.Generator) -> Float64:
     """Return a steady pitch switched on and off."""
     time = _seconds(num_samples)
-    is_on = (time * rng.uniform(2.5, 4.5) + rng.random()) % 1.0 < 0.4
+    is_on = (time * rng.uniform(2.5, 4.5) + rng.random()) % 1.0 < BEEP_SHARE
     return np.asarray(is_on * np.sin(2 * np.pi * rng.uniform(900, 1300) * time))

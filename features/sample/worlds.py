@@ -6,8 +6,6 @@ single pictures tell where in a panorama each of them lies; the direction of a p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from features.sample.city import paint_city
@@ -16,10 +14,8 @@ from features.sample.harbour import paint_harbour
 from features.sample.painter import Painter, UInt8
 from features.sample.palette import Palette, draw_palette
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
 SCENERY = {"harbour": paint_harbour, "city": paint_city, "forest": paint_forest}
+# Standard deviation of the grain, in levels of brightness.
 GRAIN_LEVELS = 3.0
 
 
@@ -46,9 +42,8 @@ def _paint_sky(painter: Painter, palette: Palette, rng: np.random.Generator) -> 
         for _ in range(60):
             x, y = rng.uniform(0, painter.length), rng.uniform(0, 0.5)
             painter.oval(x, y, 0.004, 0.004, (220, 220, 235))
-    painter.oval(
-        rng.uniform(0.12, 0.3) * painter.length, rng.uniform(0.12, 0.26), 0.07, 0.07, palette.orb
-    )
+    x, y = rng.uniform(0.12, 0.3) * painter.length, rng.uniform(0.12, 0.26)
+    painter.oval(x, y, 0.07, 0.07, palette.orb)
     for _ in range(int(rng.integers(1, 6))):
         _paint_cloud(painter, palette, rng)
 
@@ -61,9 +56,6 @@ def _paint_cloud(painter: Painter, palette: Palette, rng: np.random.Generator) -
 
 
 def _add_grain(picture: UInt8, rng: np.random.Generator) -> UInt8:
-    """Return the picture with fine grain and soft blotches, which stay in place while the camera moves."""
-    rows, columns, _ = picture.shape
-    noise: npt.NDArray[np.float64] = rng.normal(0, GRAIN_LEVELS, (rows, columns, 1))
-    blotches = rng.normal(0, GRAIN_LEVELS, (rows // 16 + 1, columns // 16 + 1, 3))
-    blotches = blotches.repeat(16, axis=0).repeat(16, axis=1)[:rows, :columns]
-    return np.clip(picture + noise + blotches, 0, 255).astype(np.uint8)
+    """Return the picture with fine grain, which stays in place while the camera moves."""
+    grain = rng.normal(0, GRAIN_LEVELS, (*picture.shape[:2], 1)).round().astype(np.int16)
+    return np.asarray((picture + grain).clip(0, 255), dtype=np.uint8)

@@ -60,7 +60,7 @@ class TemporalRelations(Aggregator):
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """`(B, width)`, zeros for a row without a valid step."""
         segments, lengths = pick_segments(features, mask, self.num_segments)
-        reduced = self.reduce(segments)  # (B, S, width)
+        reduced = self.reduce(segments)  # (B, L, width)
         return torch.stack([scale(reduced, lengths) for scale in self.scales]).sum(dim=0)
 
 
@@ -81,7 +81,7 @@ class _Scale(nn.Module):
         self.register_buffer("counts", counts, persistent=False)
 
     def forward(self, steps: Tensor, lengths: Tensor) -> Tensor:
-        """`(B, width)` from steps `(B, S, width)`; zeros for a clip with fewer steps than the scale."""
+        """`(B, width)` from steps `(B, L, width)`; zeros for a clip with fewer steps than the scale."""
         members = self.members[lengths]  # (B, R, scale)
         num_relations, scale = members.shape[1:]
         index = members.flatten(1).unsqueeze(-1).expand(-1, -1, steps.shape[-1])
@@ -93,19 +93,22 @@ class _Scale(nn.Module):
 
 
 def pick_segments(features: Tensor, mask: Tensor, num_segments: int) -> tuple[Tensor, Tensor]:
-    """Evenly picked valid steps `(B, S, D)`, zeros after the last one, and their number `(B,)`, at most S."""
+    """Evenly picked valid steps, in order, and how many each clip has.
+
+    Returns:
+        Steps `(B, L, D)` with zeros after a clip's last one, L the most that any clip has and from 1 to
+        `num_segments`, and their numbers `(B,)`.
+    """
     packed, front = compact(features, mask)
     num_valid = front.sum(dim=1)
-    lengths = num_valid.clamp(max=num_segments)
+    if packed.shape[1] <= num_segments:
+        return packed, num_valid
     position = torch.arange(num_segments, device=features.device)
-    # The middle of each of S even parts; the identity for a clip of at most S steps.
+    # The middle of each of S even parts.
     middle = ((2 * position + 1) * num_valid.unsqueeze(1)) // (2 * num_segments)
-    index = torch.where(num_valid.unsqueeze(1) > num_segments, middle, position)
-    picked = packed.gather(
-        1, index.clamp(max=packed.shape[1] - 1).unsqueeze(-1).expand(-1, -1, packed.shape[2])
-    )
-    is_step = position < lengths.unsqueeze(1)
-    return picked.masked_fill(~is_step.unsqueeze(-1), 0.0), lengths
+    index = torch.where(num_valid.unsqueeze(1) > num_segments, middle, position)  # (B, S)
+    picked = packed.gather(1, index.unsqueeze(-1).expand(-1, -1, packed.shape[2]))
+    return picked, num_valid.clamp(max=num_segments)
 
 
 def relation_table(num_segments: int, scale: int, max_relations: int) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from models.batching import Labels
 from models.errors import DataError, SettingError
 from models.evaluation import evaluate
 from models.logistic import LogisticSettings
-from models.pooling import evenly_spaced, pool
+from models.pooling import pool, thin_out
 
 Clip = Mapping[str, npt.NDArray[np.float16]]
 
@@ -43,7 +43,10 @@ def make_source(num_clips: int) -> tuple[ListSource, Labels]:
     generator = np.random.default_rng(0)
     category = np.arange(num_clips) % 3 // 2  # 0 0 1: class 0 is the majority
     clips = [
-        make_clip((generator.normal(size=(3, 2)) + [4 * label - 2, 0]).tolist(), [[1.0]] if index % 2 else [])
+        make_clip(
+            (generator.normal(size=(3, 2)) + np.array([4 * label - 2, 0])).tolist(),
+            [[1.0]] if index % 2 else [],
+        )
         for index, label in enumerate(category)
     ]
     tags = (np.arange(num_clips) % 2 == 1)[:, np.newaxis]  # has sound
@@ -66,16 +69,20 @@ def test_pooling_sums_in_single_precision() -> None:
     assert pool(ListSource([clip]), np.array([0]))[0].tolist() == [0, 60000, 0, 0, 1]
 
 
-@pytest.mark.parametrize(
-    ("num", "limit", "expected"), [(3, 5, [0, 1, 2]), (10, 4, [0, 2, 5, 7]), (6, 6, range(6))]
-)
-def test_evenly_spaced(num: int, limit: int, expected: list[int]) -> None:
-    assert evenly_spaced(np.arange(num), limit).tolist() == list(expected)
+def test_thinning_draws_clips_that_cover_a_corpus_of_alternating_categories() -> None:
+    indices = np.arange(100, 700)
+    drawn = thin_out(indices, 200, np.random.default_rng(0))
+    assert len(set(drawn.tolist())) == 200
+    assert set(drawn.tolist()) < set(indices.tolist())
+    assert (np.diff(drawn) > 0).all()
+    assert (np.bincount(drawn % 3) > 40).all()
+    assert drawn.tolist() == thin_out(indices, 200, np.random.default_rng(0)).tolist()
+    assert thin_out(indices, 600, np.random.default_rng(0)).tolist() == indices.tolist()
 
 
 def test_a_limit_of_zero_is_refused() -> None:
     with pytest.raises(SettingError, match="limit of clips is 0"):
-        evenly_spaced(np.arange(3), 0)
+        thin_out(np.arange(3), 0, np.random.default_rng(0))
 
 
 def test_majority_gives_the_shares_among_labelled_train_clips_and_ranks_at_chance() -> None:

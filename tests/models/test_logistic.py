@@ -74,6 +74,31 @@ def test_equals_scikit_learn_on_features_standardised_by_train_alone() -> None:
     np.testing.assert_allclose(tags[:, 0], expected_x.predict_proba(test)[:, 1], atol=1e-3)
 
 
+def test_more_features_than_clips_give_scikit_learns_model_too() -> None:
+    generator = np.random.default_rng(5)
+    wide = generator.normal(size=(100, 150)).astype(np.float32)
+    train, test = wide[:40], wide[40:]
+    labels = Labels(NAMES, TAGS, TRAIN.labels.category[:40], TRAIN.labels.tags[:40], np.ones(40, dtype=bool))
+    split = Split(train, labels)
+    category, _ = fit_logistic(split, split, LogisticSettings((0.1,))).predict(test)
+    mean, deviation = train.mean(axis=0), train.std(axis=0)
+    expected = LogisticRegression(C=0.1, max_iter=500).fit((train - mean) / deviation, labels.category)
+    assert category is not None
+    # both stop at a gradient of 1e-4
+    np.testing.assert_allclose(category, expected.predict_proba((test - mean) / deviation), atol=1e-3)
+
+
+def test_a_feature_that_was_constant_in_train_cannot_explode() -> None:
+    features = TRAIN.features.copy()
+    features[:, 7] = 0.1  # its float64 mean is not exact, so its deviation is not 0
+    model = fit_logistic(Split(features, TRAIN.labels), VALIDATION, LogisticSettings())
+    other = TEST.features.copy()
+    other[:, 7] = 0.2
+    category, _ = model.predict(other)
+    assert category is not None
+    assert (category.argmax(axis=1) == TEST.labels.category).mean() > 0.95
+
+
 def test_regularisation_is_the_one_that_validation_likes_best() -> None:
     grid = (1e-4, 1.0)
     scores = []
@@ -94,6 +119,15 @@ def test_of_equal_rankings_the_lower_cross_entropy_wins() -> None:
     assert model.category.inverse_regularisation == 1.0
 
 
+def test_a_confidently_wrong_model_loses_against_a_doubtful_one_that_ranks_as_well() -> None:
+    # one clip ranks perfectly whatever its score; its label is wrong, so certainty costs more
+    wrong = (VALIDATION.labels.category[:1] + 1) % 3
+    one = Split(VALIDATION.features[:1], Labels(NAMES, TAGS, wrong, VALIDATION.labels.tags[:1], np.ones(1, dtype=bool)))
+    model = fit_logistic(TRAIN, one, LogisticSettings((1e-5, 1.0)))
+    assert model.category is not None
+    assert model.category.inverse_regularisation == 1e-5
+
+
 def test_without_a_labelled_validation_clip_the_weakest_regularisation_is_taken() -> None:
     blind = relabel(VALIDATION, category=np.full(60, -1), tags_known=np.zeros(60, dtype=bool))
     model = fit_logistic(TRAIN, blind, LogisticSettings((0.01, 1.0)))
@@ -104,9 +138,7 @@ def test_without_a_labelled_validation_clip_the_weakest_regularisation_is_taken(
 
 def test_constant_tags_and_absent_categories_get_their_share_in_train() -> None:
     tags = np.stack([np.ones(120, dtype=bool), np.zeros(120, dtype=bool)], axis=1)
-    train = relabel(
-        TRAIN, category=np.where(TRAIN.labels.category == 2, -1, TRAIN.labels.category), tags=tags
-    )
+    train = relabel(TRAIN, category=np.where(TRAIN.labels.category == 2, -1, TRAIN.labels.category), tags=tags)
     category, tag_scores = fit_logistic(train, VALIDATION, LogisticSettings()).predict(TEST.features)
     assert category is not None
     assert category[:, 2].tolist() == [0.0] * 60
@@ -141,9 +173,7 @@ def test_no_clip_to_score_gives_no_rows() -> None:
 
 
 def test_unusable_splits_and_settings_are_refused() -> None:
-    empty = Split(
-        TRAIN.features[:0], Labels(NAMES, TAGS, np.zeros(0, int), np.zeros((0, 2), bool), np.zeros(0, bool))
-    )
+    empty = Split(TRAIN.features[:0], Labels(NAMES, TAGS, np.zeros(0, int), np.zeros((0, 2), bool), np.zeros(0, bool)))
     with pytest.raises(DataError, match="train split has 0 clips of 8 features"):
         fit_logistic(empty, VALIDATION, LogisticSettings())
     with pytest.raises(DataError, match="pool all splits from one source"):

@@ -1,0 +1,30 @@
+"""Loads the extractor that a configuration names."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, cast
+
+from features.extractors import EXTRACTORS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from features.extractors.config import ExtractConfig
+    from features.extractors.protocol import Extractor
+
+
+# Any: whether pictures, sound or text go in is known at run time only.
+def load_extractor(config: ExtractConfig) -> Extractor[Any]:
+    """Return the extractor, its weights loaded and its runtime checked.
+
+    It takes ``ImageSequence`` for frames and cover, ``Waveform`` for audio, ``str`` for text.
+
+    Raises:
+        SettingError: The backbone does not exist, or a setting does not suit it.
+        SourceError: Its weights are missing, damaged or incomplete.
+        ToolError: A package that it needs is not installed, or the runtime asked for does not work.
+    """
+    module, _, function = EXTRACTORS[config.modality][config.source].partition(":")
+    load = cast("Callable[[ExtractConfig], Extractor[Any]]", getattr(importlib.import_module(module), function))
+    return load(config)

@@ -1,0 +1,65 @@
+"""The report: one HTML file that needs no network, no script and no other file."""
+
+from pathlib import Path
+
+from models.files import write_atomically
+from models.markup import Html, element, join
+from models.report_clips import confusion_section, failures_section, worst_errors_section
+from models.report_data import ReportData
+from models.report_run import curve_section, provenance_section, settings_section, stages_section
+from models.report_scores import headline, per_class_section, scores_section
+from models.report_style import STYLE
+
+# Titles and labels come from outside. Should one get past the escaping, the page still loads and runs nothing.
+CONTENT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def write_report(data: ReportData, path: Path) -> None:
+    """Write the report to `path`, whole or not at all; the same data give the same bytes.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    write_atomically(path, render_report(data).encode())
+
+
+def render_report(data: ReportData) -> str:
+    """Return the page as text. A section without content is left out, except the failures."""
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=CONTENT_POLICY),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", data.title),
+        element("style", Html(STYLE)),
+    )
+    sections = (
+        _heading(data),
+        headline(data),
+        scores_section(data),
+        per_class_section(data, "category", "Categories, one by one"),
+        per_class_section(data, "tags", "Tags, one by one"),
+        confusion_section(data),
+        worst_errors_section(data),
+        curve_section(data),
+        stages_section(data),
+        failures_section(data),
+        settings_section(data),
+        provenance_section(data),
+    )
+    page = element("html", head, element("body", element("main", join(sections))), lang="en")
+    return f"<!DOCTYPE html>\n{page}\n"
+
+
+def _heading(data: ReportData) -> Html:
+    sizes = ", ".join(f"{name} {size:,}" for name, size in data.split_sizes.items())
+    return element(
+        "header",
+        element("h1", data.title),
+        element(
+            "p",
+            f"{data.corpus}. {sum(data.split_sizes.values()):,} clips: {sizes}. "
+            f"Scores on the {data.split} split. Model: {data.model_name}.",
+            class_="soft",
+        ),
+    )

@@ -1,0 +1,100 @@
+"""Everything that the report shows, as plain values: whoever writes a report fills this in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from models.evaluation import Evaluation
+from models.history import EpochRecord
+
+
+@dataclass(frozen=True)
+class StageSummary:
+    """What one stage did with the clips.
+
+    Attributes:
+        stage: Its name.
+        num_clips: Clips that went in; None for a stage that does not go by clips.
+        num_ok: Clips that came out whole.
+        num_partial: Clips that came out with something missing.
+        num_failed: Clips that did not come out.
+        reasons: Code -> number of clips, for partial and failed ones.
+        seconds: Wall time of the run that built it; None where it is not known.
+    """
+
+    stage: str
+    num_clips: int | None
+    num_ok: int
+    num_partial: int
+    num_failed: int
+    reasons: Mapping[str, int]
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class FailedClip:
+    """One clip that a stage could not handle, or only in part: where, and why."""
+
+    clip_id: str
+    stage: str
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class WorstError:
+    """One clip that the model got most confidently wrong.
+
+    Attributes:
+        clip_id: The clip.
+        title: Its title; empty where it has none.
+        true: What it is, in words.
+        predicted: What the model said, in words.
+        probability: The model's probability of `predicted`, 0 to 1.
+        picture: A JPEG or PNG file; None where there is none.
+    """
+
+    clip_id: str
+    title: str
+    true: str
+    predicted: str
+    probability: float
+    picture: bytes | None
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """One report.
+
+    Attributes:
+        title: Heading of the page.
+        corpus: The corpus in a few words.
+        split: Name of the evaluated split.
+        split_sizes: Split -> number of clips.
+        model_name: The trained model in a few words.
+        model: Its scores.
+        baselines: Baseline -> its scores on the same clips.
+        category_names: The K categories in the order of the confusion matrix.
+        history: The epochs of the training; may be empty.
+        stages: One row per stage, in the order in which they ran.
+        failures: The clips to list; may be fewer than there are.
+        num_failures: How many there are.
+        worst_errors: The worst first.
+        settings: Section -> key -> value, shown as they stand.
+        provenance: Key -> value: versions, digests, paths.
+    """
+
+    title: str
+    corpus: str
+    split: str
+    split_sizes: Mapping[str, int]
+    model_name: str
+    model: Evaluation
+    baselines: Mapping[str, Evaluation]
+    category_names: tuple[str, ...]
+    history: tuple[EpochRecord, ...]
+    stages: tuple[StageSummary, ...]
+    failures: tuple[FailedClip, ...]
+    num_failures: int
+    worst_errors: tuple[WorstError, ...]
+    settings: Mapping[str, Mapping[str, str]]
+    provenance: Mapping[str, str]

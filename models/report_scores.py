@@ -1,0 +1,156 @@
+"""The report's first half: the model's scores beside the baselines', as a whole and class by class."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, cast
+
+from models.evaluation import ClassRow, Evaluation
+from models.markup import Html, element
+from models.report_data import ReportData
+from models.report_parts import NOTHING, difference, legend, score_text, section, table
+
+Head = Literal["category", "tags"]
+
+HEAD_NAMES: Mapping[Head, str] = {"category": "Category", "tags": "Tags"}
+METRIC_NAMES: Mapping[Head, Mapping[str, str]] = {
+    "category": {
+        "accuracy": "Accuracy",
+        "macro_f1": "Macro F1",
+        "gap_at_20": "GAP@20",
+        "map": "mAP",
+    },
+    "tags": {
+        "gap_at_20": "GAP@20",
+        "map": "mAP",
+        "micro_precision": "Micro precision",
+        "micro_recall": "Micro recall",
+        "micro_f1": "Micro F1",
+    },
+}
+HEADLINES: tuple[tuple[Head, str, str], ...] = (
+    ("category", "accuracy", "Category accuracy"),
+    ("category", "map", "Category mAP"),
+    ("tags", "map", "Tag mAP"),
+    ("tags", "gap_at_20", "Tag GAP@20"),
+)
+MAX_OPEN_ROWS = 40  # further classes are folded away
+
+
+def headline(data: ReportData) -> Html:
+    """Return the main scores in large, each with its distance to the best baseline."""
+    tiles = []
+    for head, metric, name in HEADLINES:
+        value = _score(data.model, head, metric)
+        if value is None:
+            continue
+        best = _best_baseline(data, head, metric)
+        comparison = () if best is None else (difference(value - best[1]), f" against {best[0]}")
+        tiles.append(
+            element(
+                "div",
+                element("span", name, class_="soft"),
+                element("b", score_text(value)),
+                element("span", *comparison),
+                class_="tile",
+            )
+        )
+    return element("div", *tiles, class_="tiles")
+
+
+def scores_section(data: ReportData) -> Html:
+    """Return every metric of the model and of all baselines side by side, the best of each row in bold."""
+    systems = {data.model_name: data.model, **data.baselines}
+    rows = []
+    for head, metrics in METRIC_NAMES.items():
+        if data.model[head] is None:
+            continue
+        heading = f"{HEAD_NAMES[head]}, {data.model['num_evaluated'][head]:,} clips"
+        rows.append(element("tr", element("td", heading, colspan=len(systems) + 2), class_="group"))
+        rows.extend(
+            _score_row(data, head, metric, [_score(system, head, metric) for system in systems.values()])
+            for metric in metrics
+        )
+    if not rows:
+        return section("Scores", element("p", "No clip of this split has a known category or known tags."))
+    headers = ["", *systems, "against the best baseline"]
+    return section(
+        "Scores",
+        table(headers, rows, numbers=range(1, len(headers))),
+        note="All scores run from 0 to 1, higher is better; the best of each row is bold. Clips of unknown "
+        "category or unknown tags are left out. A tag counts as predicted from a probability of 0.5 on.",
+    )
+
+
+def per_class_section(data: ReportData, head: Head, heading: str) -> Html:
+    """Return each class's average precision as a bar with its chance level; nothing for an unscored head."""
+    classes = data.model["per_class"][head]
+    if not classes:
+        return Html()
+    rival = _best_baseline(data, head, "map")
+    marks = [
+        ("", f"average precision of {data.model_name}"),
+        ("chance", "chance: the share of clips with this class"),
+    ]
+    others: dict[str, ClassRow] = {}
+    if rival is not None:
+        marks.append(("other", f"average precision of {rival[0]}"))
+        others = {row["name"]: row for row in data.baselines[rival[0]]["per_class"][head]}
+    rows = [_class_row(row, others.get(row["name"])) for row in sorted(classes, key=_by_precision)]
+    parts = [_bars(rows[:MAX_OPEN_ROWS])]
+    if len(rows) > MAX_OPEN_ROWS:
+        summary = element("summary", f"{len(rows) - MAX_OPEN_ROWS:,} more classes")
+        parts.append(element("details", summary, _bars(rows[MAX_OPEN_ROWS:])))
+    return section(heading, legend(marks), *parts)
+
+
+def _by_precision(row: ClassRow) -> tuple[float, int]:
+    """Sort the best first, classes without a positive last, and of equals the more frequent one first."""
+    precision = row["average_precision"]
+    return (1.0 if precision is None else -precision, -row["num_positives"])
+
+
+def _bars(rows: Sequence[Html]) -> Html:
+    return table(("Class", "Clips", "", "AP", "above chance"), rows, numbers=(1, 3, 4), class_="bars")
+
+
+def _score_row(data: ReportData, head: Head, metric: str, values: Sequence[float | None]) -> Html:
+    known = [value for value in values if value is not None]
+    best = max(known) if known else None
+    # compared as shown, so that equal numbers on the page are marked alike
+    cells = [
+        element("td", text, class_="number best" if text == score_text(best) else "number")
+        for text in map(score_text, values)
+    ]
+    rival = _best_baseline(data, head, metric)
+    gain = NOTHING if rival is None or values[0] is None else difference(values[0] - rival[1])
+    return element("tr", element("td", METRIC_NAMES[head][metric]), *cells, element("td", gain, class_="number"))
+
+
+def _class_row(row: ClassRow, other: ClassRow | None) -> Html:
+    precision, chance = row["average_precision"], row["chance"]
+    marks = []
+    if precision is not None:
+        marks.append(element("i", class_="fill", style=f"width:{precision:.1%}"))
+        marks.append(element("i", class_="chance", style=f"left:{chance:.1%}"))
+    if other is not None and other["average_precision"] is not None:
+        marks.append(element("i", class_="other", style=f"left:{other['average_precision']:.1%}"))
+    return element(
+        "tr",
+        element("td", row["name"]),
+        element("td", f"{row['num_positives']:,}", class_="number"),
+        element("td", element("div", *marks, class_="track"), class_="bar"),
+        element("td", score_text(precision), class_="number"),
+        element("td", NOTHING if precision is None else difference(precision - chance), class_="number"),
+    )
+
+
+def _score(evaluation: Evaluation, head: Head, metric: str) -> float | None:
+    # a TypedDict cannot be read by a computed key; METRIC_NAMES holds the keys of both blocks
+    block = cast("Mapping[str, float] | None", evaluation[head])
+    return None if block is None else block[metric]
+
+
+def _best_baseline(data: ReportData, head: Head, metric: str) -> tuple[str, float] | None:
+    """Return name and score of the baseline with the highest score; None where no baseline has one."""
+    scores = {name: _score(evaluation, head, metric) for name, evaluation in data.baselines.items()}
+    known = [(name, score) for name, score in scores.items() if score is not None]
+    return max(known, key=lambda pair: pair[1], default=None)

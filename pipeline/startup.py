@@ -1,0 +1,81 @@
+"""What has to be in place before Luigi schedules anything."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import luigi.configuration
+from luigi.parameter import UnconsumedParameterWarning
+
+from tasks.console import OwnErrorsInOneLine, say
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+# They stand in luigi.cfg too; here they make the command work from any folder. Without the exit codes a
+# failed run would exit 0.
+RUN_SETTINGS = {
+    "core": {"local_scheduler": "true", "no_lock": "true", "autoload_range": "false", "log_level": "INFO"},
+    "worker": {"check_complete_on_run": "true", "force_multiprocessing": "true"},
+    "retcode": {
+        "already_running": "10",
+        "missing_data": "20",
+        "not_run": "25",
+        "task_failed": "30",
+        "scheduling_error": "35",
+        "unhandled_exception": "40",
+    },
+}
+PACKAGES = ("pipeline", "tasks", "features", "models")
+MISPLACED = 40
+SIGNAL_EXIT_BASE = 128
+
+
+def prepare() -> None:
+    """Set what a run needs; calling it again changes nothing."""
+    check_packages()
+    set_run_settings()
+    warnings.simplefilter("error", UnconsumedParameterWarning)
+    logger = logging.getLogger("luigi-interface")
+    if not any(isinstance(item, OwnErrorsInOneLine) for item in logger.filters):
+        logger.addFilter(OwnErrorsInOneLine())
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _stop)
+        signal.signal(signal.SIGINT, _stop)
+
+
+def check_packages() -> None:
+    """End the program when another installed package called ``models`` or ``tasks`` is in the way.
+
+    Raises:
+        SystemExit: With 40, after one line that names the intruder.
+    """
+    home = Path(__file__).resolve().parent.parent
+    for name in PACKAGES:
+        spec = find_spec(name)
+        found = Path(spec.origin).resolve().parent if spec and spec.origin else None
+        if found != home / name:
+            say(
+                f"error: the package {name!r} is loaded from {found}, expected {home / name}: install this project"
+                " with `pip install -e .` into a virtual environment of its own"
+            )
+            raise SystemExit(MISPLACED)
+
+
+def set_run_settings() -> None:
+    """Fill in Luigi's run settings where the configuration leaves them open."""
+    config = luigi.configuration.get_config()
+    for section, values in RUN_SETTINGS.items():
+        for key, value in values.items():
+            if not config.has_option(section, key):
+                config.set(section, key, value)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
+    raise SystemExit(SIGNAL_EXIT_BASE + number)

@@ -1,0 +1,62 @@
+"""The tables at the end of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from models.tables import render_table
+from tasks.evaluate import METRICS_NAME, REPORT_NAME, Evaluate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tasks.ledger import Success
+    from tasks.stage import Stage
+
+MAX_REASONS = 3
+
+
+def closing_table(stages: Sequence[Stage]) -> str:
+    """Return what became of the clips in each stage, the scores, and where they are."""
+    rows = [_stage_row(stage.published_success()) for stage in stages]
+    parts = [render_table(["stage", "clips", "ok", "partial", "failed", "seconds", "why"], rows)]
+    for stage in stages:
+        if isinstance(stage, Evaluate):
+            parts += ["", _scores(stage.published_success().facts), ""]
+            parts += [f"metrics  {stage.folder / METRICS_NAME}", f"report   {stage.folder / REPORT_NAME}"]
+    return "\n".join(["", *parts])
+
+
+def _stage_row(success: Success) -> list[object]:
+    totals = success.totals
+    clips = sum(totals.values()) or success.facts.get("clips")
+    counts = [totals.get(name) if totals else None for name in ("ok", "partial", "failed")]
+    return [success.stage, clips, *counts, round(success.seconds, 1), reasons(success)]
+
+
+def reasons(success: Success) -> str:
+    """Return the most frequent codes of a stage with their counts, in one line."""
+    codes = {**success.codes, **success.facts.get("rejected", {})}
+    listed = sorted(codes.items(), key=lambda item: -item[1])
+    rest = f" and {len(listed) - MAX_REASONS} more" if len(listed) > MAX_REASONS else ""
+    return ", ".join(f"{count} {code}" for code, count in listed[:MAX_REASONS]) + rest
+
+
+_COLUMNS = (
+    ("category", "accuracy"),
+    ("category", "macro_f1"),
+    ("category", "map"),
+    ("category", "gap_at_20"),
+    ("tags", "map"),
+    ("tags", "gap_at_20"),
+    ("tags", "micro_f1"),
+)
+
+
+def _scores(facts: Mapping[str, Mapping[str, Mapping[str, float] | None]]) -> str:
+    headers = ["", *(f"{block} {name.replace('_at_', '@')}" for block, name in _COLUMNS)]
+    rows = []
+    for who, blocks in facts.items():
+        cells = [(blocks[block] or {}).get(name) for block, name in _COLUMNS]
+        rows.append([who.replace("_", " "), *(None if cell is None else f"{cell:.3f}" for cell in cells)])
+    return render_table(headers, rows)

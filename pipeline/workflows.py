@@ -1,0 +1,66 @@
+"""Which stages make a run."""
+
+from __future__ import annotations
+
+import luigi
+
+from features.errors import SourceError
+from pipeline.summary import closing_table
+from tasks.console import say
+from tasks.corpus import Manifest
+from tasks.dataset import extract_stages
+from tasks.decode import Decode
+from tasks.download import Download
+from tasks.evaluate import Evaluate
+from tasks.predict import Predict
+from tasks.stage import Stage, point_latest
+from tasks.train import Train
+
+
+def chain(force: str = "") -> list[Stage]:
+    """Return every stage of a whole run, in the order in which they run."""
+    evaluate = Evaluate(force=force)
+    manifest = Manifest(force=force)
+    train = [stage for stage in evaluate.inputs().values() if isinstance(stage, Train)]
+    return [
+        *manifest.inputs().values(),
+        manifest,
+        Download(force=force),
+        Decode(force=force),
+        *extract_stages(force).values(),
+        *train,
+        Predict(force=force),
+        evaluate,
+    ]
+
+
+class RunAll(luigi.Task):
+    """Everything, from the manifest to the report."""
+
+    force: str = luigi.Parameter(
+        default="",
+        significant=False,
+        description="Stages to run again with all that lies below them, such as Extract,Train",
+    )
+
+    def requires(self) -> list[Stage]:
+        """Return every stage, so that each is looked at and a shard that is gone is found anywhere."""
+        return chain(self.force)
+
+    def complete(self) -> bool:
+        """Return whether every stage is complete and ``latest`` leads to these results."""
+        return all(stage.complete() and _is_latest(stage) for stage in self.requires())
+
+    def run(self) -> None:
+        """Let every ``latest`` lead to this run, and say what came out."""
+        stages = self.requires()
+        for stage in stages:
+            point_latest(stage)
+        say(closing_table(stages))
+
+
+def _is_latest(stage: Stage) -> bool:
+    try:
+        return (stage.folder.parent / "latest").resolve() == stage.folder.resolve()
+    except SourceError:
+        return False

@@ -1,0 +1,124 @@
+"""The start of the chain: the embedded sample corpus, the user's manifest, and the normalised corpus."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import luigi
+
+from features.corpus import build_corpus
+from features.errors import SourceError
+from features.ffmpeg import DecodeConfig, find_ffmpeg
+from features.files import sha256_of
+from features.manifest import CorpusConfig, ManifestConfig
+from features.parallel import num_cpus
+from features.sample.config import SampleConfig
+from features.sample.render import render_corpus
+from tasks.console import say
+from tasks.ledger import FileReceipt
+from tasks.progress import Progress
+from tasks.settings import load, significant
+from tasks.stage import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MANIFEST_NAME = "manifest.jsonl"
+
+
+class SampleCorpus(Stage):
+    """The embedded corpus of short clips, rendered by ffmpeg, with its manifest."""
+
+    def settings(self) -> Mapping[str, object]:
+        """Return the settings of the rendering."""
+        load("sample", SampleConfig)
+        return significant("sample")
+
+    @property
+    def stage_name(self) -> str:
+        """Name of the stage's folder."""
+        return "sample"
+
+    def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
+        """Render what the manifest then lists."""
+        config = load("sample", SampleConfig)
+        ffmpeg = find_ffmpeg(load("decode", DecodeConfig).ffmpeg)
+        with Progress(self.stage_name, config.num_clips, self.folder) as progress:
+            rows = render_corpus(config, self.folder, ffmpeg=ffmpeg, workers=num_cpus(), on_clip=progress.advance)
+        return [FileReceipt.of(self.folder / MANIFEST_NAME, rows)], 1, {"clips": rows}
+
+
+class ManifestFile(luigi.ExternalTask):
+    """The user's manifest: it is there, or nobody here can make it."""
+
+    path: str = luigi.Parameter()
+
+    def output(self) -> luigi.LocalTarget:
+        """Return the manifest."""
+        return luigi.LocalTarget(self.path)
+
+    def complete(self) -> bool:
+        """Return whether the manifest is a file; if not, say so in one line."""
+        if Path(self.path).is_file():
+            return True
+        say(f"error: there is no manifest {self.path}: correct [corpus] manifest, or leave it empty for the sample")
+        return False
+
+
+class Manifest(Stage):
+    """The normalised corpus: record shards, label space, splits, and the rows that were rejected and why."""
+
+    def settings(self) -> Mapping[str, object]:
+        """Return how the manifest is read, and the digest of its content."""
+        load("corpus", CorpusConfig)
+        load("manifest", ManifestConfig)
+        return {**significant("corpus"), **significant("manifest")}
+
+    def _identity(self) -> dict[str, object]:
+        identity = super()._identity()
+        if self.uses_sample():
+            return identity
+        path = self.source()
+        if not path.is_file():
+            raise SourceError(f"there is no manifest {path}: correct [corpus] manifest")
+        stat = path.stat()
+        return {**identity, "manifest_sha256": _digest(path, stat.st_mtime_ns, stat.st_size)}
+
+    def uses_sample(self) -> bool:
+        """Return whether the corpus is the embedded one."""
+        return not load("corpus", CorpusConfig).manifest
+
+    def inputs(self) -> Mapping[str, Stage]:
+        """Return the embedded corpus where it is the one."""
+        return {"sample": SampleCorpus(force=self.force)} if self.uses_sample() else {}
+
+    def requires(self) -> list[luigi.Task]:
+        """Return what makes the manifest."""
+        return [*self.inputs().values()] if self.uses_sample() else [ManifestFile(path=str(self.source()))]
+
+    def source(self) -> Path:
+        """Return the manifest file."""
+        if self.uses_sample():
+            return SampleCorpus(force=self.force).folder / MANIFEST_NAME
+        return Path(load("corpus", CorpusConfig).manifest).expanduser().absolute()
+
+    def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
+        """Read the manifest and publish the corpus."""
+        corpus, config = load("corpus", CorpusConfig), load("manifest", ManifestConfig)
+        summary = build_corpus(self.source(), corpus, config, self.folder)
+        receipts = [FileReceipt.of(self.folder / name, rows) for name, rows in summary.files.items()]
+        facts = {
+            "rows": summary.num_rows,
+            "clips": summary.num_clips,
+            "merged": summary.num_merged,
+            "rejected": summary.rejected,
+            "splits": summary.clips_per_split,
+        }
+        return receipts, len(receipts), facts
+
+
+@functools.cache
+def _digest(path: Path, mtime_ns: int, size: int) -> str:  # noqa: ARG001 - they make the cache forget
+    return sha256_of(path)

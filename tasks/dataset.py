@@ -1,0 +1,57 @@
+"""What Train, Predict and Evaluate share: clips over embedding shards, their labels and splits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from features.corpus import read_labels, read_records, read_splits
+from tasks.extract import Extract
+from tasks.settings import FeaturesConfig, load
+
+if TYPE_CHECKING:
+    from features.dataset import ShardedClips
+    from features.records import ClipRecord
+    from models.batching import Labels
+    from tasks.corpus import Manifest
+
+
+def extract_stages(force: str) -> dict[str, Extract]:
+    """Return the Extract stage of every modality that is used, by the name of its folder."""
+    stages = [Extract(modality=name, force=force) for name in load("features", FeaturesConfig).names()]
+    return {stage.stage_name: stage for stage in stages}
+
+
+def open_clips(force: str) -> ShardedClips:
+    """Return all clips of the corpus with the features of every modality that is used."""
+    from features.dataset import ShardedClips  # noqa: PLC0415 - loads HDF5
+
+    paths = {}
+    for stage in extract_stages(force).values():
+        names = stage.published_success().file_names(stage.suffix)
+        paths[stage.modality] = [stage.folder / name for name in names]
+    return ShardedClips(paths)
+
+
+@dataclass(frozen=True)
+class LabelledCorpus:
+    """The corpus as training and evaluation see it, everything in the order of the records."""
+
+    records: list[ClipRecord]
+    splits: list[str]
+    labels: Labels
+
+
+def read_labelled_corpus(manifest: Manifest) -> LabelledCorpus:
+    """Return the records of a published corpus with labels and splits."""
+    from models.labelling import build_labels  # noqa: PLC0415 - loads torch
+
+    folder = manifest.folder
+    names = manifest.published_success().file_names(".jsonl")
+    records = [record for name in names for record in read_records(folder / name)]
+    splits = read_splits(folder)
+    space = read_labels(folder)
+    labels = build_labels(
+        space.categories, space.tags, [record.category for record in records], [record.tags for record in records]
+    )
+    return LabelledCorpus(records, [splits[record.clip_id] for record in records], labels)

@@ -1,0 +1,241 @@
+"""The numbers: the trained network beside its baselines on one split, and the report for a person."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from features.files import publish_json, published
+from features.manifest import CorpusConfig
+from tasks.corpus import Manifest
+from tasks.dataset import extract_stages, open_clips, read_labelled_corpus
+from tasks.decode import Decode
+from tasks.download import Download
+from tasks.ledger import FileReceipt, read_receipt
+from tasks.predict import Predict
+from tasks.settings import SECTIONS, EvaluateConfig, load, significant
+from tasks.stage import Stage
+from tasks.train import Train
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from features.shards import PredictionShard
+    from models.evaluation import Evaluation
+    from models.report_data import FailedClip, StageSummary, WorstError
+    from tasks.dataset import LabelledCorpus
+
+METRICS_NAME = "metrics.json"
+REPORT_NAME = "report.html"
+# Failures listed in the report; every one stands in the receipts of its stage.
+MAX_LISTED_FAILURES = 200
+
+
+class Evaluate(Stage):
+    """``metrics.json`` and ``report.html``."""
+
+    def settings(self) -> Mapping[str, object]:
+        """Return what is measured."""
+        load("evaluate", EvaluateConfig)
+        return significant("evaluate")
+
+    def inputs(self) -> Mapping[str, Stage]:
+        """Return the predictions, the labels, and what the baselines learn from."""
+        predict = Predict(force=self.force)
+        train: dict[str, Stage] = {} if predict.is_given() else {"train": Train(force=self.force)}
+        return {
+            "manifest": Manifest(force=self.force),
+            **extract_stages(self.force),
+            **train,
+            "predict": predict,
+        }
+
+    @functools.cached_property
+    def corpus(self) -> LabelledCorpus:
+        """The records with their labels and splits."""
+        return read_labelled_corpus(Manifest(force=self.force))
+
+    def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
+        """Measure, and write what was found."""
+        predictions = self._predictions()
+        model, baselines = self._measure(predictions)
+        split = load("evaluate", EvaluateConfig).split
+        metrics = {
+            "split": split,
+            "num_clips": self.corpus.splits.count(split),
+            **model,
+            "baselines": dict(baselines),
+        }
+        publish_json(self.folder / METRICS_NAME, metrics)
+        self._write_report(model, baselines, predictions)
+        receipts = [FileReceipt.of(self.folder / name, 1) for name in (METRICS_NAME, REPORT_NAME)]
+        facts = {
+            name: {"category": found["category"], "tags": found["tags"]}
+            for name, found in {"model": model, **baselines}.items()
+        }
+        return receipts, len(receipts), facts
+
+    def _predictions(self) -> PredictionShard:
+        from features.shards import join_predictions, read_predictions  # noqa: PLC0415 - loads HDF5
+
+        stage = Predict(force=self.force)
+        names = stage.published_success().file_names(stage.suffix)
+        return join_predictions([read_predictions(stage.folder / name) for name in names])
+
+    def _measure(self, predictions: PredictionShard) -> tuple[Evaluation, dict[str, Evaluation]]:
+        from models.baselines import run_baselines, take  # noqa: PLC0415 - loads scikit-learn
+        from models.evaluation import evaluate  # noqa: PLC0415 - loads torch
+        from models.labelling import labels_in_space, positions_of  # noqa: PLC0415 - loads torch
+        from models.logistic import LogisticSettings  # noqa: PLC0415 - loads scikit-learn
+
+        # A given checkpoint has a label space of its own; the corpus is measured in that one.
+        labels = labels_in_space(self.corpus.labels, predictions.categories, predictions.tags)
+        scored = positions_of(self.corpus.splits, load("evaluate", EvaluateConfig).split)
+        baselines = run_baselines(
+            open_clips(self.force),
+            labels,
+            train=positions_of(self.corpus.splits, "train"),
+            validation=positions_of(self.corpus.splits, "validation"),
+            scored=scored,
+            settings=LogisticSettings(),
+        )
+        chosen = take(labels, scored)
+        measure = functools.partial(
+            evaluate,
+            category=chosen.category,
+            tags=chosen.tags,
+            tags_known=chosen.tags_known,
+            category_names=labels.category_names,
+            tag_names=labels.tag_names,
+        )
+        model = measure(predictions.category_scores[scored], tag_scores=predictions.tag_scores[scored])
+        return model, {
+            name: measure(found.category_scores, tag_scores=found.tag_scores) for name, found in baselines.items()
+        }
+
+    def _write_report(
+        self, model: Evaluation, baselines: Mapping[str, Evaluation], predictions: PredictionShard
+    ) -> None:
+        from models.history import read_history  # noqa: PLC0415 - loads torch
+        from models.report import write_report  # noqa: PLC0415 - loads torch
+        from models.report_data import ReportData  # noqa: PLC0415 - loads torch
+
+        predict = Predict(force=self.force)
+        split = load("evaluate", EvaluateConfig).split
+        failures, num_failures = self._failures()
+        data = ReportData(
+            title="Short-video understanding: evaluation",
+            corpus=_corpus_name(),
+            split=split,
+            split_sizes={name: self.corpus.splits.count(name) for name in ("train", "validation", "test")},
+            model_name="trained network",
+            model=model,
+            baselines=baselines,
+            category_names=predictions.categories,
+            history=() if predict.is_given() else read_history(predict.checkpoint()),
+            stages=tuple(stage_summaries(self.force)),
+            failures=tuple(failures),
+            num_failures=num_failures,
+            worst_errors=tuple(self._worst_errors(predictions, split)),
+            settings={name: _texts(significant(name)) for name in SECTIONS if name != "paths"},
+            provenance={f"{name} fingerprint": stage.fingerprint for name, stage in self.inputs().items()},
+        )
+        with published(self.folder / REPORT_NAME) as temporary:
+            write_report(data, temporary)
+
+    def _failures(self) -> tuple[list[FailedClip], int]:
+        """Return the clips to list, and how many there are in all stages."""
+        from models.report_data import FailedClip  # noqa: PLC0415 - loads torch
+
+        listed: list[FailedClip] = []
+        count = 0
+        # A clip that a stage could not handle is failed in the stages below it too: list it once.
+        seen = set()
+        for stage in account_stages(self.force):
+            for name in stage.published_success().file_names(""):
+                receipt = read_receipt(stage.folder, name)
+                for problem in receipt.problems if receipt else ():
+                    if (problem.clip_id, problem.code) in seen:
+                        continue
+                    seen.add((problem.clip_id, problem.code))
+                    count += 1
+                    if len(listed) < MAX_LISTED_FAILURES:
+                        listed.append(FailedClip(problem.clip_id, stage.stage_name, problem.code, problem.detail))
+        return listed, count
+
+    def _worst_errors(self, predictions: PredictionShard, split: str) -> list[WorstError]:
+        from features.pictures import clip_pictures  # noqa: PLC0415 - loads codecs
+        from models.labelling import labels_in_space, positions_of  # noqa: PLC0415 - loads torch
+        from models.ranking import most_confident_errors  # noqa: PLC0415 - loads torch
+        from models.report_data import WorstError  # noqa: PLC0415 - loads torch
+
+        labels = labels_in_space(self.corpus.labels, predictions.categories, predictions.tags)
+        scored = positions_of(self.corpus.splits, split)
+        wrong = most_confident_errors(
+            predictions.category_scores[scored],
+            labels.category[scored],
+            load("evaluate", EvaluateConfig).num_pictures,
+        )
+        positions = [int(scored[error.row]) for error in wrong]
+        wanted = {self.corpus.records[position].clip_id for position in positions}
+        decode = Decode(force=self.force)
+        pictures: dict[str, bytes] = {}
+        if wanted:
+            for name in _shards_with(decode, positions):
+                pictures.update(clip_pictures(decode.folder / name, wanted))
+        return [
+            WorstError(
+                clip_id=self.corpus.records[position].clip_id,
+                title=self.corpus.records[position].title,
+                true=predictions.categories[error.true],
+                predicted=predictions.categories[error.predicted],
+                probability=error.probability,
+                picture=pictures.get(self.corpus.records[position].clip_id),
+            )
+            for error, position in zip(wrong, positions, strict=True)
+        ]
+
+
+def _shards_with(stage: Stage, positions: Sequence[int]) -> list[str]:
+    """Return the shards in which clips stand, given their positions in the corpus."""
+    names, start = [], 0
+    for item in stage.published_success().files:
+        if any(start <= position < start + item.rows for position in positions):
+            names.append(item.name)
+        start += item.rows
+    return names
+
+
+def account_stages(force: str) -> list[Stage]:
+    """Return the stages that keep an outcome for every clip, in the order in which they run."""
+    return [Download(force=force), Decode(force=force), *extract_stages(force).values()]
+
+
+def stage_summaries(force: str) -> list[StageSummary]:
+    """Return what became of the clips in each stage."""
+    from models.report_data import StageSummary  # noqa: PLC0415 - loads torch
+
+    result = []
+    for stage in account_stages(force):
+        found = stage.published_success()
+        result.append(
+            StageSummary(
+                stage=stage.stage_name,
+                num_clips=sum(found.totals.values()),
+                num_ok=found.totals.get("ok", 0),
+                num_partial=found.totals.get("partial", 0),
+                num_failed=found.totals.get("failed", 0),
+                reasons=found.codes,
+                seconds=found.seconds,
+            )
+        )
+    return result
+
+
+def _corpus_name() -> str:
+    manifest = load("corpus", CorpusConfig).manifest
+    return manifest or "the embedded sample corpus"
+
+
+def _texts(settings: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in settings.items()}

@@ -1,0 +1,113 @@
+"""Frozen embeddings of one modality."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import luigi
+
+from features.corpus import read_records
+from features.errors import SettingError
+from features.extractors.config import ExtractConfig
+from features.extractors.identity import weights_identity
+from features.files import sha256_of_json
+from features.outcomes import Tally
+from tasks.corpus import Manifest
+from tasks.decode import Decode
+from tasks.settings import MODALITIES, FeaturesConfig, load, significant
+from tasks.sharded import ShardedStage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from features.extractors.protocol import Extractor
+    from tasks.engine import ShardJob
+    from tasks.stage import Stage
+
+TEXT = "text"
+
+
+class Extract(ShardedStage):
+    """Embedding shards of one modality: ``shard-00000.h5``, rows of float16 per clip."""
+
+    modality: str = luigi.Parameter(description=f"One of {', '.join(MODALITIES)}")
+
+    suffix: ClassVar[str] = ".h5"
+
+    @property
+    def stage_name(self) -> str:
+        """Name of the stage's folder."""
+        return f"extract-{self.modality}"
+
+    @property
+    def config(self) -> ExtractConfig:
+        """The settings of this modality."""
+        return load(f"extract_{self.modality}", ExtractConfig)
+
+    def check_settings(self) -> None:
+        """Check the modality first, for it names the section."""
+        if self.modality not in MODALITIES:
+            raise SettingError(f"unknown modality {self.modality!r}: expected one of {', '.join(MODALITIES)}")
+        super().check_settings()
+
+    def settings(self) -> Mapping[str, object]:
+        """Return which network looks at what, and the identity of its weights."""
+        return {**significant(f"extract_{self.modality}"), "weights": weights_identity(self.config)}
+
+    def inputs(self) -> Mapping[str, Stage]:
+        """Return the records for text, the decoded shards for everything else."""
+        if self.modality == TEXT:
+            return {"manifest": Manifest(force=self.force)}
+        return {"decode": Decode(force=self.force)}
+
+    def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
+        """Return the shards that are read."""
+        inputs = self.inputs()
+        return (
+            {"manifest": (inputs["manifest"], ".jsonl")}
+            if self.modality == TEXT
+            else {"decode": (inputs["decode"], ".tar")}
+        )
+
+    def max_failed_fraction(self) -> float:
+        """Return the setting."""
+        return load("features", FeaturesConfig).max_failed_fraction
+
+    def recipe(self) -> dict[str, object]:
+        """Return the settings that decide what the numbers mean; the same for every corpus."""
+        decode = {} if self.modality == TEXT else {"decode": dict(Decode(force=self.force).settings())}
+        return {**decode, "extract": dict(self.settings())}
+
+    @functools.cached_property
+    def extractor(self) -> Extractor[Any]:
+        """The network, loaded when the first shard needs it."""
+        from features.extractors.loading import load_extractor  # noqa: PLC0415 - loads a network library
+
+        return load_extractor(self.config)
+
+    def build_shard(self, job: ShardJob, path: Path, on_clip: Callable[[], None]) -> tuple[Tally, dict[str, float]]:
+        """Run the network over one shard."""
+        from features.extraction import extract_shard, media_inputs, text_inputs  # noqa: PLC0415 - loads HDF5
+
+        clips = (
+            text_inputs(read_records(job.inputs["manifest"]))
+            if self.modality == TEXT
+            else media_inputs(job.inputs["decode"], self.modality)
+        )
+        attributes = {
+            **self.extractor.provenance,
+            "stage": self.stage_name,
+            "key": job.key,
+            "modality": self.modality,
+            "params": json.dumps(self.recipe(), sort_keys=True),
+            "recipe": sha256_of_json(self.recipe())[:12],
+        }
+        found = extract_shard(clips, self.extractor, path, attributes, on_clip)
+        timings = {
+            "input_seconds": found.input_seconds,
+            "network_seconds": found.total_seconds - found.input_seconds,
+        }
+        return Tally.of(found.outcomes), timings

@@ -1,0 +1,133 @@
+"""Scores, labels and an embedding for every clip."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from features.errors import SourceError
+from features.files import published, sha256_of, sha256_of_json
+from features.outcomes import Outcome, Tally
+from tasks.dataset import extract_stages
+from tasks.ledger import FileReceipt
+from tasks.settings import PredictConfig, load, significant
+from tasks.sharded import ShardedStage
+from tasks.train import Train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tasks.engine import ShardJob
+    from tasks.stage import Stage
+
+PREDICTIONS_NAME = "predictions.jsonl"
+CHECKPOINT_FILES = ("model.json", "model.safetensors")
+
+
+class Predict(ShardedStage):
+    """Prediction shards, ``shard-00000.h5``, and ``predictions.jsonl`` with the best labels of every clip."""
+
+    suffix: ClassVar[str] = ".h5"
+
+    def settings(self) -> Mapping[str, object]:
+        """Return how many labels are listed, and the checkpoint where it is a given one."""
+        given = {"checkpoint_digest": self.checkpoint_digest()} if self.is_given() else {}
+        return {**significant("predict"), **given}
+
+    def is_given(self) -> bool:
+        """Return whether the checkpoint is one that a setting names."""
+        return bool(load("predict", PredictConfig).checkpoint)
+
+    def checkpoint(self) -> Path:
+        """Return the folder of the checkpoint."""
+        if self.is_given():
+            return Path(load("predict", PredictConfig).checkpoint).expanduser().absolute()
+        return Train(force=self.force).folder
+
+    def checkpoint_digest(self) -> str:
+        """Return the digest of the checkpoint's files.
+
+        Raises:
+            SourceError: One of them is not there.
+        """
+        try:
+            return sha256_of_json([sha256_of(self.checkpoint() / name) for name in CHECKPOINT_FILES])
+        except OSError as error:
+            raise SourceError(
+                f"no checkpoint in {self.checkpoint()} ({error.strerror}): correct [predict] checkpoint"
+            ) from error
+
+    def inputs(self) -> Mapping[str, Stage]:
+        """Return the embeddings, and the training unless a checkpoint is given."""
+        train: dict[str, Stage] = {} if self.is_given() else {"train": Train(force=self.force)}
+        return {**train, **extract_stages(self.force)}
+
+    def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
+        """Return the embedding shards of every modality."""
+        return {stage.modality: (stage, stage.suffix) for stage in extract_stages(self.force).values()}
+
+    def key_settings(self) -> Mapping[str, object]:
+        """Return the checkpoint by its content; ``top_k`` is not in the shards."""
+        return {"checkpoint": self.checkpoint_digest()}
+
+    def build_shard(self, job: ShardJob, path: Path, on_clip: Callable[[], None]) -> tuple[Tally, dict[str, float]]:
+        """Score the clips of one shard."""
+        from features.dataset import ShardedClips  # noqa: PLC0415 - loads HDF5
+        from features.shards import PredictionShard, write_predictions  # noqa: PLC0415 - loads HDF5
+        from models.checkpoints import load as load_checkpoint  # noqa: PLC0415 - loads torch
+        from models.labelling import every_position  # noqa: PLC0415 - loads torch
+        from models.prediction import predict  # noqa: PLC0415 - loads torch
+
+        def on_batch(num_clips: int) -> None:
+            for _ in range(num_clips):
+                on_clip()
+
+        clips = ShardedClips({name: [file] for name, file in job.inputs.items()})
+        found = predict(
+            self.checkpoint(),
+            clips,
+            every_position(clips),
+            feature_recipes=clips.recipes(),
+            batch_size=load("predict", PredictConfig).batch_size,
+            on_batch=on_batch,
+        )
+        info = load_checkpoint(self.checkpoint()).info
+        shard = PredictionShard(
+            clips.clip_ids,
+            info.category_names,
+            info.tag_names,
+            found.category_scores,
+            found.tag_scores,
+            found.embedding,
+        )
+        write_predictions(path, shard, {"stage": self.stage_name, "key": job.key})
+        return Tally.of(Outcome(clip_id, "ok") for clip_id in clips.clip_ids), {}
+
+    def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
+        """Score what is missing, then list the best labels of all clips."""
+        receipts, built, facts = super().build()
+        path = self.folder / PREDICTIONS_NAME
+        with published(path) as temporary:
+            rows = _list_labels([self.folder / item.name for item in receipts], temporary)
+        return [*receipts, FileReceipt.of(path, rows)], built, facts
+
+
+def _list_labels(shards: Sequence[Path], path: Path) -> int:
+    from features.shards import read_predictions  # noqa: PLC0415 - loads HDF5
+    from models.ranking import top_labels  # noqa: PLC0415 - loads torch
+
+    best = functools.partial(top_labels, limit=load("predict", PredictConfig).top_k)
+    rows = 0
+    with path.open("w", encoding="utf-8") as stream:
+        for shard in map(read_predictions, shards):
+            for row, clip_id in enumerate(shard.clip_ids):
+                line = {
+                    "clip_id": clip_id,
+                    "categories": best(shard.category_scores[row], shard.categories),
+                    "tags": best(shard.tag_scores[row], shard.tags),
+                }
+                stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+                rows += 1
+    return rows

@@ -1,0 +1,253 @@
+"""What all stages share: identity, completeness, atomic publishing, re-use, and the account of the run."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import luigi
+
+from features.errors import FeaturesError, SettingError, SourceError
+from features.files import publish_json, remove_leftovers, sha256_of_json
+from tasks.console import OWN_ERRORS, say
+from tasks.ledger import SUCCESS_NAME, FileReceipt, Success, read_success, total, write_success
+from tasks.locking import hold_root
+from tasks.settings import PathsConfig, load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+FINGERPRINT_DIGITS = 12
+UNUSABLE_SETTINGS = 40
+# Stages forced by --force count as done once they were published after this moment.
+_STARTED_AT = time.time()
+
+
+class StageFailedError(FeaturesError):
+    """A stage did all it could and too much of it failed."""
+
+
+def root_folder() -> Path:
+    """Return the absolute root of the run."""
+    return Path(load("paths", PathsConfig).root).expanduser().absolute()
+
+
+class Stage(luigi.Task):
+    """One stage of the pipeline.
+
+    A subclass names its settings and inputs, and builds its files. Where they are published, whether that is
+    complete, and which of it can be kept is decided here and nowhere else.
+    """
+
+    force: str = luigi.Parameter(
+        default="",
+        significant=False,
+        positional=False,
+        description="Stages to run again with all that lies below them, such as Extract,Train",
+    )
+
+    # Raise it when the same settings and inputs give other bytes than before.
+    stage_version: ClassVar[int] = 1
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # Luigi has no types here
+        try:
+            self.check_settings()
+        except OWN_ERRORS as error:
+            say(f"error: {error}")
+            raise SystemExit(UNUSABLE_SETTINGS) from None
+
+    def check_settings(self) -> None:
+        """Read the settings of this stage, so that a wrong one is named before anything runs."""
+        self.settings()
+        _check_force(self.force)
+
+    @property
+    def stage_name(self) -> str:
+        """Name of the stage's folder."""
+        return type(self).__name__.lower()
+
+    def settings(self) -> Mapping[str, object]:
+        """Return the settings that change what this stage writes."""
+        raise NotImplementedError(f"{type(self).__name__} names no settings")
+
+    def inputs(self) -> Mapping[str, Stage]:
+        """Return the stages that this one reads, by the name of their folder."""
+        return {}
+
+    def requires(self) -> Any:  # noqa: ANN401 - Luigi takes any structure of tasks
+        """Return the stages that this one reads."""
+        return list(self.inputs().values())
+
+    def deps(self) -> Any:  # noqa: ANN401 - as in Luigi
+        """Return the required tasks; Luigi asks when there is something to run, so the root is locked now."""
+        hold_root(root_folder())
+        return super().deps()  # type: ignore[no-untyped-call]  # Luigi has no types here
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Twelve hex digits that change when the output would.
+
+        Raises:
+            SourceError: The manifest or a model folder is not there.
+        """
+        return sha256_of_json(self._identity())[:FINGERPRINT_DIGITS]
+
+    def _identity(self) -> dict[str, object]:
+        return {
+            "stage": self.stage_name,
+            "version": self.stage_version,
+            "settings": dict(self.settings()),
+            "inputs": {name: stage.fingerprint for name, stage in self.inputs().items()},
+        }
+
+    @property
+    def folder(self) -> Path:
+        """Where this stage is published: ``<root>/<stage>/<fingerprint>``."""
+        return root_folder() / self.stage_name / self.fingerprint
+
+    def output(self) -> luigi.LocalTarget:
+        """Return the file that is published last."""
+        return luigi.LocalTarget(str(self.folder / SUCCESS_NAME))
+
+    def success(self) -> Success | None:
+        """Return the account of the complete stage, ``None`` when it is not there."""
+        found = read_success(self.folder)
+        return found if found is not None and found.fingerprint == self.fingerprint else None
+
+    def published_success(self) -> Success:
+        """Return the account of a stage that must be complete.
+
+        Raises:
+            SourceError: It is not.
+        """
+        found = self.success()
+        if found is None:
+            raise SourceError(f"{self.folder} is not complete: run {type(self).__name__} first")
+        return found
+
+    def complete(self) -> bool:
+        """Return whether everything is published and made of what its inputs hold now. Changes nothing."""
+        try:
+            found = self.success()
+            if found is None or (self.is_forced() and _published_at(self.folder) < _STARTED_AT):
+                return False
+            for name, stage in self.inputs().items():
+                above = stage.success()
+                if above is None or above.digest != found.inputs.get(name):
+                    return False
+            return found.is_whole(self.folder)
+        except SourceError:
+            # The manifest is missing: the external task that stands for it says so.
+            return False
+
+    def is_forced(self) -> bool:
+        """Return whether ``--force`` names this stage or one above it."""
+        names = {name.strip().lower() for name in self.force.split(",") if name.strip()}
+        if {type(self).__name__.lower(), self.stage_name} & names:
+            return True
+        return any(stage.is_forced() for stage in self.inputs().values())
+
+    def run(self) -> None:
+        """Build what is missing and publish it."""
+        _die_with_parent()
+        started_at, started = datetime.now(timezone.utc), time.monotonic()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.folder)
+        publish_json(self.folder / "params.json", self._identity())
+        receipts, built, facts = self.build()
+        success = Success(
+            stage=self.stage_name,
+            fingerprint=self.fingerprint,
+            inputs={name: stage.published_success().digest for name, stage in self.inputs().items()},
+            files=tuple(replace(receipt, problems=()) for receipt in receipts),
+            totals={name: int(count) for name, count in total(receipts, "counts").items()},
+            codes={name: int(count) for name, count in total(receipts, "codes").items()},
+            started_at=started_at.isoformat(timespec="seconds"),
+            seconds=round(time.monotonic() - started, 3),
+            built=built,
+            timings=total(receipts, "timings"),
+            facts=facts,
+        )
+        self.check_failures(success)
+        write_success(self.folder, success)
+        point_latest(self)
+        say(_closing_line(success))
+
+    def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
+        """Publish what is missing.
+
+        Returns:
+            The receipts of all files, how many of them were built now, and facts for a person.
+        """
+        raise NotImplementedError(f"{type(self).__name__} builds nothing")
+
+    def max_failed_fraction(self) -> float:
+        """Return the share of failed clips above which the stage fails."""
+        return 1.0
+
+    def check_failures(self, success: Success) -> None:
+        """Refuse to call a stage done when too many of its clips failed.
+
+        Raises:
+            StageFailedError: Naming the share, the limit and the reasons.
+        """
+        rows = sum(success.totals.values())
+        failed = success.totals.get("failed", 0)
+        if rows and failed > self.max_failed_fraction() * rows:
+            reasons = ", ".join(f"{count} {code}" for code, count in list(success.codes.items())[:5])
+            raise StageFailedError(
+                f"{failed} of {rows} clips failed ({reasons}), more than max_failed_fraction ="
+                f" {self.max_failed_fraction():g}; the shards are kept: mend the cause or raise the limit"
+            )
+
+
+def point_latest(stage: Stage) -> None:
+    """Let ``<root>/<stage>/latest`` lead to this fingerprint."""
+    link = stage.folder.parent / "latest"
+    if link.is_symlink() and link.readlink() == Path(stage.fingerprint):
+        return
+    temporary = link.with_name(f".tmp-{os.getpid()}-latest")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(stage.fingerprint)
+    temporary.replace(link)
+
+
+def _published_at(folder: Path) -> float:
+    return (folder / SUCCESS_NAME).stat().st_mtime
+
+
+def _check_force(force: str) -> None:
+    known = {name.lower() for name in FORCEABLE}
+    for name in filter(None, (part.strip() for part in force.split(","))):
+        if name.lower() not in known and not name.lower().startswith("extract-"):
+            raise SettingError(f"--force names {name!r}: expected some of {', '.join(FORCEABLE)}")
+
+
+FORCEABLE = (
+    "SampleCorpus", "Manifest", "Download", "Decode", "Extract", "Train", "Predict", "Evaluate",
+)  # fmt: skip
+
+
+def _closing_line(success: Success) -> str:
+    counts = ", ".join(f"{count:,} {name}" for name, count in success.totals.items())
+    rows = sum(success.totals.values())
+    speed = f"  {rows / success.seconds:,.1f} clips/s" if rows and success.seconds and success.built else ""
+    kept = len(success.files) - success.built
+    reuse = f"  ({kept} of {len(success.files)} files kept)" if kept and success.built < len(success.files) else ""
+    return f"{success.stage:<15} done in {success.seconds:,.1f} s  {counts}{speed}{reuse}"
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end this task process when the process that scheduled it is killed."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
+        ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGTERM)

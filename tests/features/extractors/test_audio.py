@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.errors import SettingError
+from features.extractors.audio import LogMelExtractor, load
+from features.extractors.config import ExtractConfig
+from features.extractors.protocol import ClipFeatures, Waveform
+from features.logmel import POWER_FLOOR, log_mel
+from tests.features.extractors.tiny_models import sound
+
+
+def _extractor(window_seconds: float = 1.0, hop_seconds: float = 0.5) -> LogMelExtractor:
+    return load(ExtractConfig("audio", "dsp:logmel", window_seconds=window_seconds, hop_seconds=hop_seconds))
+
+
+def _describe(clip: Waveform, window_seconds: float = 1.0, hop_seconds: float = 0.5) -> ClipFeatures:
+    (result,) = _extractor(window_seconds, hop_seconds).extract([clip])
+    return result
+
+
+@pytest.mark.parametrize(
+    ("num_samples", "centres"),
+    [
+        (1, [1 / 32_000]),
+        (8_000, [0.25]),
+        (16_000, [0.5]),
+        (16_001, [0.5, (8_000 + 16_001) / 32_000]),
+        (24_000, [0.5, 1.0]),
+        (32_000, [0.5, 1.0, 1.5]),
+        (36_000, [0.5, 1.0, 1.5, (24_000 + 36_000) / 32_000]),
+    ],
+)
+def test_windows_follow_each_other_until_all_is_covered(num_samples: int, centres: list[float]) -> None:
+    result = _describe(sound(num_samples, seed=0))
+    np.testing.assert_allclose(result.time_seconds, centres, atol=1e-6)
+    assert result.features.shape == (len(centres), 128)
+
+
+def test_times_begin_where_the_sound_begins() -> None:
+    clip = sound(32_000, seed=0)
+    late = Waveform(clip.samples, 16_000, start_seconds=2.5)
+    np.testing.assert_allclose(_describe(late).time_seconds - _describe(clip).time_seconds, 2.5)
+
+
+def test_features_are_mean_and_deviation_of_the_frames_inside_a_window() -> None:
+    clip = sound(24_000, seed=1)
+    bands = log_mel(clip.samples).astype(np.float64)
+    # The second window covers samples 8,000 to 24,000: frames 50 (at 8,000) to 147 (23,520 to 23,920).
+    inside = bands[50:148]
+    mean = inside.sum(axis=0) / 98
+    deviation = np.sqrt(((inside - mean) ** 2).sum(axis=0) / 98)
+    np.testing.assert_allclose(_describe(clip).features[1], np.concatenate([mean, deviation]), rtol=1e-5)
+
+
+def test_a_window_is_described_as_if_it_stood_alone() -> None:
+    clip = sound(40_000, seed=2)
+    for index, row in enumerate(_describe(clip).features):
+        alone = Waveform(clip.samples[8_000 * index : 8_000 * index + 16_000], 16_000)
+        np.testing.assert_allclose(row, _describe(alone).features[0], rtol=1e-4, atol=1e-4)
+
+
+@settings(deadline=None, max_examples=40)
+@given(num_samples=st.integers(1, 20_000), window=st.floats(0.01, 2.0), share=st.floats(0.2, 1.0))
+def test_any_length_and_window_give_finite_features_over_the_whole_sound(
+    num_samples: int, window: float, share: float
+) -> None:
+    hop = window * share
+    result = _describe(sound(num_samples, seed=3), window, hop)
+    window_samples, hop_samples = max(1, round(window * 16_000)), max(1, round(hop * 16_000))
+    extra = max(0, num_samples - window_samples)
+    assert result.features.shape == (1 + math.ceil(extra / hop_samples), 128)
+    assert np.isfinite(result.features).all()
+    assert (result.time_seconds <= num_samples / 16_000).all()
+    assert (np.diff(result.time_seconds) > 0).all()
+
+
+def test_silence_is_the_floor_without_deviation() -> None:
+    features = _describe(Waveform(np.zeros(20_000, np.float32), 16_000)).features
+    np.testing.assert_allclose(features[:, :64], math.log(POWER_FLOOR), rtol=1e-6)
+    np.testing.assert_array_equal(features[:, 64:], 0.0)
+
+
+def test_features_that_are_not_finite_are_given_as_they_are() -> None:
+    clip = sound(32_000, seed=4)
+    clip.samples[0] = np.nan
+    finite = np.isfinite(_describe(clip).features).all(axis=1)
+    np.testing.assert_array_equal(finite, [False, True, True])
+
+
+def test_another_sample_rate_is_refused() -> None:
+    with pytest.raises(SettingError, match="sound with 44100 samples a second: dsp:logmel needs 16000"):
+        _describe(Waveform(np.zeros(100, np.float32), 44_100))
