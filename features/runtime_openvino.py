@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 import warnings
 from contextlib import contextmanager
@@ -69,7 +70,7 @@ def openvino_runner(
     if num_threads is not None:
         options["INFERENCE_NUM_THREADS"] = num_threads
     try:
-        with _tracing_warnings_ignored(), torch.inference_mode():
+        with _tracing_warnings_ignored(), _root_logger_kept(), torch.inference_mode():
             tensors = tuple(torch.from_numpy(array) for array in examples[0])
             model = openvino.convert_model(network, example_input=tensors)
             model.reshape(
@@ -109,6 +110,19 @@ def _import_openvino() -> ModuleType:
             sys.modules.pop(name, None)
         else:
             sys.modules[name] = before
+
+
+@contextmanager
+def _root_logger_kept() -> Iterator[None]:
+    """Undo what conversion does to the root logger: it sets level ERROR and adds filters and a handler."""
+    root = logging.getLogger()
+    level, filters, handlers = root.level, list(root.filters), list(root.handlers)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.filters[:] = filters
+        root.handlers[:] = handlers
 
 
 @contextmanager

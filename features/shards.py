@@ -138,6 +138,10 @@ def _texts(file: h5py.File, name: str, texts: Sequence[str]) -> None:
     file.create_dataset(name, data=list(texts), dtype=h5py.string_dtype(), shape=(len(texts),), track_times=False)
 
 
+def _type_name(dataset: h5py.Dataset) -> str:
+    return "utf-8 text" if h5py.check_string_dtype(dataset.dtype) else str(dataset.dtype)
+
+
 class _Hdf5File:
     """An HDF5 file that each process opens for itself when it first reads: handles do not survive a fork."""
 
@@ -264,7 +268,7 @@ class ShardReader:
     def datasets(self) -> list[tuple[str, tuple[int, ...], str]]:
         """Return name, shape and type of every data set, for a person to look at."""
         found = self._file.open()
-        return [(f"/{name}", found[name].shape, str(found[name].dtype)) for name in sorted(found)]
+        return [(f"/{name}", found[name].shape, _type_name(found[name])) for name in sorted(found)]
 
     def close(self) -> None:
         """Close this process's handle; the next read opens it again."""

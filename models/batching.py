@@ -18,6 +18,9 @@ TEXT = "text"
 UNKNOWN_CATEGORY = -1
 """The category of a clip whose category is not known."""
 
+Indices = npt.NDArray[np.int64]
+"""Positions in a `ClipSource`."""
+
 ClipFeatures = Mapping[str, npt.NDArray[np.float16]]
 """Modality -> `(T, D)`; T is 0 when the clip lacks the modality."""
 
@@ -132,7 +135,7 @@ def collate(clips: Sequence[ClipFeatures], config: NetworkConfig) -> Batch:
 
 def iterate_batches(
     source: ClipSource,
-    indices: npt.NDArray[np.int64],
+    indices: Indices,
     config: NetworkConfig,
     batch_size: int,
     *,

@@ -98,9 +98,7 @@ def load(
             recipe = info.feature_recipes.get(name)
             _check_same(folder, f"recipe of {name}", trained=recipe, given=expected_recipes.get(name))
     try:
-        network = VideoNetwork(
-            info.network, info.modality_dims, len(info.category_names), len(info.tag_names)
-        )
+        network = VideoNetwork(info.network, info.modality_dims, len(info.category_names), len(info.tag_names))
         network.load_state_dict(safetensors.torch.load(weights), strict=True)
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).replace("\n", " ")
@@ -122,9 +120,7 @@ def _read(folder: Path) -> tuple[dict[str, object], bytes]:
         raise CheckpointError(f"{path} is no JSON ({error}): train again") from error
     version = description.get("format_version") if isinstance(description, dict) else None
     if version != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path} has format version {version}; this program reads {FORMAT_VERSION}: train again"
-        )
+        raise CheckpointError(f"{path} has format version {version}; this program reads {FORMAT_VERSION}: train again")
     digest = hashlib.sha256(weights).hexdigest()
     if digest != description.get("weights_sha256"):
         raise CheckpointError(
@@ -146,9 +142,7 @@ def _parse_info(folder: Path, description: Mapping[str, object]) -> CheckpointIn
             validation_score=cast("float | None", description["validation_score"]),
         )
     except (KeyError, TypeError, ValueError, ModelsError) as error:
-        raise CheckpointError(
-            f"{folder / DESCRIPTION_NAME} cannot be understood ({error}): train again"
-        ) from error
+        raise CheckpointError(f"{folder / DESCRIPTION_NAME} cannot be understood ({error}): train again") from error
 
 
 def _check_same(folder: Path, what: str, *, trained: object, given: object) -> None:

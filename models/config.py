@@ -69,7 +69,7 @@ class NetworkConfig:
     nextvlad_width: int = 128
     trn_segments: int = 8
     trn_max_scale: int = 4
-    trn_max_relations: int = 12
+    trn_max_relations: int = 6
     trn_width: int = 128
     text_width: int = 128
     textcnn_channels: int = 32
@@ -112,6 +112,9 @@ class TrainConfig:
             early.
         cache_megabytes: Memory for clips that were read once, in MB (10^6 bytes); 0 reads every epoch anew.
             It changes no result.
+        num_threads: Threads of the CPU that torch computes with; 0 leaves torch's own number. A small network
+            is hardly faster with two than with one, and many times slower when the threads must wait for a
+            busy core. Sums are split by thread, so the last bits of a result depend on it.
         seed: Seed of the weights, the order of the clips and the dropout; at least 0.
     """
 
@@ -128,6 +131,7 @@ class TrainConfig:
     selection_metric: str = "map"
     patience_epochs: int = 20
     cache_megabytes: int = 2000
+    num_threads: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -138,7 +142,7 @@ class TrainConfig:
             raise SettingError(f"learning_rate is {self.learning_rate}: give a number above 0")
         for name in ("weight_decay", "gradient_clip", "category_weight", "tag_weight"):
             _check_range(name, getattr(self, name), low=0)
-        for name in ("patience_epochs", "cache_megabytes", "seed"):
+        for name in ("patience_epochs", "cache_megabytes", "num_threads", "seed"):
             _check_range(name, getattr(self, name), low=0)
         for name in ("warmup_fraction", "ema_decay", "label_smoothing"):
             _check_share(name, getattr(self, name))

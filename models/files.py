@@ -1,8 +1,6 @@
 """Files that are either whole or not there."""
 
-import contextlib
 import os
-import tempfile
 from pathlib import Path
 
 
@@ -12,17 +10,16 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OSError: The folder cannot be written; nothing is left behind.
     """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    # Named by process: whoever cleans up after a killed one sees that nobody is writing it any more.
+    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()
-        raise
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 

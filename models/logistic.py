@@ -17,8 +17,6 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
-CONSTANT_DEVIATION = 1e-6  # of the mean; float32 has 7 digits
-
 
 @dataclass(frozen=True)
 class LogisticSettings:
@@ -29,9 +27,8 @@ class LogisticSettings:
             validation mAP is taken; of equal ones, which separable classes make common, the one with the
             lowest cross-entropy, for a shrunken model still ranks well but predicts the majority. The largest
             where no validation clip has a label.
-        max_clips: Of a train or validation split with more clips, this many are drawn. 5,000 clips
-            of 3,000 features take 0.5 to 5 s a fit on one core, and there are 1 + number of tags fits per
-            grid value.
+        max_clips: Of a train or validation split with more clips, this many are drawn. 5,000 clips of 3,000
+            features take about 3.5 s a fit on one core, and each grid value takes 1 + number of tags fits.
         max_iterations: A fit that has not converged by then is used as it stands, and counted.
         seed: Says which clips are drawn.
     """
@@ -68,7 +65,8 @@ class Standardiser:
         scale: ``(D,)`` its deviation; 1 for a constant feature, which is only centred.
         basis: ``(D, N)`` orthonormal columns that span the N train clips; None where N >= D. With an L2 penalty
             the weights are a sum of train clips, and a rotation leaves the penalty as it is: fitting in N
-            dimensions gives the same model, 12 times faster for 240 clips of 3,000 features.
+            dimensions gives the same model (240 clips of 3,000 features, 12 tags, whole grid: 1.8 s instead of
+            12.2 on one core).
     """
 
     mean: Float64
@@ -79,8 +77,7 @@ class Standardiser:
     def fit(cls, features: Float32) -> "Standardiser":
         """Return the standardiser of ``(N, D)`` train features, N >= 1."""
         mean, deviation = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
-        # a constant float32 has a deviation of rounding errors, not always of 0
-        scale = np.where(deviation > CONSTANT_DEVIATION * np.abs(mean), deviation, 1.0)
+        scale = np.where(deviation > 0, deviation, 1.0)
         if len(features) >= len(mean):
             return cls(mean, scale, None)
         return cls(mean, scale, np.linalg.qr(((features - mean) / scale).T).Q)

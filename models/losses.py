@@ -46,9 +46,7 @@ def total_loss(outputs: Outputs, labels: BatchLabels, config: TrainConfig) -> Te
     """The weighted sum of the losses of the heads that the network has, a scalar."""
     loss = torch.zeros((), device=outputs.embedding.device)
     if outputs.category_logits is not None:
-        smoothed = category_loss(
-            outputs.category_logits, labels.category, label_smoothing=config.label_smoothing
-        )
+        smoothed = category_loss(outputs.category_logits, labels.category, label_smoothing=config.label_smoothing)
         loss = loss + config.category_weight * smoothed
     if outputs.tag_logits is not None:
         loss = loss + config.tag_weight * tag_loss(outputs.tag_logits, labels.tags, labels.tags_known)

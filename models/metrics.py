@@ -189,9 +189,7 @@ def _top_k_weights(scores: FloatArray, top_k: int) -> Float64:
     return shares
 
 
-def _count_decisions(
-    scores: npt.ArrayLike, labels: npt.ArrayLike, threshold: float
-) -> tuple[Int64, Int64, Int64]:
+def _count_decisions(scores: npt.ArrayLike, labels: npt.ArrayLike, threshold: float) -> tuple[Int64, Int64, Int64]:
     """Return three ``(C,)`` counts of clips: predicted and true, predicted, true."""
     checked_scores, checked_labels = _check_scores_and_labels(scores, labels)
     predicted = checked_scores >= threshold
@@ -239,8 +237,7 @@ def _check_classes(true: npt.ArrayLike, predicted: npt.ArrayLike, num_classes: i
         array = np.asarray(values)
         if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
             raise DataError(
-                f"{name} classes have shape {array.shape} and type {array.dtype}: "
-                "give one whole number per clip"
+                f"{name} classes have shape {array.shape} and type {array.dtype}: give one whole number per clip"
             )
         if array.size and (array.min() < 0 or array.max() >= num_classes):
             raise DataError(
@@ -249,7 +246,5 @@ def _check_classes(true: npt.ArrayLike, predicted: npt.ArrayLike, num_classes: i
             )
         arrays.append(array.astype(np.int64))
     if len(arrays[0]) != len(arrays[1]):
-        raise DataError(
-            f"{len(arrays[0])} true classes for {len(arrays[1])} predicted ones: give one pair per clip"
-        )
+        raise DataError(f"{len(arrays[0])} true classes for {len(arrays[1])} predicted ones: give one pair per clip")
     return arrays[0], arrays[1]

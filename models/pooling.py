@@ -30,9 +30,7 @@ def pool(source: ClipSource, indices: npt.NDArray[np.integer]) -> Float32:
     return pooled
 
 
-def thin_out(
-    indices: npt.NDArray[np.integer], limit: int, generator: np.random.Generator
-) -> npt.NDArray[np.int64]:
+def thin_out(indices: npt.NDArray[np.integer], limit: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
     """Return at most `limit` of the `indices`, drawn evenly and in their old order; all where they are fewer.
 
     Drawn, because every k-th clip would miss whole categories of a corpus that lists them in turn.

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from models.batching import Batch, ClipSource, iterate_batches
+from models.batching import Batch, ClipSource, Indices, iterate_batches
 from models.checkpoints import Checkpoint, load
 from models.heads import category_probabilities, tag_probabilities
 
@@ -37,7 +37,7 @@ class Predictions:
 def predict(
     checkpoint_folder: Path,
     source: ClipSource,
-    indices: npt.NDArray[np.int64],
+    indices: Indices,
     *,
     feature_recipes: Mapping[str, str],
     batch_size: int = 256,
@@ -67,7 +67,7 @@ def predict(
 def iter_predictions(
     checkpoint_folder: Path,
     source: ClipSource,
-    indices: npt.NDArray[np.int64],
+    indices: Indices,
     *,
     feature_recipes: Mapping[str, str],
     batch_size: int = 256,
@@ -93,7 +93,7 @@ def iter_predictions(
 
 
 def _iter_batches(
-    checkpoint: Checkpoint, source: ClipSource, indices: npt.NDArray[np.int64], batch_size: int, device: str
+    checkpoint: Checkpoint, source: ClipSource, indices: Indices, batch_size: int, device: str
 ) -> Iterator[Predictions]:
     torch_device = torch.device(device)
     checkpoint.network.to(torch_device)

@@ -9,11 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.batching import Labels
+from models.batching import Indices, Labels
 from models.config import NetworkConfig, TrainConfig
 from models.files import write_atomically
 from models.history import EpochRecord
@@ -47,10 +46,17 @@ class ResumeState:
 def run_identity(
     configs: tuple[NetworkConfig, TrainConfig],
     labels: Labels,
-    splits: Mapping[str, npt.NDArray[np.int64]],
+    splits: Mapping[str, Indices],
     features: Mapping[str, tuple[int, str | None]],
 ) -> str:
-    """A digest of what a run's result depends on: settings, labels, splits, and width and recipe of each modality."""
+    """A digest of what a run's result depends on.
+
+    Args:
+        configs: The settings.
+        labels: Of all clips.
+        splits: Name -> positions of its clips.
+        features: Modality -> width and recipe of its features.
+    """
     settings = [asdict(config) for config in configs]
     words = [settings, labels.category_names, labels.tag_names, list(features.items()), torch.__version__]
     digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())

@@ -1,4 +1,4 @@
-"""Randomness that depends on the seed and the epoch alone, and that leaves the caller's generators alone."""
+"""What makes a run repeatable, set for a while and put back: torch's generators and its number of threads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,3 +23,15 @@ def seeded(seed: int, epoch: int, device: torch.device) -> Iterator[np.random.Ge
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(torch_seed)
         yield np.random.default_rng(sequence)
+
+
+@contextmanager
+def cpu_threads(num_threads: int) -> Iterator[None]:
+    """Inside, torch computes with `num_threads` threads of the CPU; 0 leaves the number as it is."""
+    before = torch.get_num_threads()
+    if num_threads:
+        torch.set_num_threads(num_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -47,9 +47,7 @@ class Validation:
         return (self.score, -self.loss) if selection_metric == "map" else (-self.loss,)
 
 
-def validate(
-    network: VideoNetwork, batches: Iterable[Batch], config: TrainConfig, device: torch.device
-) -> Validation:
+def validate(network: VideoNetwork, batches: Iterable[Batch], config: TrainConfig, device: torch.device) -> Validation:
     """The result of `network`, which is in evaluation mode, on labelled batches; all None without any."""
     loss_sum, num_clips = 0.0, 0
     categories: list[tuple[Tensor, Tensor]] = []

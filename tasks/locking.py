@@ -42,3 +42,17 @@ def hold_root(root: Path) -> None:
     stream.write(f"{os.getpid()}\n")
     stream.flush()
     _held[root] = stream
+
+
+def holder_of(root: Path) -> int | None:
+    """Return the process that holds the lock of a root, ``None`` when nobody does."""
+    try:
+        with (root / LOCK_NAME).open(encoding="utf-8") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = stream.read().strip()
+                return int(holder) if holder.isdigit() else None
+    except FileNotFoundError:
+        pass
+    return None

@@ -147,7 +147,7 @@ SECTIONS: dict[str, Section] = {
         # The limits decide which clips fail, so they count; the manners do not.
         free=frozenset({"workers", "max_failed_fraction", "max_attempts", "timeout_seconds", "user_agent"}),
     ),
-    "decode": Section(DecodeConfig, free=frozenset({"ffmpeg", "workers", "max_failed_fraction"})),
+    "decode": Section(DecodeConfig, free=frozenset({"ffmpeg", "workers", "max_failed_fraction", "timeout_seconds"})),
     "features": Section(FeaturesConfig, free=frozenset({"max_failed_fraction"})),
     "extract_frames": _extract_section("frames", "bundled:efficientnet_lite0"),
     "extract_audio": _extract_section("audio", "dsp:logmel"),
@@ -220,8 +220,13 @@ def _value(section: str, key: str, text: str, hint: object) -> object:
     return text.strip()
 
 
-# Sections that Luigi and its logging read for themselves, apart from its registered config classes.
-_FOREIGN_SECTIONS = frozenset({"core", "logging", "loggers", "handlers", "formatters", "resources", "DEFAULT"})
+# Sections of Luigi's own that its modules read or register only when they are used.
+_LUIGI_SECTIONS = frozenset(
+    {
+        "DEFAULT", "batch_notifier", "core", "cors", "email", "execution_summary", "formatters", "handlers",
+        "loggers", "logging", "resources", "retcode", "scheduler", "smtp", "task_history", "worker",
+    }
+)  # fmt: skip
 
 
 def check_keys() -> None:
@@ -231,14 +236,14 @@ def check_keys() -> None:
         SettingError: Naming the first that nobody knows, and the nearest that somebody does.
     """
     config = luigi.configuration.get_config()
-    known = {*SECTIONS, *_FOREIGN_SECTIONS, *Register.task_names()}
+    known = {*SECTIONS, *_LUIGI_SECTIONS, *Register.task_names()}
     for section in config.sections():
         if section not in known and not section.startswith(("logger_", "handler_", "formatter_")):
             raise SettingError(f"unknown section [{section}] in the configuration{_nearest(section, [*SECTIONS])}")
         if section in SECTIONS:
             names = list(SECTIONS[section].names())
             for key in config[section]:
-                if key.replace("-", "_") not in names:
+                if key not in names:
                     raise SettingError(f"unknown setting {key!r} in [{section}]{_nearest(key, names)}")
 
 

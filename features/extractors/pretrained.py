@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,8 @@ class Pretrained:
         place = str(self._folder or self.name)
         if self._folder is None:
             options["revision"] = self._revision
+        # Else loading weights in the old format asks a server to convert them, in the background.
+        os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
         try:
             with quiet():
                 return loader(place, trust_remote_code=False, local_files_only=self._folder is not None, **options)

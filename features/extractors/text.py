@@ -56,7 +56,7 @@ class TextExtractor:
         examples = [self._tokens.batch([self._tokens.ids(text) for text in texts]) for texts in PROBES]
         try:
             self._runner: Runner = load_runner(HiddenStates(network), examples, settings)
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
             raise SourceError(
                 f"{type(network).__name__} of {config.name!r} does not run on text alone ({error}): "
                 "choose a text encoder"
@@ -140,6 +140,12 @@ class _Tokens:
 
     def __init__(self, config: ExtractConfig, pretrained: Pretrained) -> None:
         self._tokenizer = pretrained.part(transformers.AutoTokenizer.from_pretrained, "tokenizer")
+        if len(self._tokenizer) <= len(self._tokenizer.all_special_ids):
+            # Without its files, transformers makes up a tokenizer that knows no word.
+            raise SourceError(
+                f"model {config.name!r} has no tokenizer: give a folder that also holds the files written by the "
+                "tokenizer's save_pretrained"
+            )
         limit = self._tokenizer.model_max_length
         if limit < NO_LIMIT and config.max_tokens > limit:
             raise SettingError(

@@ -70,7 +70,7 @@ def efficientnet_lite0(weights: Path) -> nn.Module:
         tensors = torch.load(weights, map_location="cpu", weights_only=True)
         names = network.state_dict()
         network.load_state_dict(dict(zip(names, tensors.values(), strict=True)))
-    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise SourceError(f"{weights} does not hold the weights of EfficientNet-Lite0: {error}") from error
     # Any: the type of a module lists no methods of its own.
     headless: Any = network
@@ -93,7 +93,10 @@ def _centre(images: UInt8) -> UInt8:
         top, left = (height - CROP) // 2, (width - CROP) // 2
         return images[:, top : top + CROP, left : left + CROP]
     # Only the part that the crop keeps is scaled, so a very long picture costs no more than a square one.
-    side = min(height, width) * CROP / SHORT_SIDE
-    box = ((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
+    scale = SHORT_SIDE / min(height, width)
+    scaled_height, scaled_width = round(height * scale), round(width * scale)
+    left, top = (scaled_width - CROP) // 2, (scaled_height - CROP) // 2
+    x, y = width / scaled_width, height / scaled_height
+    box = (left * x, top * y, (left + CROP) * x, (top + CROP) * y)
     scaled = [Image.fromarray(image).resize((CROP, CROP), Image.Resampling.BICUBIC, box=box) for image in images]
     return np.stack([np.asarray(image) for image in scaled])

@@ -30,12 +30,11 @@ def record_sound(plan: ClipPlan, config: SampleConfig) -> npt.NDArray[np.int16]:
     num_samples = count_frames(plan, config) * SAMPLE_RATE_HZ // config.frames_per_second
     wave = _to_level(SOURCES[plan.sound](num_samples, rng), -20.0)
     wave += _to_level(_make_noise(num_samples, rng), rng.uniform(-36.0, -21.0))
-    level = rng.uniform(-28.0, -21.0)
+    level, gain = rng.uniform(-28.0, -21.0), 10 ** (rng.uniform(-10.0, 0.0) / 20)
     if plan.tone:
         wave += _to_level(_glide(plan, config, rng), level)
     if "beeping" in plan.tags:
         wave += _to_level(_beep(num_samples, rng), level)
-    gain = 10 ** (rng.uniform(-10.0, 0.0) / 20)
     return np.asarray(np.clip(wave * gain, -1.0, 1.0) * 32767, dtype=np.int16)
 
 

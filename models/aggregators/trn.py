@@ -32,7 +32,7 @@ class TemporalRelations(Aggregator):
         *,
         num_segments: int = 8,
         max_scale: int = 4,
-        max_relations: int = 12,
+        max_relations: int = 6,
         width: int = 128,
         dropout: float = 0.0,
     ) -> None:
@@ -72,9 +72,7 @@ class _Scale(nn.Module):
 
     def __init__(self, scale: int, *, num_segments: int, max_relations: int, width: int) -> None:
         super().__init__()
-        self.relate = nn.Sequential(
-            nn.Linear(scale * width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
-        )
+        self.relate = nn.Sequential(nn.Linear(scale * width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
         self.combine = nn.Linear(width, width)
         members, counts = relation_table(num_segments, scale, max_relations)
         self.register_buffer("members", members, persistent=False)

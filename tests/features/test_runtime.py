@@ -45,7 +45,8 @@ class Unconvertible(Small):
     """Uses an operation that OpenVINO does not know."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return torch.special.bessel_j0(images).mean(dim=(2, 3))
+        means: torch.Tensor = torch.special.bessel_j0(images).mean(dim=(2, 3))
+        return means
 
 
 class Broken(Small):
@@ -83,7 +84,7 @@ def test_each_runtime_gives_what_torch_gives_for_any_batch(name: str) -> None:
 
 def test_an_output_is_kept_when_the_next_one_comes() -> None:
     pytest.importorskip("openvino", reason="re-uses its buffers")
-    runner = load_runner(Small(), _examples(), RuntimeSettings(CPU, "openvino"))
+    runner = load_runner(Small(), _examples(), RuntimeSettings(CPU, "openvino", num_threads=1))
     first = runner(np.ones((2, 3, 8, 8), np.float32))
     before = first.copy()
     runner(np.zeros((2, 3, 8, 8), np.float32))
@@ -98,10 +99,10 @@ def test_a_runtime_that_fails_is_refused(
 ) -> None:
     pytest.importorskip("openvino", reason="the runtime under test")
     with pytest.raises(ToolError, match=reason):
-        load_runner(network(), _examples(), RuntimeSettings(CPU, "openvino"))
+        load_runner(network(), _examples(), RuntimeSettings(CPU, "openvino", num_threads=1))
     caplog.clear()
     with caplog.at_level(logging.INFO, "features.runtime"):
-        runner = load_runner(network(), _examples(), RuntimeSettings(CPU, "auto"))
+        runner = load_runner(network(), _examples(), RuntimeSettings(CPU, "auto", num_threads=1))
     assert runner.name == "torch float32 on cpu"
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
     assert caplog.records[0].getMessage().startswith("OpenVINO f32 is not used: ")
@@ -113,8 +114,8 @@ def test_a_missing_runtime_is_named_or_done_without(
 ) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ToolError, match=r"OpenVINO is not installed .*: pip install 'short-video-pipeline\[fast\]'"):
-        load_runner(Small(), _examples(), RuntimeSettings(CPU, "openvino"))
-    assert load_runner(Small(), _examples(), RuntimeSettings(CPU, "auto")).name == "torch float32 on cpu"
+        load_runner(Small(), _examples(), RuntimeSettings(CPU, "openvino", num_threads=1))
+    assert load_runner(Small(), _examples(), RuntimeSettings(CPU, "auto", num_threads=1)).name == "torch float32 on cpu"
     assert "OpenVINO is not installed" in caplog.text
 
 
@@ -132,7 +133,10 @@ def test_a_smaller_number_type_that_drifts_gives_way_to_f32(monkeypatch: pytest.
 
     monkeypatch.setattr(runtime, "openvino_precisions", lambda: ("bf16", "f32"))
     monkeypatch.setattr(runtime, "openvino_runner", make)
-    assert load_runner(Small(), _examples(), RuntimeSettings(CPU, "openvino")).name != "openvino bf16 on cpu"
+    assert (
+        load_runner(Small(), _examples(), RuntimeSettings(CPU, "openvino", num_threads=1)).name
+        != "openvino bf16 on cpu"
+    )
 
 
 def test_a_network_that_is_not_finite_anyway_is_run() -> None:

@@ -119,9 +119,7 @@ def test_all_baselines_on_one_source() -> None:
     source, labels = make_source(120)
     train, validation, scored = np.arange(0, 60), np.arange(60, 90), np.arange(90, 120)
     settings = LogisticSettings(max_clips=40)
-    scores = run_baselines(
-        source, labels, train=train, validation=validation, scored=scored, settings=settings
-    )
+    scores = run_baselines(source, labels, train=train, validation=validation, scored=scored, settings=settings)
     assert list(scores) == ["majority", "logistic_regression"]
     accuracies = {
         name: float((part.category_scores.argmax(axis=1) == labels.category[scored]).mean())
@@ -159,10 +157,6 @@ def test_no_clip_to_score_and_no_clip_to_train_on() -> None:
     scores = run_baselines(
         source, labels, train=np.arange(20), validation=none, scored=none, settings=LogisticSettings()
     )
-    assert all(
-        part.category_scores is not None and part.category_scores.shape == (0, 2) for part in scores.values()
-    )
+    assert all(part.category_scores is not None and part.category_scores.shape == (0, 2) for part in scores.values())
     with pytest.raises(DataError, match="train split has 0 clips"):
-        run_baselines(
-            source, labels, train=none, validation=none, scored=np.arange(3), settings=LogisticSettings()
-        )
+        run_baselines(source, labels, train=none, validation=none, scored=np.arange(3), settings=LogisticSettings())

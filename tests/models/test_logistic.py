@@ -90,7 +90,7 @@ def test_more_features_than_clips_give_scikit_learns_model_too() -> None:
 
 def test_a_feature_that_was_constant_in_train_cannot_explode() -> None:
     features = TRAIN.features.copy()
-    features[:, 7] = 0.1  # its float64 mean is not exact, so its deviation is not 0
+    features[:, 7] = 0.1
     model = fit_logistic(Split(features, TRAIN.labels), VALIDATION, LogisticSettings())
     other = TEST.features.copy()
     other[:, 7] = 0.2

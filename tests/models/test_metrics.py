@@ -88,9 +88,7 @@ def test_average_precision_is_sklearns(case: Case) -> None:
         for index in range(labels.shape[1])
     ]
     np.testing.assert_allclose(per_class, expected, rtol=1e-12)
-    assert mean_average_precision(scores, labels) == pytest.approx(
-        np.nanmean(expected) if labels.any() else 0.0
-    )
+    assert mean_average_precision(scores, labels) == pytest.approx(np.nanmean(expected) if labels.any() else 0.0)
 
 
 @given(cases(), st.integers(1, 6), st.randoms(use_true_random=False))
@@ -150,9 +148,7 @@ def test_category_metrics_are_sklearns(pairs: list[tuple[int, int]]) -> None:
     expected = sk.confusion_matrix(true, predicted, labels=range(4))
     np.testing.assert_array_equal(confusion_matrix(true, predicted, 4), expected)
     assert accuracy(true, predicted, 4) == pytest.approx(sk.accuracy_score(true, predicted))
-    assert macro_f1(true, predicted, 4) == pytest.approx(
-        sk.f1_score(true, predicted, average="macro", zero_division=0)
-    )
+    assert macro_f1(true, predicted, 4) == pytest.approx(sk.f1_score(true, predicted, average="macro", zero_division=0))
 
 
 def test_category_metrics_of_no_clips() -> None:

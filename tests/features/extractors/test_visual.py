@@ -37,7 +37,7 @@ def _extractor(network: nn.Module) -> VisualExtractor:
 
 def _grey(*levels: int, size: int = 8) -> ImageSequence:
     images = np.stack([np.full((size, size, 3), level, np.uint8) for level in levels])
-    return ImageSequence(images, np.arange(len(levels), dtype=np.float32) / 2)
+    return ImageSequence(images, np.arange(len(levels), dtype=np.float32) * np.float32(0.5))
 
 
 def test_every_batch_is_full_and_reaches_across_clips() -> None:

@@ -12,6 +12,7 @@ import torchvision
 import transformers
 from sklearn.datasets import load_sample_image
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from torch import nn
 
 from features.extractors.loading import load_extractor
 from features.extractors.protocol import ImageSequence, UInt8, Waveform
@@ -131,6 +132,9 @@ def save_torchvision(home: Path, name: str) -> str:
     checkpoints.mkdir(parents=True, exist_ok=True)
     with _seeded():
         network = torchvision.models.get_model(name, weights=None)
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = None
         with torch.inference_mode():
             network.train()(torch.randn(4, 3, 96, 96))
     torch.save(network.state_dict(), checkpoints / weights.url.rsplit("/", 1)[1])

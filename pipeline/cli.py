@@ -1,0 +1,87 @@
+"""``python -m pipeline status | inspect | doctor``: looks at runs and changes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.console import OWN_ERRORS, say
+from tasks.stage import UNUSABLE_SETTINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 1 when the doctor found a fault, 40 for an error."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except OWN_ERRORS as error:
+        say(f"error: {error}")
+        return UNUSABLE_SETTINGS
+    except BrokenPipeError:
+        # Somebody reads with `head`: enough was printed.
+        sys.stderr.close()
+        return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline",
+        description="Looks at the runs of `luigi --module pipeline RunAll`; settings come from luigi.cfg likewise.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    status = commands.add_parser("status", help="what is done, what is missing, and how the clips fared")
+    status.add_argument("--json", action="store_true", help="print JSON")
+    status.set_defaults(run=_status)
+
+    inspect = commands.add_parser("inspect", help="what a shard holds")
+    inspect.add_argument("file", type=Path, help="an embedding or prediction shard (.h5) or a decoded shard (.tar)")
+    inspect.add_argument("--clip", help="id of the clip to look at; the first with features if left out")
+    inspect.add_argument(
+        "--png", type=Path, help="write the clip's features as a heat map, or its frames, to this file"
+    )
+    inspect.add_argument("--json", action="store_true", help="print JSON")
+    inspect.set_defaults(run=_inspect)
+
+    doctor = commands.add_parser("doctor", help="is everything here that a run needs")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+def _status(options: argparse.Namespace) -> int:
+    from pipeline.status import read_status, render_status  # noqa: PLC0415 - each command loads its own needs
+
+    status = read_status()
+    _print(status if options.json else render_status(status))
+    return 0
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from pipeline.inspection import inspect_file, render_inspection  # noqa: PLC0415 - as above
+
+    found = inspect_file(options.file, options.clip, options.png)
+    _print(found if options.json else render_inspection(found))
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from pipeline.doctor import examine, render_findings  # noqa: PLC0415 - as above
+
+    findings = examine()
+    _print([vars(finding) for finding in findings] if options.json else render_findings(findings))
+    return int(any(finding.state == "fault" for finding in findings))
+
+
+def _print(value: Any) -> None:  # noqa: ANN401 - text, or any JSON value
+    text = value if isinstance(value, str) else json.dumps(value, indent=1, ensure_ascii=False)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

