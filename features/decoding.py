@@ -110,16 +110,17 @@ def _decode_video(path: str, config: DecodeConfig, binary: str) -> tuple[bytes, 
         timeout_seconds=config.timeout_seconds,
         max_stdout_bytes=MAX_CLIP_BYTES,
     )
+    log = done.stderr.replace(f"file:{path}", "the file")
     if not done.stdout:
-        raise ClipError(*_reason(done.stderr))
+        raise ClipError(*_reason(log))
     try:
         stored = measure(done.stdout)
     except ShardError as error:
         raise ClipError("no_usable_stream", str(error)) from error
     num_frames = stored.num_frames
     if not num_frames and not stored.audio_seconds:
-        raise ClipError(*_reason(done.stderr))
-    duration = _duration_seconds(done.stderr)
+        raise ClipError(*_reason(log))
+    duration = _duration_seconds(log)
     expected = _expected_frames(duration, config)
     about = {
         "duration_seconds": duration,
@@ -134,7 +135,7 @@ def _decode_video(path: str, config: DecodeConfig, binary: str) -> tuple[bytes, 
         return (
             done.stdout,
             about,
-            ("truncated", f"{num_frames} of {expected} frames; {_last_line(done.stderr)}"),
+            ("truncated", f"{num_frames} of {expected} frames; {_last_line(log)}"),
         )
     return done.stdout, about, None
 
@@ -146,7 +147,7 @@ def _decode_cover(path: str, kind: str, config: DecodeConfig, binary: str) -> by
         max_stdout_bytes=MAX_COVER_BYTES,
     )
     if not done.stdout:
-        raise ClipError(*_reason(done.stderr))
+        raise ClipError(*_reason(done.stderr.replace(f"file:{path}", "the file")))
     return done.stdout
 
 
@@ -182,9 +183,8 @@ def _reason(log: str) -> tuple[str, str]:
 
 
 def _last_line(log: str) -> str:
-    """Return the last line of ffmpeg's log that says something, without addresses and paths."""
+    """Return the last line of ffmpeg's log that says something, without addresses, which differ each time."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     telling = [line for line in lines if re.search(r"error|invalid|not|fail|missing", line, re.IGNORECASE)]
     line = (telling or lines or ["ffmpeg said nothing"])[-1]
-    line = re.sub(r"0x[0-9a-f]+", "", line)
-    return re.sub(r"file:\S+", "the file", line)
+    return re.sub(r"0x[0-9a-f]+", "", line)

@@ -9,7 +9,6 @@ import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from features.errors import ClipError, SettingError
 from features.files import TEMPORARY_PREFIX
@@ -141,10 +140,10 @@ def download_clip(record: ClipRecord, config: DownloadConfig, folders: Mapping[s
 
 
 def _obtain(source: str, kinds: frozenset[str], config: DownloadConfig, folders: Mapping[str, Path]) -> MediaFile:
-    scheme = urlsplit(source).scheme.lower() if "://" in source else ""
-    if scheme in {"http", "https"}:
+    scheme, is_url, _ = source.partition("://")
+    if is_url and scheme.lower() in {"http", "https"}:
         return _from_network(source, kinds, config, folders[FROM_STORE])
-    if scheme:
+    if is_url:
         raise ClipError("scheme_not_allowed", f"{scheme}:// is not fetched: give http(s) or a relative path")
     return _from_manifest_folder(source, kinds, config, folders[FROM_MANIFEST])
 
@@ -154,15 +153,18 @@ def _from_manifest_folder(source: str, kinds: frozenset[str], config: DownloadCo
     if "\0" in source:
         raise ClipError("path_not_allowed", "the path holds a zero byte")
     top = folder.resolve()
-    path = (top / source).resolve()
-    if not path.is_relative_to(top):
-        raise ClipError("path_not_allowed", f"{source} leads out of the manifest's folder")
     try:
+        path = (top / source).resolve()
+        if not path.is_relative_to(top):
+            raise ClipError("path_not_allowed", f"{source} leads out of the manifest's folder")
         return _checked(path, kinds, config, FROM_MANIFEST, path.relative_to(top))
     except FileNotFoundError as error:
         raise ClipError("file_missing", f"{source} is not there") from error
     except OSError as error:
         raise ClipError("file_unreadable", f"{source}: {error.strerror}") from error
+    except RuntimeError as error:
+        # What Python before 3.13 says of symbolic links that lead in a circle.
+        raise ClipError("file_unreadable", f"{source}: {error}") from error
 
 
 def _from_network(url: str, kinds: frozenset[str], config: DownloadConfig, store: Path) -> MediaFile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -83,7 +84,8 @@ def find_ffmpeg(setting: str) -> str:
                 f"ffmpeg is not an executable at {setting!r}: correct [decode] ffmpeg, or leave it empty for"
                 " the binary that the package imageio-ffmpeg brings"
             )
-        return found
+        # Programs are started in another folder than this one.
+        return os.path.abspath(found)  # noqa: PTH100 - Path has no way that keeps symbolic links and drops ".."
     import imageio_ffmpeg  # noqa: PLC0415 - 10 ms that only decoding needs
 
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
 from typing import TYPE_CHECKING
@@ -13,11 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_ID_CHARACTERS = 512
+# A year; whole numbers that no float can hold lie far above.
+MAX_DURATION_SECONDS = 366 * 24 * 3600
 SPLITS = ("train", "validation", "test")
 # Spellings in use for the same three.
 SPLIT_NAMES = {"train": "train", "training": "train", "validation": "validation", "val": "validation",
                "valid": "validation", "dev": "validation", "test": "test"}  # fmt: skip
-CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{2}(?:\.\d+)?)")
+CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,3}):(\d{2}(?:\.\d{1,9})?)", re.ASCII)
+# Control characters, and halves of surrogate pairs, which no UTF-8 file can hold.
+UNWRITABLE = frozenset({"Cc", "Cs"})
+# The same, and invisible marks such as right-to-left overrides.
+INVISIBLE = UNWRITABLE | {"Cf"}
 
 
 class RowError(ValueError):
@@ -32,7 +37,8 @@ class RowError(ValueError):
 def parse_row(row: Mapping[str, object], field_map: Mapping[str, str]) -> ClipRecord:
     """Return the record of one manifest row.
 
-    A field that is absent, null or blank is missing. Text keeps its script and is only stripped.
+    A field that is absent, null or blank is missing. Text keeps its script and is only stripped; control
+    characters in it become spaces.
 
     Args:
         row: The row as parsed from JSON.
@@ -64,22 +70,16 @@ _TEXT_FIELDS = ("video", "cover", "title", "asr", "ocr", "group")
 def _clip_id(value: object, name: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if value is None or value == "":
-        raise RowError("missing_id", f"the row has no field {name!r}")
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise RowError("missing_id", f"the field {name!r} is not there or blank: every clip needs an id")
     if not isinstance(value, str):
         raise RowError("wrong_type", f"{name} is a {type(value).__name__}: an id is a text or a whole number")
     clip_id = value.strip()
-    if not clip_id or len(clip_id) > MAX_ID_CHARACTERS or _has_control(clip_id):
-        raise RowError(
-            "bad_id",
-            f"{name} is {clip_id[:40]!r}: an id has 1 to {MAX_ID_CHARACTERS} visible characters",
-        )
+    if len(clip_id) > MAX_ID_CHARACTERS:
+        raise RowError("bad_id", f"{name} has {len(clip_id)} characters: an id has at most {MAX_ID_CHARACTERS}")
+    if any(unicodedata.category(character) in INVISIBLE for character in clip_id):
+        raise RowError("bad_id", f"{name} is {clip_id[:40]!r}: an id holds visible characters only")
     return clip_id
-
-
-def _has_control(text: str) -> bool:
-    # Cc: control, Cf: invisible marks such as right-to-left overrides, Cs: half a surrogate pair.
-    return any(unicodedata.category(character) in {"Cc", "Cf", "Cs"} for character in text)
 
 
 def _text(value: object, name: str) -> str:
@@ -88,28 +88,32 @@ def _text(value: object, name: str) -> str:
     if not isinstance(value, str):
         raise RowError("wrong_type", f"{name} is a {type(value).__name__}, expected a text")
     if not value.isprintable():
-        value = "".join(c if unicodedata.category(c) not in {"Cs", "Cc"} else " " for c in value)
+        value = "".join(c if unicodedata.category(c) not in UNWRITABLE else " " for c in value)
     return value.strip()
 
 
 def _tags(value: object, name: str) -> tuple[str, ...] | None:
     if value is None:
         return None
-    if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
-        raise RowError("wrong_type", f"{name} is {str(value)[:60]!r}, expected a list of texts")
-    return tuple(dict.fromkeys(tag.strip() for tag in value if tag.strip()))
+    if not isinstance(value, list):
+        raise RowError("wrong_type", f"{name} is a {type(value).__name__}, expected a list of texts")
+    tags = (_text(tag, f"{name}[{position}]") for position, tag in enumerate(value))
+    return tuple(dict.fromkeys(filter(None, tags)))
 
 
 def _seconds(value: object, name: str) -> float | None:
-    if value is None or value == "":
+    if value is None or (isinstance(value, str) and not value.strip()):
         return None
-    if isinstance(value, str) and (match := CLOCK.fullmatch(value.strip())):
+    if isinstance(value, str):
+        match = CLOCK.fullmatch(value.strip())
+        if match is None:
+            raise RowError("bad_value", f"{name} is {value[:40]!r}: as a text, a duration is mm:ss or h:mm:ss")
         hours, minutes, seconds = match.groups()
         return int(hours or 0) * 3600 + int(minutes) * 60 + float(seconds)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise RowError("wrong_type", f"{name} is {str(value)[:60]!r}, expected seconds or h:mm:ss")
-    if not (math.isfinite(value) and value >= 0):
-        raise RowError("bad_value", f"{name} is {value}: a duration is 0 seconds or more")
+        raise RowError("wrong_type", f"{name} is a {type(value).__name__}, expected seconds or h:mm:ss")
+    if not 0 <= value <= MAX_DURATION_SECONDS:
+        raise RowError("bad_value", f"{name} is {str(value)[:40]}: a duration is 0 to {MAX_DURATION_SECONDS:,} seconds")
     return float(value)
 
 

@@ -43,6 +43,8 @@ def look_at_hdf5(path: Path, clip_id: str | None, png: Path | None) -> dict[str,
 
 def _embedding_clip(reader: ShardReader, clip_id: str | None, png: Path | None) -> dict[str, Any]:
     tally = Tally.of(reader.outcomes)
+    if not reader.clip_ids:
+        return {"clips": {"rows": 0}}
     if clip_id is None:
         lengths = np.diff(reader.offsets)
         clip_id = reader.clip_ids[int(np.argmax(lengths > 0))]
@@ -85,12 +87,16 @@ def statistics(features: npt.NDArray[np.float32]) -> dict[str, float]:
 
 def _prediction_clip(path: Path, clip_id: str | None) -> dict[str, Any]:
     shard = read_predictions(path)
-    clip_id = shard.clip_ids[0] if clip_id is None else clip_id
+    if clip_id is None:
+        if not shard.clip_ids:
+            return {"clips": {"rows": 0}}
+        clip_id = shard.clip_ids[0]
     if clip_id not in shard.clip_ids:
         raise SourceError(f"{path} does not hold the clip {clip_id!r}")
     row = shard.clip_ids.index(clip_id)
     cosines = shard.embedding @ shard.embedding[row]
-    nearest = np.argsort(-cosines, kind="stable")[1 : 1 + MAX_LABELS_LISTED]
+    order = np.argsort(-cosines, kind="stable")
+    nearest = order[order != row][:MAX_LABELS_LISTED]
     return {
         "clip": {"clip_id": clip_id, "embedding_width": shard.embedding.shape[1]},
         "categories": _best(shard.category_scores[row], shard.categories),

@@ -192,8 +192,11 @@ def _object(raw: bytes) -> dict[str, object]:
         value = json.loads(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise RowError("not_utf8", f"byte {error.start} is not UTF-8") from error
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise RowError("invalid_json", str(error) or "nested too deeply") from error
+    except RecursionError as error:
+        raise RowError("invalid_json", "nested too deeply") from error
+    except ValueError as error:
+        # No JSON, or a number of so many digits that Python reads none of them.
+        raise RowError("invalid_json", str(error)) from error
     if not isinstance(value, dict):
         raise RowError("not_an_object", f"a line is one JSON object, this is a {type(value).__name__}")
     return value

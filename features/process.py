@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -41,8 +42,8 @@ def run(
     """Return what ``argv`` printed and its exit code, which is not judged here.
 
     The program runs in a session of its own, with an empty environment and in a private folder (or in
-    ``folder``). Past ``timeout_seconds`` or ``max_stdout_bytes`` its whole process group is killed. Of its
-    standard error the first half and the last half of 64 KiB are kept.
+    ``folder``). Past ``timeout_seconds`` or ``max_stdout_bytes``, and when it ends, whatever is left of its
+    process group is killed. Of its standard error the first half and the last half of 64 KiB are kept.
 
     Raises:
         ToolError: The program cannot be started.
@@ -50,11 +51,7 @@ def run(
     """
     with tempfile.TemporaryDirectory(prefix="clip-") as private:
         process = _start(argv, stdin is not None, str(folder or private))
-        try:
-            return _collect(process, argv[0], stdin, timeout_seconds, max_stdout_bytes)
-        finally:
-            if process.poll() is None:
-                _kill(process)
+        return _collect(process, argv[0], stdin, timeout_seconds, max_stdout_bytes)
 
 
 def _start(argv: Sequence[str], has_stdin: bool, folder: str) -> subprocess.Popen[bytes]:
@@ -83,31 +80,33 @@ def _collect(
 
     def stop_late() -> None:
         late.set()
-        _kill(process)
+        _kill_group(process)
 
     timer = threading.Timer(timeout_seconds, stop_late)
-    timer.start()
     messages = _Messages()
-    threads = [threading.Thread(target=messages.read, args=(process.stderr,), daemon=True)]
+    threads: list[threading.Thread] = [timer, threading.Thread(target=messages.read, args=(process.stderr,))]
     if stdin is not None:
-        threads.append(threading.Thread(target=_feed, args=(process.stdin, stdin), daemon=True))
-    for thread in threads:
-        thread.start()
+        threads.append(threading.Thread(target=_feed, args=(process.stdin, stdin)))
     try:
+        for thread in threads:
+            thread.start()
         stdout = _read_bounded(process, max_stdout_bytes)
-        returncode = process.wait()
+        # Waits without taking the exit code, so that the group cannot be another program's by now.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     finally:
         timer.cancel()
-        if process.poll() is None:
-            _kill(process)
+        # A child that the program left behind could hold the pipes open for ever.
+        _kill_group(process)
         for thread in threads:
-            thread.join()
-        for stream in (process.stdout, process.stderr, process.stdin):
-            if stream is not None and not stream.closed:
+            if thread.ident is not None:
+                thread.join()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
                 stream.close()
     if late.is_set():
         raise ClipError("decode_timeout", f"{os.path.basename(name)} ran longer than {timeout_seconds:g} s")  # noqa: PTH119
-    return Completed(returncode, stdout, messages.text())
+    return Completed(process.returncode, stdout, messages.text())
 
 
 def _read_bounded(process: subprocess.Popen[bytes], max_bytes: int) -> bytes:
@@ -124,21 +123,14 @@ def _read_bounded(process: subprocess.Popen[bytes], max_bytes: int) -> bytes:
 
 def _feed(stream: IO[bytes] | None, data: bytes) -> None:
     assert stream is not None  # noqa: S101 - opened as a pipe above
-    try:
+    # A broken pipe: the program stopped reading; its exit code tells why.
+    with contextlib.suppress(BrokenPipeError), stream:
         stream.write(data)
-        stream.close()
-    except BrokenPipeError:
-        # The program stopped reading; its exit code tells why.
-        return
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    try:
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    finally:
-        process.wait()
 
 
 class _Messages:

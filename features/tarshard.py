@@ -12,7 +12,7 @@ import json
 import re
 import tarfile
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from features.errors import ShardError
 from features.outcomes import Outcome
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-MAX_KEY_CHARACTERS = 80
+# With a digest and the longest suffix it stays within the 100 bytes of a name in a tar.
+MAX_KEY_CHARACTERS = 64
+BLOCK_BYTES = tarfile.BLOCKSIZE
+# An archive ends with two blocks of zeros.
+END_OF_ARCHIVE = bytes(2 * BLOCK_BYTES)
 UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -93,20 +97,32 @@ def read_tar_shard(path: Path) -> Iterator[DecodedClip]:
     """
     parts: dict[str, bytes] = {}
     try:
-        with tarfile.open(path, "r|") as tar:
-            for member in tar:
-                stream = tar.extractfile(member)
-                if stream is None:
-                    raise ShardError(f"{path}: {member.name} is no file: delete the shard and run again")
-                suffix = member.name.partition(".")[2]
-                parts[suffix] = stream.read()
+        with path.open("rb") as stream:
+            for name, data in _members(stream):
+                suffix = name.partition(".")[2]
+                parts[suffix] = data
                 if suffix == "json":
                     yield _clip(parts)
                     parts = {}
-    except (tarfile.TarError, EOFError, ValueError, KeyError) as error:
+    except (OSError, tarfile.TarError, EOFError, ValueError, KeyError, TypeError) as error:
         raise ShardError(f"{path} is damaged ({error}): delete it and run again") from error
     if parts:
         raise ShardError(f"{path} ends in the middle of a clip: delete it and run again")
+
+
+def _members(stream: IO[bytes]) -> Iterator[tuple[str, bytes]]:
+    end = 0
+    with tarfile.open(fileobj=stream, mode="r:") as tar:
+        for member in tar:
+            content = tar.extractfile(member)
+            if content is None:
+                raise tarfile.ReadError(f"{member.name} is no file")
+            yield member.name, content.read()
+            end = member.offset_data + -(-member.size // BLOCK_BYTES) * BLOCK_BYTES
+    # tarfile takes a damaged header, or the end of a file that was cut, for the end of the archive.
+    stream.seek(end)
+    if stream.read(len(END_OF_ARCHIVE)) != END_OF_ARCHIVE:
+        raise tarfile.ReadError(f"no member and no end at byte {end:,}")
 
 
 def _clip(parts: Mapping[str, bytes]) -> DecodedClip:

@@ -1,4 +1,4 @@
-"""``python -m pipeline status | inspect | doctor``: looks at runs and changes nothing."""
+"""``python -m pipeline status | inspect | doctor | settings``: looks at runs and changes nothing."""
 
 from __future__ import annotations
 
@@ -54,6 +54,9 @@ def build_parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="is everything here that a run needs")
     doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.set_defaults(run=_doctor)
+
+    settings = commands.add_parser("settings", help="the reference of all settings, as Markdown")
+    settings.set_defaults(run=_settings)
     return parser
 
 
@@ -79,6 +82,13 @@ def _doctor(options: argparse.Namespace) -> int:
     findings = examine()
     _print([vars(finding) for finding in findings] if options.json else render_findings(findings))
     return int(any(finding.state == "fault" for finding in findings))
+
+
+def _settings(options: argparse.Namespace) -> int:  # noqa: ARG001 - the signature of a command
+    from pipeline.reference import settings_reference  # noqa: PLC0415 - as above
+
+    _print(settings_reference().rstrip("\n"))
+    return 0
 
 
 def _print(value: Any) -> None:  # noqa: ANN401 - text, or any JSON value

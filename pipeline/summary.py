@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tasks.stage import Stage
 
 MAX_REASONS = 3
+# Name of the trained network among the scores; the baselines follow it, the weakest last.
+MODEL = "model"
 
 
 def closing_table(stages: Sequence[Stage]) -> str:
@@ -31,7 +33,9 @@ def _stage_row(success: Success) -> list[object]:
     totals = success.totals
     clips = sum(totals.values()) or success.facts.get("clips")
     counts = [totals.get(name) if totals else None for name in ("ok", "partial", "failed")]
-    return [success.stage, clips, *counts, round(success.seconds, 1), reasons(success)]
+    # What building these files took, also where this run found them built.
+    seconds = success.timings.get("wall_seconds", success.seconds)
+    return [success.stage, clips, *counts, round(seconds, 1), reasons(success)]
 
 
 def reasons(success: Success) -> str:
@@ -56,7 +60,8 @@ _COLUMNS = (
 def _scores(facts: Mapping[str, Mapping[str, Mapping[str, float] | None]]) -> str:
     headers = ["", *(f"{block} {name.replace('_at_', '@')}" for block, name in _COLUMNS)]
     rows = []
-    for who, blocks in facts.items():
+    for who in sorted(facts, key=lambda name: (name != MODEL, name == "majority", name)):
+        blocks = facts[who]
         cells = [(blocks[block] or {}).get(name) for block, name in _COLUMNS]
         rows.append([who.replace("_", " "), *(None if cell is None else f"{cell:.3f}" for cell in cells)])
     return render_table(headers, rows)

@@ -101,7 +101,7 @@ def test_empty_row_is_finite_and_leaves_the_others_alone(name: str, training: bo
 def test_arguments_stay_as_they_are(name: str) -> None:
     features, mask = clips()
     before, mask_before = features.clone(), mask.clone()
-    build(name)(features, mask).sum().backward()
+    build(name)(features.requires_grad_(), mask).sum().backward()
     assert torch.equal(features, before)
     assert torch.equal(mask, mask_before)
 
@@ -110,9 +110,12 @@ def test_arguments_stay_as_they_are(name: str) -> None:
 def test_gradients_reach_every_parameter(name: str) -> None:
     features, mask = clips()
     aggregator = build(name)
-    output = aggregator(features, mask)
+    output = aggregator(features.requires_grad_(), mask)
     weights = torch.randn(output.shape, generator=torch.Generator().manual_seed(2))
     (output * weights).sum().backward()
+    assert features.grad is not None
+    assert (features.grad[mask].abs().amax(dim=1) > 0).any()
+    assert not features.grad[~mask].any()
     for parameter_name, parameter in aggregator.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.abs().max() > 0, parameter_name

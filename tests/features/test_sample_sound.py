@@ -16,14 +16,13 @@ def make_plan(*, sound: str = "music", tone: str = "", tags: frozenset[str] = fr
 
 
 def power(samples: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    power_of_bins: npt.NDArray[np.float64] = np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) ** 2
-    return power_of_bins
+    return np.asarray(np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) ** 2)
 
 
 def overlay(plan: ClipPlan) -> npt.NDArray[np.float64]:
     """What the tone and the beeps add to the sound of a clip, up to its loudness."""
     bare = record_sound(replace(plan, tone="", tags=frozenset()), CONFIG).astype(float)
-    return record_sound(plan, CONFIG).astype(float) - bare
+    return np.asarray(record_sound(plan, CONFIG) - bare, dtype=np.float64)
 
 
 def peak_hz(samples: npt.NDArray[np.float64]) -> float:

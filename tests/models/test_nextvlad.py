@@ -58,12 +58,9 @@ def test_descriptor_equals_the_paper(num_clusters: int, num_groups: int, expansi
 def test_parameter_count_is_the_papers() -> None:
     width, groups, clusters, hidden, expansion = 1024, 8, 128, 2048, 2
     with torch.device("meta"):
-        module = NeXtVlad(
-            width, num_clusters=clusters, num_groups=groups, expansion=expansion, output_width=hidden
-        )
+        module = NeXtVlad(width, num_clusters=clusters, num_groups=groups, expansion=expansion, output_width=hidden)
     expanded = expansion * width
-    papers = expanded * (width + groups + clusters * (groups + (hidden + 1) // groups))
-    # The paper divides H + 1 by G without rounding.
+    # lambda N (N + G + K (G + (H + 1) / G)), kept in whole numbers.
     papers = expanded * (width + groups + clusters * groups) + clusters * expanded // groups * (hidden + 1)
     assert round(papers / 1e6, 2) == 71.35
     biases = expanded + groups

@@ -30,7 +30,7 @@ def test_textcnn_equals_convolutions() -> None:
 def test_bilstm_equals_a_packed_bidirectional_lstm() -> None:
     module = BiLstm(5, width=4)
     packed = nn.LSTM(5, 4, batch_first=True, bidirectional=True)
-    weights = {name: weight for name, weight in module.forwards.named_parameters()}
+    weights = dict(module.forwards.named_parameters())
     weights.update({f"{name}_reverse": weight for name, weight in module.backwards.named_parameters()})
     packed.load_state_dict(weights)
     sequence = pack_padded_sequence(features(), LENGTHS, batch_first=True, enforce_sorted=False)

@@ -1,0 +1,59 @@
+"""The reference of all settings, made of the docstrings beside the code that they steer."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import get_type_hints
+
+from tasks.settings import SECTIONS, Section
+
+TYPE_NAMES = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+# One line of an "Attributes:" block: the name, a colon, and what it means.
+ATTRIBUTE = re.compile(r"^    (\w+): (.*)$")
+
+
+def settings_reference() -> str:
+    """Return a Markdown page with every section of the configuration: key, type, default, meaning."""
+    parts = [
+        "# Settings",
+        "",
+        "<!-- Written by `python -m pipeline settings`; a test compares. -->",
+        "",
+        "They stand in `luigi.cfg` in the current folder, or in the file that `LUIGI_CONFIG_PATH` names, which is",
+        "read after it. On the command line a key is `--section-key`, such as `--decode-frames-per-second 4`.",
+        "An unknown section or key is an error. Keys marked * change nothing in the results, so changing them",
+        "re-runs nothing.",
+    ]
+    for name, section in SECTIONS.items():
+        parts += ["", f"## [{name}]", "", *_section_table(section)]
+    return "\n".join(parts) + "\n"
+
+
+def _section_table(section: Section) -> list[str]:
+    meanings = attribute_texts(section)
+    hints = get_type_hints(section.kind)
+    rows = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
+    for key, default in section.names().items():
+        star = "*" if key in section.free else ""
+        kind = TYPE_NAMES.get(hints[key], "whole number or empty")
+        shown = "(empty)" if default in {None, ""} else f"`{default}`"
+        rows.append(f"| `{key}`{star} | {kind} | {shown} | {meanings[key]} |")
+    return rows
+
+
+def attribute_texts(section: Section) -> dict[str, str]:
+    """Return field -> its text in the ``Attributes`` block of the dataclass or one of its bases."""
+    texts: dict[str, str] = {}
+    for kind in reversed(getattr(section.kind, "__mro__", ())):
+        name = ""
+        for line in inspect.cleandoc(kind.__doc__ or "").splitlines():
+            match = ATTRIBUTE.match(line)
+            if match:
+                name = match[1]
+                texts[name] = match[2]
+            elif name and line.startswith("        "):
+                texts[name] += f" {line.strip()}"
+            else:
+                name = ""
+    return {name: text.replace("``", "`").replace("|", "\\|") for name, text in texts.items()}

@@ -1,0 +1,70 @@
+"""Runs the real command in a folder of the test, as a person would."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TIMEOUT_SECONDS = 280
+# Small enough for a test, real enough to go through every network.
+SMALL: dict[str, dict[str, str]] = {
+    "sample": {"num_clips": "32"},
+    "manifest": {"clips_per_shard": "12"},
+    "decode": {"frames_per_second": "1"},
+    "network": {"trn_width": "16", "nextvlad_clusters": "4", "hidden_width": "32"},
+    "train": {"epochs": "2"},
+}
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A folder with a configuration, and the command line in it."""
+
+    folder: Path
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "runs"
+
+    def configure(self, sections: Mapping[str, Mapping[str, str]]) -> None:
+        config = configparser.ConfigParser(interpolation=None)
+        config.read_dict(sections)
+        with (self.folder / "test.cfg").open("w", encoding="utf-8") as stream:
+            config.write(stream)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(Path(sys.executable).with_name("luigi")), "--module", "pipeline", *arguments],
+            cwd=self.folder,
+            env=self._environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def luigi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        with self.start(*arguments) as process:
+            output, _ = process.communicate(timeout=TIMEOUT_SECONDS)
+            return subprocess.CompletedProcess(process.args, process.returncode, output)
+
+    def pipeline(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "pipeline", *arguments],
+            cwd=self.folder,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_SECONDS,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "LUIGI_CONFIG_PATH": str(self.folder / "test.cfg"), "OMP_NUM_THREADS": "1"}

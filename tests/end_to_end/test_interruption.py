@@ -1,0 +1,161 @@
+"""A run that is stopped or killed is finished by the same command, and bad input ends in one clear line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from features.files import sha256_of
+from tests.end_to_end.run import SMALL, Workplace
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+AUDIO = ("Extract", "--modality", "audio")
+WAIT_SECONDS = 120.0
+
+
+def _wait(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+def _published(workplace: Workplace) -> dict[str, str]:
+    return {
+        str(path.relative_to(workplace.root)): sha256_of(path)
+        for suffix in ("tar", "h5")
+        for path in workplace.root.glob(f"*/*/shard-*.{suffix}")
+        if not path.parent.is_symlink()
+    }
+
+
+def _leftovers(workplace: Workplace) -> list[Path]:
+    return list(workplace.root.glob("**/.tmp-*"))
+
+
+def _start_until_first_decoded_shard(workplace: Workplace) -> subprocess.Popen[str]:
+    process = workplace.start(*AUDIO)
+    _wait(lambda: any(workplace.root.glob("decode/*/shard-00000.receipt.json")) or process.poll() is not None)
+    assert process.poll() is None
+    return process
+
+
+@pytest.mark.parametrize("how", ["SIGTERM to luigi", "SIGINT to luigi", "SIGKILL to luigi", "SIGKILL to the stage"])
+def test_the_same_command_finishes_a_stopped_run(workplace: Workplace, how: str) -> None:
+    with _start_until_first_decoded_shard(workplace) as process:
+        family = psutil.Process(process.pid).children(recursive=True)
+        first = next(workplace.root.glob("decode/*/shard-00000.tar"))
+        made_at = first.stat().st_mtime_ns
+        children = psutil.Process(process.pid).children()
+        stage = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        target = stage[0].pid if how.endswith("stage") else process.pid
+        os.kill(target, getattr(signal, how.split(maxsplit=1)[0]))
+        output, _ = process.communicate(timeout=WAIT_SECONDS)
+    _wait(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in family))
+
+    done = workplace.luigi(*AUDIO)
+
+    expected = {"SIGTERM": 143, "SIGINT": 130, "SIGKILL": -9}[how.split(maxsplit=1)[0]]
+    assert process.returncode == (30 if how.endswith("stage") else expected), output
+    assert "Traceback" not in output
+    assert done.returncode == 0, done.stdout
+    assert first.stat().st_mtime_ns == made_at
+    assert len(_published(workplace)) == 6
+    assert _leftovers(workplace) == []
+
+
+def test_two_runs_on_one_root_do_not_meet(workplace: Workplace) -> None:
+    with _start_until_first_decoded_shard(workplace) as process:
+        second = workplace.luigi(*AUDIO)
+        process.communicate(timeout=WAIT_SECONDS)
+
+    assert second.returncode == 10
+    assert f"is in use by process {process.pid}" in second.stdout
+    assert process.returncode == 0
+
+
+def test_a_missing_manifest_exits_20_and_is_named(workplace: Workplace) -> None:
+    workplace.configure({**SMALL, "corpus": {"manifest": "nowhere/clips.jsonl"}})
+
+    done = workplace.luigi("RunAll")
+
+    assert done.returncode == 20, done.stdout
+    assert "there is no manifest" in done.stdout
+    assert "nowhere/clips.jsonl: correct [corpus] manifest" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_failed_stage_exits_30_and_says_why(workplace: Workplace) -> None:
+    workplace.configure({**SMALL, "download": {"max_failed_fraction": "0"}})
+
+    done = workplace.luigi("Download")
+
+    assert done.returncode == 30, done.stdout
+    assert "Download failed: 2 of 32 clips failed" in done.stdout
+    assert "max_failed_fraction = 0" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        ("decode", {"frame_rate": "2"}, "unknown setting 'frame_rate' in [decode]"),
+        ("decode", {"ffmpeg": "/nowhere/ffmpeg"}, "ffmpeg is not an executable at '/nowhere/ffmpeg'"),
+        ("extract_frames", {"backbone": "bundled:resnet9000"}, "unknown bundled frames backbone 'resnet9000'"),
+        ("extract_text", {"backbone": "transformers:./no-such-folder"}, "no-such-folder"),
+        ("network", {"frames_aggregator": "lstm9000"}, "unknown frames_aggregator 'lstm9000'"),
+    ],
+)
+def test_a_wrong_setting_exits_40_before_anything_runs(
+    workplace: Workplace, section: str, values: dict[str, str], message: str
+) -> None:
+    workplace.configure({**SMALL, section: values})
+
+    done = workplace.luigi("RunAll")
+
+    assert done.returncode == 40, done.stdout
+    errors = [line for line in done.stdout.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1, done.stdout
+    assert message in errors[0]
+    assert "Traceback" not in done.stdout
+    assert not workplace.root.exists()
+
+
+def test_rejected_rows_are_listed_with_line_and_reason(workplace: Workplace) -> None:
+    lines = [
+        '{"id": "a", "text": "一只猫在睡觉", "category": "cat", "tags": []}',
+        "this is no JSON",
+        '{"text": "no id", "category": "cat"}',
+        '{"id": "b", "video": "one.mp4", "text": "", "category": "cat"}',
+        '{"id": "b", "video": "two.mp4", "category": "cat"}',
+        '{"id": "c", "tags": "red", "category": "cat"}',
+        '{"id": "d", "category": "dog"}',
+    ]
+    (workplace.folder / "clips.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    workplace.configure({"corpus": {"manifest": "clips.jsonl"}})
+
+    done = workplace.luigi("Manifest")
+
+    assert done.returncode == 0, done.stdout
+    folder = workplace.root / "manifest" / "latest"
+    rejected = [json.loads(line) for line in (folder / "rejected.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(row["line"], row["code"]) for row in rejected] == [
+        (2, "invalid_json"),
+        (3, "missing_id"),
+        (5, "conflicting_video"),
+        (6, "wrong_type"),
+        (7, "rare_category"),
+    ]
+    records = (folder / "shard-00000.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(row)["clip_id"] for row in records] == ["a", "b", "d"]
+    assert json.loads(records[0])["title"] == "一只猫在睡觉"

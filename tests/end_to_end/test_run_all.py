@@ -1,0 +1,149 @@
+"""The whole pipeline on a small embedded corpus, through the command that people type."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+import pytest
+
+from features.files import sha256_of
+from features.shards import ShardReader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.end_to_end.run import Workplace
+
+# One run serves all of them: they stay on one worker.
+pytestmark = pytest.mark.xdist_group("finished")
+
+CATEGORY_KEYS = {"accuracy", "macro_f1", "gap_at_20", "map"}
+TAG_KEYS = {"gap_at_20", "map", "micro_precision", "micro_recall", "micro_f1"}
+
+
+def _published(root: Path) -> dict[str, str]:
+    """Digest of every shard that was published, by path."""
+    files = [*root.glob("*/*/shard-*.h5"), *root.glob("*/*/shard-*.tar"), *root.glob("*/*/shard-*.jsonl")]
+    return {str(path.relative_to(root)): sha256_of(path) for path in files if not path.parent.is_symlink()}
+
+
+def test_metrics_follow_the_contract(finished: Workplace) -> None:
+    metrics = json.loads((finished.root / "evaluate" / "latest" / "metrics.json").read_text(encoding="utf-8"))
+
+    assert metrics["split"] == "test"
+    assert metrics["num_clips"] > 0
+    assert set(metrics["baselines"]) == {"majority", "logistic_regression"}
+    for block in (metrics, *metrics["baselines"].values()):
+        assert set(block["category"]) == CATEGORY_KEYS
+        assert set(block["tags"]) == TAG_KEYS
+        assert all(0 <= value <= 1 for value in [*block["category"].values(), *block["tags"].values()])
+
+
+def test_every_clip_is_accounted_for_in_every_stage(finished: Workplace) -> None:
+    rows = (finished.root / "sample" / "latest" / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    ids = [json.loads(row)["id"] for row in rows]
+
+    for modality in ("frames", "audio", "cover", "text"):
+        folder = finished.root / f"extract-{modality}" / "latest"
+        success = json.loads((folder / "_SUCCESS.json").read_text(encoding="utf-8"))
+        readers = [ShardReader(path) for path in sorted(folder.glob("shard-*.h5"))]
+        assert [clip_id for reader in readers for clip_id in reader.clip_ids] == ids
+        assert sum(success["totals"].values()) == len(ids)
+
+
+def test_broken_files_are_outcomes_and_missing_modalities_are_none(finished: Workplace) -> None:
+    success = json.loads((finished.root / "decode" / "latest" / "_SUCCESS.json").read_text(encoding="utf-8"))
+
+    assert {"not_a_video", "empty_file", "truncated", "cover_not_a_picture"} <= set(success["codes"])
+    assert success["totals"]["failed"] == 2
+
+
+def test_the_shards_open_with_plain_h5py_as_documented(finished: Workplace) -> None:
+    with h5py.File(finished.root / "extract-text" / "latest" / "shard-00000.h5") as file:
+        assert set(file) == {
+            "clip_id", "code", "expected", "features", "offsets", "status", "time_seconds", "token_id",
+        }  # fmt: skip
+        start, end = file["offsets"][:2]
+        tokens = file["features"][start:end]
+        assert tokens.shape == (end - start, 384)
+        assert file["token_id"].shape == (len(file["features"]),)
+        assert file.attrs["backbone"] == "bundled:all-minilm-l6-v2"
+        assert len(file.attrs["weights_sha256"]) == 64
+
+
+def test_predictions_hold_scores_and_unit_embeddings(finished: Workplace) -> None:
+    folder = finished.root / "predict" / "latest"
+    with h5py.File(folder / "shard-00000.h5") as file:
+        embedding, scores = file["embedding"][:], file["category_scores"][:]
+    lines = (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+
+    np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
+    assert len(lines) == 32
+    assert 0 <= json.loads(lines[0])["categories"][0][1] <= 1
+
+
+def test_the_report_is_one_file_that_asks_for_nothing(finished: Workplace) -> None:
+    text = (finished.root / "evaluate" / "latest" / "report.html").read_text(encoding="utf-8")
+
+    assert "logistic" in text
+    assert "<script" not in text
+    assert 'src="http' not in text
+    assert 'href="http' not in text
+
+
+def test_a_second_run_runs_nothing(finished: Workplace) -> None:
+    before = _published(finished.root)
+
+    done = finished.luigi("RunAll")
+
+    assert done.returncode == 0, done.stdout
+    assert "Did not run any tasks" in done.stdout
+    assert _published(finished.root) == before
+
+
+def test_rm_of_one_shard_rebuilds_it_alone_and_byte_for_byte(finished: Workplace) -> None:
+    before = _published(finished.root)
+    folder = (finished.root / "extract-audio" / "latest").resolve()
+    times = {path.name: path.stat().st_mtime_ns for path in folder.glob("shard-*.h5")}
+    (folder / "shard-00001.h5").unlink()
+
+    done = finished.luigi("RunAll")
+
+    assert done.returncode == 0, done.stdout
+    assert _published(finished.root) == before
+    changed = {path.name for path in folder.glob("shard-*.h5") if times[path.name] != path.stat().st_mtime_ns}
+    assert changed == {"shard-00001.h5"}
+    assert "1 Extract(modality=audio)" in done.stdout
+    assert "train           done" not in done.stdout
+
+
+def test_status_inspect_and_doctor_look_at_it(finished: Workplace) -> None:
+    status = finished.pipeline("status", "--json")
+    shard = finished.root / "extract-frames" / "latest" / "shard-00000.h5"
+    inspect = finished.pipeline("inspect", str(shard), "--png", "heat.png")
+    doctor = finished.pipeline("doctor")
+
+    assert status.returncode == 0, status.stderr
+    stages = json.loads(status.stdout)["stages"]
+    assert {row["state"] for row in stages} == {"complete"}
+    assert [row["stage"] for row in stages][-1] == "evaluate"
+    assert inspect.returncode == 0, inspect.stderr
+    assert "bundled:efficientnet_lite0" in inspect.stdout
+    assert (finished.folder / "heat.png").read_bytes()[:4] == b"\x89PNG"
+    assert doctor.returncode == 0, doctor.stdout
+    assert "a run can start" in doctor.stdout
+
+
+def test_another_setting_of_training_keeps_every_embedding(finished: Workplace) -> None:
+    before = _published(finished.root)
+
+    done = finished.luigi("Train", "--network-frames-aggregator", "mean")
+
+    assert done.returncode == 0, done.stdout
+    assert "train           done" in done.stdout
+    assert "extract" not in done.stdout
+    assert {path: digest for path, digest in _published(finished.root).items() if path in before} == before

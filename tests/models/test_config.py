@@ -1,0 +1,48 @@
+from dataclasses import fields
+
+import pytest
+
+from models.config import NetworkConfig, TrainConfig
+from models.errors import SettingError
+
+
+@pytest.mark.parametrize("config", [NetworkConfig, TrainConfig])
+def test_every_field_is_plain_and_documented(config: type[NetworkConfig] | type[TrainConfig]) -> None:
+    documentation = config.__doc__ or ""
+    for field in fields(config):
+        assert field.type in (str, int, float, bool)
+        assert f"        {field.name}: " in documentation
+
+
+def test_unknown_aggregator_is_refused_with_the_names() -> None:
+    with pytest.raises(SettingError, match=r"frames_aggregator 'netvlad'.*bilstm, mean, nextvlad.*trn"):
+        NetworkConfig(frames_aggregator="netvlad")
+    with pytest.raises(SettingError, match=r"fusion 'gate'.*concat, se_gate"):
+        NetworkConfig(fusion="gate")
+    with pytest.raises(SettingError, match=r"selection_metric 'f1'.*map, loss"):
+        TrainConfig(selection_metric="f1")
+
+
+@pytest.mark.parametrize("name", ["trn_width", "nextvlad_groups", "max_steps"])
+def test_sizes_below_one_are_refused(name: str) -> None:
+    with pytest.raises(SettingError, match=f"{name} is 0"):
+        NetworkConfig(**{name: 0})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", 0),
+        ("batch_size", 0),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("nan")),
+        ("weight_decay", -0.1),
+        ("ema_decay", 1.0),
+        ("label_smoothing", -0.1),
+        ("warmup_fraction", 1.0),
+        ("seed", -1),
+    ],
+)
+def test_impossible_training_settings_are_refused(name: str, value: float) -> None:
+    with pytest.raises(SettingError, match=f"{name} is {value}"):
+        TrainConfig(**{name: value})  # type: ignore[arg-type]
