@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,7 +103,7 @@ class Manifest(Stage):
         """Return the manifest file."""
         if self.uses_sample():
             return SampleCorpus(force=self.force).folder / MANIFEST_NAME
-        return Path(load("corpus", CorpusConfig).manifest).expanduser().absolute()
+        return Path(os.path.abspath(Path(load("corpus", CorpusConfig).manifest).expanduser()))  # noqa: PTH100 - resolve() would follow links
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
         """Read the manifest and publish the corpus."""

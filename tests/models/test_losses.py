@@ -35,7 +35,7 @@ def test_nothing_known_gives_zero_and_zero_gradients() -> None:
     logits = LOGITS.clone().requires_grad_()
     tag_logits = TAG_LOGITS.clone().requires_grad_()
     loss = category_loss(logits, torch.tensor([-1, -1, -1])) + tag_loss(tag_logits, TAGS, torch.tensor([False, False]))
-    loss.backward()
+    torch.autograd.backward(loss)
     assert loss.item() == 0
     assert logits.grad is not None
     assert not logits.grad.any()

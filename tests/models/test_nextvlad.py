@@ -23,7 +23,8 @@ def transcription(module: NeXtVlad, clip: Float64) -> Float64:
     attention = sigmoid(expanded @ numpy_of(module.attend.weight).T + numpy_of(module.attend.bias))
     norm = module.assign_norm
     logits = expanded @ numpy_of(module.assign.weight).T
-    logits = (logits - numpy_of(norm.running_mean)) / np.sqrt(numpy_of(norm.running_var) + norm.eps)
+    mean, variance = numpy_of(norm.get_buffer("running_mean")), numpy_of(norm.get_buffer("running_var"))
+    logits = (logits - mean) / np.sqrt(variance + norm.eps)
     logits = logits * numpy_of(norm.weight) + numpy_of(norm.bias)
     centers = numpy_of(module.centers)
     descriptor = np.zeros((num_clusters, module.group_width))
@@ -42,8 +43,8 @@ def transcription(module: NeXtVlad, clip: Float64) -> Float64:
 def test_descriptor_equals_the_paper(num_clusters: int, num_groups: int, expansion: int) -> None:
     generator = torch.Generator().manual_seed(num_clusters)
     module = NeXtVlad(8, num_clusters=num_clusters, num_groups=num_groups, expansion=expansion).eval()
-    module.assign_norm.running_mean.normal_(generator=generator)
-    module.assign_norm.running_var.uniform_(0.5, 2, generator=generator)
+    module.assign_norm.get_buffer("running_mean").normal_(generator=generator)
+    module.assign_norm.get_buffer("running_var").uniform_(0.5, 2, generator=generator)
     torch.nn.init.normal_(module.assign_norm.weight, generator=generator)
     torch.nn.init.normal_(module.assign_norm.bias, generator=generator)
     features = torch.randn(2, 6, 8, generator=generator)

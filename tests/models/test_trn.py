@@ -27,8 +27,8 @@ def test_table_spreads_its_relations_and_reads_only_steps_that_are_there() -> No
         assert len(chosen) == min(5, len(list(itertools.combinations(range(num_steps), 3))))
         assert len({tuple(relation) for relation in chosen}) == len(chosen)
         assert all(0 <= a < b < c < num_steps for a, b, c in chosen)
-    assert members[16, :5].unique().min() < 4
-    assert members[16, :5].unique().max() > 12
+    assert members[16, :5].min() < 4
+    assert members[16, :5].max() > 12
 
 
 def test_segments_are_the_middles_of_even_parts_and_short_clips_stay() -> None:
@@ -46,9 +46,9 @@ def test_output_equals_a_transcription_of_the_paper() -> None:
     expected = torch.zeros(6)
     for size, scale in zip((1, 2, 3), module.scales, strict=True):
         related = [
-            scale.relate(torch.cat([steps[i] for i in members]))  # type: ignore[operator, union-attr]
+            scale.relate(torch.cat([steps[i] for i in members]))  # type: ignore[operator]
             for members in itertools.combinations(range(3), size)
         ]
-        expected = expected + scale.combine(torch.stack(related).mean(dim=0))  # type: ignore[operator, union-attr]
+        expected = expected + scale.combine(torch.stack(related).mean(dim=0))  # type: ignore[operator]
     output = module(features, torch.ones(1, 3, dtype=torch.bool))
     np.testing.assert_allclose(output[0].detach(), expected.detach(), rtol=1e-5, atol=1e-6)
