@@ -12,7 +12,7 @@ import numpy as np
 from features.clipfile import read_cover, read_frames, read_waveform
 from features.extractors.protocol import ClipFeatures
 from features.outcomes import Outcome
-from features.shards import ShardWriter
+from features.shards import ShardWriter, to_float16
 from features.tarshard import read_tar_shard
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def extract_shard(
 
 
 def _checked(clip: ClipInput, found: ClipFeatures) -> tuple[Outcome, ClipFeatures]:
-    if np.isfinite(found.features.astype(np.float16)).all():
+    if np.isfinite(to_float16(found.features)).all():
         return clip.outcome, found
     outcome = Outcome(
         clip.outcome.clip_id, "failed", "non_finite_features", "the network gave values float16 cannot hold"

@@ -35,6 +35,8 @@ SCHEMA_VERSION = 1
 CHUNK_ROWS = 64
 # Rows gathered before they are written: 64 chunks, 10 MB at a width of 1280.
 BUFFER_ROWS = 64 * CHUNK_ROWS
+# What h5py raises at a file that is cut, overwritten or of another make.
+_DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError)
 
 
 class ShardWriter:
@@ -77,16 +79,20 @@ class ShardWriter:
         """Append one clip: what became of it, its rows (none at all is fine), and how many were expected.
 
         Raises:
-            ValueError: The rows hold a value that float16 cannot.
+            ValueError: The rows hold a value that float16 cannot, or have another width, or not one time and,
+                for text, one token each.
         """
-        rows = clip.features.astype(np.float16)
+        rows = to_float16(clip.features)
         if not np.isfinite(rows).all():
             raise ValueError(f"features of {outcome.clip_id} are not finite in float16")
-        self._buffers["features"].append(rows)
-        self._buffers["time_seconds"].append(clip.time_seconds.astype(np.float32))
-        if "token_id" in self._buffers:
-            tokens = np.zeros(0, np.int32) if clip.token_id is None else clip.token_id
-            self._buffers["token_id"].append(tokens.astype(np.int32))
+        tokens = np.zeros(0, np.int32) if clip.token_id is None else clip.token_id
+        values: dict[str, npt.NDArray[Any]] = {
+            "features": rows, "time_seconds": clip.time_seconds, "token_id": tokens
+        }  # fmt: skip
+        for name, column in self._columns.items():
+            if values[name].shape != (len(rows), *column.shape[1:]):
+                raise ValueError(f"{name} of {outcome.clip_id} has shape {values[name].shape}, of {len(rows)} rows")
+            self._buffers[name].append(values[name].astype(column.dtype))
         self._buffered += len(rows)
         self._offsets.append(self._offsets[-1] + len(rows))
         self._outcomes.append(outcome)
@@ -109,6 +115,12 @@ class ShardWriter:
         _array(self._file, "status", np.asarray([STATUS_NUMBERS[o.status] for o in outcomes], np.uint8))
         _texts(self._file, "clip_id", [outcome.clip_id for outcome in outcomes])
         _texts(self._file, "code", [outcome.code for outcome in outcomes])
+
+
+def to_float16(values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float16]:
+    """Return values as they are stored; what is too large for float16 becomes infinite, without a warning."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float16)
 
 
 def _column(file: h5py.File, name: str, dim: int | None, dtype: type[np.generic]) -> h5py.Dataset:
@@ -154,24 +166,41 @@ class _Hdf5File:
         if process not in self._handles:
             try:
                 self._handles[process] = h5py.File(self.path, "r")
-            except OSError as error:
-                raise ShardError(
-                    f"{self.path} cannot be opened ({error}): delete it and run again to rebuild it"
-                ) from error
+            except _DAMAGE as error:
+                raise self.damaged(f"cannot be opened ({error})") from error
         return self._handles[process]
 
     def read(self, name: str, selection: slice = slice(None)) -> npt.NDArray[Any]:
         """Return a slice of a data set; damage that a checksum shows is an error."""
         try:
             values: npt.NDArray[Any] = self.open()[name][selection]
-        except (OSError, KeyError) as error:
-            raise ShardError(
-                f"{self.path}: /{name} cannot be read ({error}): delete the file and run again to rebuild it"
-            ) from error
+        except _DAMAGE as error:
+            raise self.damaged(f"/{name} cannot be read ({error})") from error
         return values
 
     def texts(self, name: str) -> tuple[str, ...]:
-        return tuple(value.decode("utf-8") for value in self.read(name))
+        values = self.read(name)
+        try:
+            return tuple(value.decode("utf-8") for value in values)
+        except UnicodeDecodeError as error:
+            raise self.damaged(f"/{name} is no UTF-8 ({error})") from error
+
+    def attributes(self) -> dict[str, str | int]:
+        try:
+            rows = list(self.open().attrs.items())
+            return {name: value if isinstance(value, str) else int(value) for name, value in rows}
+        except _DAMAGE as error:
+            raise self.damaged(f"the attributes cannot be read ({error})") from error
+
+    def checked_attributes(self) -> dict[str, str | int]:
+        attributes = self.attributes()
+        version = attributes.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise self.damaged(f"its schema_version is {version}, this program reads {SCHEMA_VERSION}")
+        return attributes
+
+    def damaged(self, what: str) -> ShardError:
+        return ShardError(f"{self.path}: {what}: delete the file and run again to rebuild it")
 
     def close(self) -> None:
         handle = self._handles.pop(os.getpid(), None)
@@ -201,9 +230,7 @@ class ShardReader:
     @property
     def attributes(self) -> dict[str, str | int]:
         """What made the shard, as its writer was told."""
-        return {
-            name: value if isinstance(value, str) else int(value) for name, value in self._file.open().attrs.items()
-        }
+        return self._file.attributes()
 
     @property
     def dim(self) -> int:
@@ -224,6 +251,8 @@ class ShardReader:
     def outcomes(self) -> list[Outcome]:
         """What became of each clip."""
         numbers, codes = self._file.read("status"), self._file.texts("code")
+        if not len(numbers) == len(codes) == len(self) or not set(numbers.tolist()) <= set(STATUS_NAMES):
+            raise self._file.damaged("status and code do not fit the clips")
         rows = zip(self.clip_ids, numbers, codes, strict=True)
         return [Outcome(clip_id, STATUS_NAMES[int(number)], code) for clip_id, number, code in rows]
 
@@ -268,7 +297,10 @@ class ShardReader:
     def datasets(self) -> list[tuple[str, tuple[int, ...], str]]:
         """Return name, shape and type of every data set, for a person to look at."""
         found = self._file.open()
-        return [(f"/{name}", found[name].shape, _type_name(found[name])) for name in sorted(found)]
+        try:
+            return [(f"/{name}", found[name].shape, _type_name(found[name])) for name in sorted(found)]
+        except _DAMAGE as error:
+            raise self._file.damaged(f"the data sets cannot be listed ({error})") from error
 
     def close(self) -> None:
         """Close this process's handle; the next read opens it again."""
@@ -276,17 +308,14 @@ class ShardReader:
 
     def _loaded(self) -> _Index:
         if self._index is None:
-            version = self.attributes.get("schema_version")
-            if version != SCHEMA_VERSION:
-                raise ShardError(
-                    f"{self.path} has schema_version {version}, this program reads {SCHEMA_VERSION}:"
-                    " delete it and run again to rebuild it"
-                )
-            self._index = _Index(
-                dim=int(self.attributes["dim"]),
-                clip_ids=self._file.texts("clip_id"),
-                offsets=self._file.read("offsets"),
-            )
+            dim = int(self._file.checked_attributes().get("dim", 0))
+            index = _Index(dim, self._file.texts("clip_id"), self._file.read("offsets"))
+            cuts = index.offsets.tolist()
+            shapes = {name: shape for name, shape, _ in self.datasets()}
+            whole = len(cuts) == len(index.clip_ids) + 1 and cuts[0] == 0 and cuts == sorted(cuts)
+            if not (whole and shapes.get("/features") == (cuts[-1], dim)):
+                raise self._file.damaged("clip_id, offsets and features do not fit together")
+            self._index = index
         return self._index
 
 
@@ -339,10 +368,11 @@ def read_predictions(path: Path) -> PredictionShard:
     """Return what :func:`write_predictions` wrote.
 
     Raises:
-        ShardError: The file is missing or damaged.
+        ShardError: The file is missing, damaged, or of another schema version.
     """
     file = _Hdf5File(path)
     try:
+        file.checked_attributes()
         return PredictionShard(
             clip_ids=file.texts("clip_id"),
             categories=file.texts("category_name"),
@@ -365,6 +395,8 @@ def join_predictions(shards: Sequence[PredictionShard]) -> PredictionShard:
     for shard in shards[1:]:
         if (shard.categories, shard.tags) != (first.categories, first.tags):
             raise ShardError("prediction shards have different labels: run Predict again")
+        if shard.embedding.shape[1:] != first.embedding.shape[1:]:
+            raise ShardError("prediction shards have embeddings of different widths: run Predict again")
     return PredictionShard(
         clip_ids=tuple(clip_id for shard in shards for clip_id in shard.clip_ids),
         categories=first.categories,

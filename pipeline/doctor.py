@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 
@@ -22,9 +21,6 @@ from models.tables import render_table
 from tasks.locking import holder_of
 from tasks.settings import SECTIONS, load, significant
 from tasks.stage import root_folder
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 GIB = 1 << 30
 LOW_DISK_GIB = 2.0
@@ -55,15 +51,10 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Return what was found, in a fixed order; nothing is changed and no network is loaded."""
-    checks: list[tuple[str, Callable[[str], Finding]]] = [
-        ("machine", _machine),
-        ("settings", _settings),
-        ("root", _root),
-        ("manifest", _manifest),
-        ("ffmpeg", _ffmpeg),
-        ("accelerator", _accelerator),
-    ]
-    findings = [check(what) for what, check in checks]
+    findings = [_machine("machine"), _accelerator("accelerator"), _settings("settings")]
+    if findings[-1].state != "fault":
+        # Each of these reads settings.
+        findings += [_root("root"), _manifest("manifest"), _ffmpeg("ffmpeg")]
     return [*findings, *(_package(name, None) for name in REQUIRED), *(_package(*item) for item in OPTIONAL.items())]
 
 
@@ -108,10 +99,7 @@ def _root(what: str) -> Finding:
 
 
 def _manifest(what: str) -> Finding:
-    try:
-        manifest = load("corpus", CorpusConfig).manifest
-    except FeaturesError as error:
-        return Finding(what, "fault", str(error))
+    manifest = load("corpus", CorpusConfig).manifest
     if not manifest:
         return Finding(what, "good", "the embedded sample corpus")
     path = Path(manifest).expanduser().absolute()

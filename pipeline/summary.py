@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from features.parallel import num_cpus
 from models.tables import render_table
 from tasks.evaluate import METRICS_NAME, REPORT_NAME, Evaluate
 
@@ -24,6 +25,7 @@ def closing_table(stages: Sequence[Stage]) -> str:
     parts = [render_table(["stage", "clips", "ok", "partial", "failed", "seconds", "why"], rows)]
     for stage in stages:
         if isinstance(stage, Evaluate):
+            parts += ["", time_shares([stage.published_success() for stage in stages])]
             parts += ["", _scores(stage.published_success().facts), ""]
             parts += [f"metrics  {stage.folder / METRICS_NAME}", f"report   {stage.folder / REPORT_NAME}"]
     return "\n".join(["", *parts])
@@ -36,6 +38,28 @@ def _stage_row(success: Success) -> list[object]:
     # What building these files took, also where this run found them built.
     seconds = success.timings.get("wall_seconds", success.seconds)
     return [success.stage, clips, *counts, round(seconds, 1), reasons(success)]
+
+
+def time_shares(accounts: Sequence[Success]) -> str:
+    """Return what the wall time of all stages went into, as one line.
+
+    ffmpeg counts with its CPU time over the CPUs that it had, networks with loading and running them.
+    """
+    spent = {"ffmpeg": 0.0, "frozen networks": 0.0, "training": 0.0, "everything else": 0.0}
+    for account in accounts:
+        timings = account.timings
+        wall = timings.get("wall_seconds", account.seconds)
+        if account.stage == "train":
+            part, seconds = "training", wall
+        elif "network_seconds" in timings:
+            part, seconds = "frozen networks", timings["network_seconds"] + timings.get("load_seconds", 0.0)
+        else:
+            part, seconds = "ffmpeg", min(wall, timings.get("child_cpu_seconds", 0.0) / num_cpus())
+        spent[part] += seconds
+        spent["everything else"] += wall - seconds
+    total = sum(spent.values())
+    shares = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in spent.items() if total)
+    return f"{total:.0f} s of work: {shares}"
 
 
 def reasons(success: Success) -> str:

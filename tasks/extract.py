@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import luigi
@@ -97,16 +98,20 @@ class Extract(ShardedStage):
             if self.modality == TEXT
             else media_inputs(job.inputs["decode"], self.modality)
         )
+        started = time.perf_counter()
+        extractor = self.extractor
+        load_seconds = time.perf_counter() - started
         attributes = {
-            **self.extractor.provenance,
+            **extractor.provenance,
             "stage": self.stage_name,
             "key": job.key,
             "modality": self.modality,
             "params": json.dumps(self.recipe(), sort_keys=True),
             "recipe": sha256_of_json(self.recipe())[:12],
         }
-        found = extract_shard(clips, self.extractor, path, attributes, on_clip)
+        found = extract_shard(clips, extractor, path, attributes, on_clip)
         timings = {
+            "load_seconds": load_seconds,
             "input_seconds": found.input_seconds,
             "network_seconds": found.total_seconds - found.input_seconds,
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
@@ -12,7 +11,7 @@ from features.files import published, sha256_of_json
 from tasks.engine import ShardJob, run_local
 from tasks.ledger import FileReceipt, read_receipt, shards_by_key, write_receipt
 from tasks.progress import Progress
-from tasks.stage import Stage, StageFailedError
+from tasks.stage import Stage, StageFailedError, children_cpu_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -102,7 +101,7 @@ class ShardedStage(Stage):
 
     def _publish(self, job: ShardJob, on_clip: Callable[[], None]) -> FileReceipt:
         started = time.monotonic()
-        children = _children_cpu_seconds()
+        children = children_cpu_seconds()
         path = self.folder / job.name
         with published(path) as temporary:
             tally, timings = self.build_shard(job, temporary, on_clip)
@@ -112,13 +111,8 @@ class ShardedStage(Stage):
         timings = {
             **timings,
             "wall_seconds": time.monotonic() - started,
-            "child_cpu_seconds": _children_cpu_seconds() - children,
+            "child_cpu_seconds": children_cpu_seconds() - children,
         }
         receipt = FileReceipt.of_shard(path, job.key, tally, {name: round(value, 3) for name, value in timings.items()})
         write_receipt(self.folder, receipt)
         return receipt
-
-
-def _children_cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime

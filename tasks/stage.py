@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import resource
 import signal
 import sys
 import time
@@ -160,6 +161,7 @@ class Stage(luigi.Task):
         """Build what is missing and publish it."""
         _die_with_parent()
         started_at, started = datetime.now(timezone.utc), time.monotonic()
+        children = children_cpu_seconds()
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.folder)
         publish_json(self.folder / "params.json", self._identity())
@@ -174,7 +176,7 @@ class Stage(luigi.Task):
             started_at=started_at.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - started, 3),
             built=built,
-            timings=total(receipts, "timings"),
+            timings=total(receipts, "timings") or {"child_cpu_seconds": round(children_cpu_seconds() - children, 3)},
             facts=facts,
         )
         self.check_failures(success)
@@ -244,6 +246,12 @@ def _closing_line(success: Success) -> str:
     kept = len(success.files) - success.built
     reuse = f"  ({kept} of {len(success.files)} files kept)" if kept and success.built < len(success.files) else ""
     return f"{success.stage:<15} done in {success.seconds:,.1f} s  {counts}{speed}{reuse}"
+
+
+def children_cpu_seconds() -> float:
+    """Return the CPU time of the programs that this process has started and seen end."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _die_with_parent() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import luigi.configuration
 import pytest
+from luigi.task_register import Register
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,8 @@ def configure(tmp_path: Path) -> Iterator[Callable[[Mapping[str, Mapping[str, st
     def replace(sections: Mapping[str, Mapping[str, str]]) -> None:
         for section in config.sections():
             config.remove_section(section)
+        # Luigi hands out the same task again for the same parameters, with what it remembers.
+        Register.clear_instance_cache()  # type: ignore[no-untyped-call]  # Luigi has no types here
         for section, values in {"paths": {"root": str(tmp_path / "root")}, **sections}.items():
             for key, value in values.items():
                 config.set(section, key, value)

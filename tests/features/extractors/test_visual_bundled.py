@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from sklearn.datasets import load_sample_image
+from torch.nn import functional
 
 from features.errors import SourceError
 from features.extractors.bundled import BUNDLED
@@ -49,6 +50,20 @@ def test_embeddings_under_the_checkpoints_own_classifier_name_what_the_photograp
     logits = embeddings @ tensors["_fc.weight"].T + tensors["_fc.bias"]
     # The flower is no daisy but looks like one: yellow head, white rays.
     assert logits.argmax(dim=1).tolist() == [PALACE, DAISY]
+
+
+def test_the_network_pads_as_tensorflow_does() -> None:
+    model = BUNDLED["frames"]["efficientnet_lite0"]
+    path = model.verified_folder() / model.weights_name
+    network: Any = efficientnet_lite0(path).eval()
+    images = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    # "SAME" for size 224, kernel 3, stride 2 is 224 / 2 * 2 + 1 - 224 = 1 line, all of it after the picture.
+    padded = functional.pad(images, (0, 1, 0, 1))
+    weight = torch.load(path, weights_only=True)["_conv_stem.weight"]
+    with torch.inference_mode():
+        np.testing.assert_allclose(
+            network.conv_stem(images).numpy(), functional.conv2d(padded, weight, stride=2).numpy(), atol=1e-5
+        )
 
 
 def test_openvino_and_torch_agree() -> None:
