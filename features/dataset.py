@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,10 +17,15 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+# A process may often hold 1,024 files open; a corpus of half a million clips has more than 500 shards of each
+# modality.
+MAX_OPEN_SHARDS = 100
+
+
 class ShardedClips:
     """All clips of a corpus in the order of its records, each a mapping modality -> ``(T, D)`` float16.
 
-    The features are read when they are asked for.
+    The features are read when they are asked for; of the files, the most recently read stay open.
 
     Args:
         paths: Modality -> its shards in order. Shard number i of every modality holds the same clips.
@@ -30,6 +36,8 @@ class ShardedClips:
 
     def __init__(self, paths: Mapping[str, Sequence[Path]]) -> None:
         self._readers = {name: [ShardReader(path) for path in shards] for name, shards in paths.items()}
+        # Numbers of the shards that may be open, the least recently read first.
+        self._recent: OrderedDict[int, None] = OrderedDict()
         self._check()
         first = next(iter(self._readers.values()))
         self.clip_ids: tuple[str, ...] = tuple(clip_id for reader in first for clip_id in reader.clip_ids)
@@ -43,9 +51,10 @@ class ShardedClips:
             if len(self._readers[name]) != len(self._readers[names[0]]):
                 raise ShardError(f"{name} and {names[0]} have different numbers of shards: run Extract again")
         for group in zip(*self._readers.values(), strict=True):
-            for reader in group[1:]:
+            for reader in group:
                 if reader.clip_ids != group[0].clip_ids:
                     raise ShardError(f"{reader.path} and {group[0].path} hold different clips: run Extract again")
+                reader.close()
 
     @property
     def modality_dims(self) -> Mapping[str, int]:
@@ -60,7 +69,16 @@ class ShardedClips:
             raise IndexError(f"clip {index} of {len(self)}")
         shard = int(np.searchsorted(self._starts, index, side="right")) - 1
         row = index - int(self._starts[shard])
+        self._keep_open(shard)
         return {name: readers[shard][row] for name, readers in self._readers.items()}
+
+    def _keep_open(self, shard: int) -> None:
+        self._recent[shard] = None
+        self._recent.move_to_end(shard)
+        if len(self._recent) > MAX_OPEN_SHARDS:
+            oldest, _ = self._recent.popitem(last=False)
+            for readers in self._readers.values():
+                readers[oldest].close()
 
     def recipes(self) -> dict[str, str]:
         """Return for each modality a line that names what made its features; equal lines, equal features.
@@ -72,6 +90,7 @@ class ShardedClips:
         for name, readers in self._readers.items():
             for reader in readers:
                 line = _recipe(reader)
+                reader.close()
                 if result.setdefault(name, line) != line:
                     raise ShardError(f"{reader.path} was made by {line}, its neighbours by {result[name]}")
         return result

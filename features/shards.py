@@ -13,6 +13,7 @@ Equal content gives equal bytes: nothing in the file tells when, where or for wh
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from features.errors import ShardError
 from features.outcomes import STATUS_NAMES, STATUS_NUMBERS, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -35,8 +36,6 @@ SCHEMA_VERSION = 1
 CHUNK_ROWS = 64
 # Rows gathered before they are written: 64 chunks, 10 MB at a width of 1280.
 BUFFER_ROWS = 64 * CHUNK_ROWS
-# What h5py raises at a file that is cut, overwritten or of another make.
-_DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError)
 
 
 class ShardWriter:
@@ -86,13 +85,11 @@ class ShardWriter:
         if not np.isfinite(rows).all():
             raise ValueError(f"features of {outcome.clip_id} are not finite in float16")
         tokens = np.zeros(0, np.int32) if clip.token_id is None else clip.token_id
-        values: dict[str, npt.NDArray[Any]] = {
-            "features": rows, "time_seconds": clip.time_seconds, "token_id": tokens
-        }  # fmt: skip
+        parts: dict[str, npt.NDArray[Any]] = {"features": rows, "time_seconds": clip.time_seconds, "token_id": tokens}
         for name, column in self._columns.items():
-            if values[name].shape != (len(rows), *column.shape[1:]):
-                raise ValueError(f"{name} of {outcome.clip_id} has shape {values[name].shape}, of {len(rows)} rows")
-            self._buffers[name].append(values[name].astype(column.dtype))
+            if parts[name].shape != (len(rows), *column.shape[1:]):
+                raise ValueError(f"{name} of {outcome.clip_id} has shape {parts[name].shape}, of {len(rows)} rows")
+            self._buffers[name].append(parts[name].astype(column.dtype))
         self._buffered += len(rows)
         self._offsets.append(self._offsets[-1] + len(rows))
         self._outcomes.append(outcome)
@@ -162,42 +159,44 @@ class _Hdf5File:
         self._handles: dict[int, h5py.File] = {}
 
     def open(self) -> h5py.File:
-        process = os.getpid()
-        if process not in self._handles:
-            try:
+        if (process := os.getpid()) not in self._handles:
+            with self._reading("it"):
                 self._handles[process] = h5py.File(self.path, "r")
-            except _DAMAGE as error:
-                raise self.damaged(f"cannot be opened ({error})") from error
         return self._handles[process]
+
+    @contextmanager
+    def _reading(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+            # What h5py raises at a file that is cut, overwritten or of another make.
+            raise self.damaged(f"{what} cannot be read ({error})") from error
 
     def read(self, name: str, selection: slice = slice(None)) -> npt.NDArray[Any]:
         """Return a slice of a data set; damage that a checksum shows is an error."""
-        try:
+        with self._reading(f"/{name}"):
             values: npt.NDArray[Any] = self.open()[name][selection]
-        except _DAMAGE as error:
-            raise self.damaged(f"/{name} cannot be read ({error})") from error
         return values
 
     def texts(self, name: str) -> tuple[str, ...]:
-        values = self.read(name)
-        try:
-            return tuple(value.decode("utf-8") for value in values)
-        except UnicodeDecodeError as error:
-            raise self.damaged(f"/{name} is no UTF-8 ({error})") from error
+        with self._reading(f"/{name}"):
+            return tuple(value.decode("utf-8") for value in self.read(name))
 
     def attributes(self) -> dict[str, str | int]:
-        try:
-            rows = list(self.open().attrs.items())
+        with self._reading("its attributes"):
+            rows = self.open().attrs.items()
             return {name: value if isinstance(value, str) else int(value) for name, value in rows}
-        except _DAMAGE as error:
-            raise self.damaged(f"the attributes cannot be read ({error})") from error
 
     def checked_attributes(self) -> dict[str, str | int]:
         attributes = self.attributes()
-        version = attributes.get("schema_version")
-        if version != SCHEMA_VERSION:
+        if (version := attributes.get("schema_version")) != SCHEMA_VERSION:
             raise self.damaged(f"its schema_version is {version}, this program reads {SCHEMA_VERSION}")
         return attributes
+
+    def datasets(self) -> list[tuple[str, tuple[int, ...], str]]:
+        with self._reading("the list of its data sets"):
+            found = self.open()
+            return [(f"/{name}", found[name].shape, _type_name(found[name])) for name in sorted(found)]
 
     def damaged(self, what: str) -> ShardError:
         return ShardError(f"{self.path}: {what}: delete the file and run again to rebuild it")
@@ -250,11 +249,11 @@ class ShardReader:
     @property
     def outcomes(self) -> list[Outcome]:
         """What became of each clip."""
-        numbers, codes = self._file.read("status"), self._file.texts("code")
-        if not len(numbers) == len(codes) == len(self) or not set(numbers.tolist()) <= set(STATUS_NAMES):
+        numbers, codes = self._file.read("status").tolist(), self._file.texts("code")
+        if not len(numbers) == len(codes) == len(self) or not STATUS_NAMES.keys() >= set(numbers):
             raise self._file.damaged("status and code do not fit the clips")
         rows = zip(self.clip_ids, numbers, codes, strict=True)
-        return [Outcome(clip_id, STATUS_NAMES[int(number)], code) for clip_id, number, code in rows]
+        return [Outcome(name, STATUS_NAMES[number], code) for name, number, code in rows]
 
     @property
     def expected(self) -> npt.NDArray[np.int32]:
@@ -296,11 +295,7 @@ class ShardReader:
 
     def datasets(self) -> list[tuple[str, tuple[int, ...], str]]:
         """Return name, shape and type of every data set, for a person to look at."""
-        found = self._file.open()
-        try:
-            return [(f"/{name}", found[name].shape, _type_name(found[name])) for name in sorted(found)]
-        except _DAMAGE as error:
-            raise self._file.damaged(f"the data sets cannot be listed ({error})") from error
+        return self._file.datasets()
 
     def close(self) -> None:
         """Close this process's handle; the next read opens it again."""
@@ -358,8 +353,7 @@ def write_predictions(path: Path, shard: PredictionShard, attributes: Mapping[st
         for name, value in sorted({**attributes, "schema_version": SCHEMA_VERSION}.items()):
             file.attrs[name] = value
         for name in _PREDICTION_ARRAYS:
-            values: npt.NDArray[np.float32] = getattr(shard, name)
-            file.create_dataset(name, data=values, track_times=False)
+            _array(file, name, getattr(shard, name))
         for name, stored in _PREDICTION_TEXTS.items():
             _texts(file, stored, getattr(shard, name))
 
@@ -393,10 +387,9 @@ def join_predictions(shards: Sequence[PredictionShard]) -> PredictionShard:
     """
     first = shards[0]
     for shard in shards[1:]:
-        if (shard.categories, shard.tags) != (first.categories, first.tags):
-            raise ShardError("prediction shards have different labels: run Predict again")
-        if shard.embedding.shape[1:] != first.embedding.shape[1:]:
-            raise ShardError("prediction shards have embeddings of different widths: run Predict again")
+        same_labels = (shard.categories, shard.tags) == (first.categories, first.tags)
+        if not same_labels or shard.embedding.shape[1] != first.embedding.shape[1]:
+            raise ShardError("prediction shards have different labels or widths: run Predict again")
     return PredictionShard(
         clip_ids=tuple(clip_id for shard in shards for clip_id in shard.clip_ids),
         categories=first.categories,

@@ -57,7 +57,7 @@ def test_the_network_pads_as_tensorflow_does() -> None:
     path = model.verified_folder() / model.weights_name
     network: Any = efficientnet_lite0(path).eval()
     images = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    # "SAME" for size 224, kernel 3, stride 2 is 224 / 2 * 2 + 1 - 224 = 1 line, all of it after the picture.
+    # "SAME" for size 224, kernel 3, stride 2 adds (112 - 1) * 2 + 3 - 224 = 1 line, all of it after the picture.
     padded = functional.pad(images, (0, 1, 0, 1))
     weight = torch.load(path, weights_only=True)["_conv_stem.weight"]
     with torch.inference_mode():
