@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -162,7 +163,9 @@ def _duration_seconds(log: str) -> float | None:
 def _expected_frames(duration: float | None, config: DecodeConfig) -> int:
     if duration is None:
         return 1
-    return max(1, min(config.max_frames, int(min(duration, config.max_seconds) * config.frames_per_second)))
+    # Times 0, 1/r, 2/r, ... below the duration, which ffmpeg states in hundredths.
+    num_times = math.ceil(round(min(duration, config.max_seconds) * config.frames_per_second, 6))
+    return max(1, min(config.max_frames, num_times))
 
 
 # Text in ffmpeg's log -> code, the first match counts.

@@ -41,6 +41,9 @@ class Progress:
         self._done = 0
         self._lock = threading.Lock()
         self._started = self._said = self._wrote = time.monotonic()
+        # The rate counts from the first clip on: what comes before it is the loading of a network.
+        self._first_at = 0.0
+        self._first_count = 0
         self._bar: tqdm[Never] | None = None
 
     def __enter__(self) -> Progress:
@@ -61,8 +64,10 @@ class Progress:
     def advance(self, count: int = 1) -> None:
         """Count more of what is done."""
         with self._lock:
-            self._done += count
             now = time.monotonic()
+            if not self._done:
+                self._first_at, self._first_count = now, count
+            self._done += count
             if self._bar is not None:
                 self._bar.update(count)
             elif now - self._said >= SECONDS_BETWEEN_LINES:
@@ -74,8 +79,8 @@ class Progress:
 
     def line(self) -> str:
         """Return the state as one line: done, of how many, how fast, and how long the rest takes."""
-        seconds = time.monotonic() - self._started
-        rate = self._done / seconds if seconds > 0 else 0.0
+        seconds = time.monotonic() - self._first_at
+        rate = (self._done - self._first_count) / seconds if self._done and seconds > 0 else 0.0
         left = f"{(self._total - self._done) / rate:,.0f} s left" if rate > 0 else "starting"
         done = f"{self._done:,} of {self._total:,} {self._unit}s"
         return f"{self._name:<15} {done}  {rate:,.1f} {self._unit}s/s  {left}"

@@ -25,7 +25,7 @@ def configure(tmp_path: Path) -> Iterator[Callable[[Mapping[str, Mapping[str, st
         for section in config.sections():
             config.remove_section(section)
         # Luigi hands out the same task again for the same parameters, with what it remembers.
-        Register.clear_instance_cache()  # type: ignore[no-untyped-call]  # Luigi has no types here
+        Register.clear_instance_cache()
         for section, values in {"paths": {"root": str(tmp_path / "root")}, **sections}.items():
             for key, value in values.items():
                 config.set(section, key, value)

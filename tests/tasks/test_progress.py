@@ -23,18 +23,20 @@ def test_elsewhere_than_on_a_terminal_a_plain_line_comes_now_and_then(
     tmp_path: Path, clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Progress("decode", 1000, tmp_path) as progress:
+        clock[0] += 5.0
         for _ in range(40):
             clock[0] += 1.0
             progress.advance(5)
 
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
-        "decode          75 of 1,000 clips  5.0 clips/s  185 s left",
-        "decode          150 of 1,000 clips  5.0 clips/s  170 s left",
+        "decode          50 of 1,000 clips  5.0 clips/s  190 s left",
+        "decode          125 of 1,000 clips  5.0 clips/s  175 s left",
+        "decode          200 of 1,000 clips  5.0 clips/s  160 s left",
     ]
     assert json.loads((tmp_path / "progress.json").read_text(encoding="utf-8")) == {
         "done": 200,
-        "seconds": 40.0,
+        "seconds": 45.0,
         "stage": "decode",
         "total": 1000,
     }

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.features.media import render_clip, render_picture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of tiny media that no test changes."""
+    folder = tmp_path_factory.mktemp("media")
+    render_clip(folder / "both.mp4")
+    render_clip(folder / "silent.mp4", sound=False)
+    render_clip(folder / "sound.mp4", picture=False)
+    render_clip(folder / "portrait.mp4", size="48x96", sound=False)
+    render_clip(folder / "odd.mkv", size="65x49", seconds=1, options=("-c:v", "ffv1"), sound=False)
+    render_clip(folder / "short.mp4", seconds=0.1, sound=False)
+    render_clip(folder / "large.mp4", size="640x360", rate=25, seconds=3)
+    render_picture(folder / "cover.jpg")
+    render_picture(folder / "cover.png")
+    render_picture(folder / "cover.webp")
+    (folder / "page.mp4").write_text("<!DOCTYPE html><html><body>404</body></html>", encoding="utf-8")
+    (folder / "empty.mp4").touch()
+    whole = (folder / "large.mp4").read_bytes()
+    (folder / "tenth.mp4").write_bytes(whole[: len(whole) // 10])
+    (folder / "half.mp4").write_bytes(whole[: len(whole) // 2])
+    return folder
