@@ -31,7 +31,7 @@ demo: setup
 	$(BIN)/luigi --module pipeline RunAll
 
 test: setup
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -6,14 +6,16 @@ import configparser
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 TIMEOUT_SECONDS = 280
+WAIT_SECONDS = 120.0
 # Small enough for a test, real enough to go through every network.
 SMALL: dict[str, dict[str, str]] = {
     "sample": {"num_clips": "32"},
@@ -22,6 +24,14 @@ SMALL: dict[str, dict[str, str]] = {
     "network": {"trn_width": "16", "nextvlad_clusters": "4", "hidden_width": "32"},
     "train": {"epochs": "2"},
 }
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for what another process is about to do."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
 
 
 @dataclass(frozen=True)

@@ -5,29 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
 from features.files import sha256_of
-from tests.end_to_end.run import SMALL, Workplace
+from tests.end_to_end.run import SMALL, WAIT_SECONDS, Workplace, wait_until
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable
     from pathlib import Path
 
 AUDIO = ("Extract", "--modality", "audio")
-WAIT_SECONDS = 120.0
-
-
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
 
 
 def _published(workplace: Workplace) -> dict[str, str]:
@@ -45,7 +35,7 @@ def _leftovers(workplace: Workplace) -> list[Path]:
 
 def _start_until_first_decoded_shard(workplace: Workplace) -> subprocess.Popen[str]:
     process = workplace.start(*AUDIO)
-    _wait(lambda: any(workplace.root.glob("decode/*/shard-00000.receipt.json")) or process.poll() is not None)
+    wait_until(lambda: any(workplace.root.glob("decode/*/shard-00000.receipt.json")) or process.poll() is not None)
     assert process.poll() is None
     return process
 
@@ -61,7 +51,7 @@ def test_the_same_command_finishes_a_stopped_run(workplace: Workplace, how: str)
         target = stage[0].pid if how.endswith("stage") else process.pid
         os.kill(target, getattr(signal, how.split(maxsplit=1)[0]))
         output, _ = process.communicate(timeout=WAIT_SECONDS)
-    _wait(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in family))
+    wait_until(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in family))
 
     done = workplace.luigi(*AUDIO)
 

@@ -11,11 +11,10 @@ import pytest
 
 from features.files import sha256_of
 from features.shards import ShardReader
+from tests.end_to_end.run import Workplace, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from tests.end_to_end.run import Workplace
 
 # One run serves all of them: they stay on one worker.
 pytestmark = pytest.mark.xdist_group("finished")
@@ -147,3 +146,39 @@ def test_another_setting_of_training_keeps_every_embedding(finished: Workplace) 
     assert "train           done" in done.stdout
     assert "extract" not in done.stdout
     assert {path: digest for path, digest in _published(finished.root).items() if path in before} == before
+
+
+def test_a_training_that_was_killed_goes_on_after_its_last_epoch(finished: Workplace) -> None:
+    command = ("Train", "--train-seed", "5", "--train-epochs", "12", "--train-patience-epochs", "0")
+    before = set(finished.root.glob("train/*"))
+    with finished.start(*command) as process:
+        wait_until(lambda: any(len(_history(folder)) >= 3 for folder in set(finished.root.glob("train/*")) - before))
+        process.kill()
+    (folder,) = (path for path in set(finished.root.glob("train/*")) - before if not path.is_symlink())
+    first = _history(folder)
+
+    done = finished.luigi(*command)
+
+    assert done.returncode == 0, done.stdout
+    history = _history(folder)
+    assert [row["epoch"] for row in history] == list(range(1, 13))
+    assert history[: len(first)] == first
+    assert not list(folder.glob("resume*"))
+
+
+def test_force_runs_a_stage_and_what_is_below_it_again(finished: Workplace) -> None:
+    before = _published(finished.root)
+
+    done = finished.luigi("RunAll", "--force", "Predict")
+
+    assert done.returncode == 0, done.stdout
+    ran = [line.split()[0] for line in done.stdout.splitlines() if " done in " in line]
+    assert ran == ["predict", "evaluate"]
+    assert _published(finished.root) == before
+
+
+def _history(folder: Path) -> list[dict[str, object]]:
+    path = folder / "history.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    # An epoch that was killed before its state was saved is run again: the same in all but the time it took.
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.features.media import render_clip, render_picture
+from tests.features.server import Site, serve
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -30,3 +32,10 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tenth.mp4").write_bytes(whole[: len(whole) // 10])
     (folder / "half.mp4").write_bytes(whole[: len(whole) // 2])
     return folder
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """A web server on the loopback interface."""
+    with serve() as running:
+        yield running

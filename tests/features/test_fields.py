@@ -30,7 +30,7 @@ def test_every_field_is_taken_over() -> None:
         asr="hello",
         ocr="shown",
         category="cat",
-        tags=["b", "a", "b", " "],
+        tags=["b", "a", "b", " ", None],
         duration_seconds=2,
         group="g",
         split="VAL",
@@ -96,7 +96,7 @@ def test_durations_that_are_none(value: object) -> None:
     ("name", "value"),
     [
         ("text", 3), ("video", ["v"]), ("cover", {}), ("category", 1), ("category", ["a"]), ("group", True),
-        ("tags", "a, b"), ("tags", ["a", 1]), ("tags", [None]), ("tags", {"a": 1}), ("duration_seconds", True),
+        ("tags", "a, b"), ("tags", ["a", 1]), ("tags", {"a": 1}), ("duration_seconds", True),
         ("duration_seconds", [1]), ("split", 1),
     ],
 )  # fmt: skip

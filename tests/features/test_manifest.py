@@ -134,7 +134,11 @@ def test_the_preset_xinpianchang(tmp_path: Path) -> None:
     assert not reading.rejections
     assert reading.num_merged == 2
     first, second = reading.records
-    assert (first.clip_id, first.video, first.cover) == ("10000012", row["mp4_download_url"], row["mp4_background_image_url"])
+    assert (first.clip_id, first.video, first.cover) == (
+        "10000012",
+        row["mp4_download_url"],
+        row["mp4_background_image_url"],
+    )
     assert (first.title, first.duration_seconds) == ("一部短片", 16.0)
     assert (first.category, first.tags) == ("旅拍", ("旅拍", "宣传片"))
     assert (second.category, second.tags, second.duration_seconds) == (None, None, 62.0)

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from features.errors import ClipError, ToolError
+from features.process import MAX_STDERR_BYTES, Completed, run
+
+
+def shell(script: str, *, timeout_seconds: float = 20.0, **options: object) -> Completed:
+    return run(["/bin/sh", "-c", script], timeout_seconds=timeout_seconds, **options)  # type: ignore[arg-type]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that ended and that nobody has waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_for_end(pid: int) -> bool:
+    deadline = time.monotonic() + 5
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not alive(pid)
+
+
+def test_output_messages_and_exit_code_come_back() -> None:
+    assert shell("echo out; echo words >&2; exit 3") == Completed(3, b"out\n", "words\n")
+    assert shell("kill -9 $$").returncode == -9
+
+
+def test_the_program_sees_no_environment_and_an_empty_private_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "key")
+    done = run(["/usr/bin/env"], timeout_seconds=10)
+    assert done.stdout == b""
+    folder = shell("pwd; ls -A").stdout.decode().split()
+    assert len(folder) == 1
+    assert not Path(folder[0]).exists()
+
+
+def test_a_folder_can_be_named(tmp_path: Path) -> None:
+    shell("echo here > file", folder=tmp_path)
+    assert (tmp_path / "file").read_text() == "here\n"
+
+
+def test_standard_input_is_empty_or_what_is_given() -> None:
+    assert shell("cat").stdout == b""
+    data = bytes(range(256)) * 4000
+    assert shell("cat", stdin=data).stdout == data
+
+
+def test_a_program_that_does_not_read_its_input_is_no_error() -> None:
+    assert shell("exit 0", stdin=b"x" * 5_000_000).returncode == 0
+
+
+def test_output_beyond_the_limit_stops_the_program() -> None:
+    started = time.monotonic()
+    with pytest.raises(ClipError, match="output_too_large: decoding gave more than 100,000 bytes"):
+        shell("yes", max_stdout_bytes=100_000)
+    assert time.monotonic() - started < 10
+    assert len(shell("head -c 100000 /dev/zero", max_stdout_bytes=100_000).stdout) == 100_000
+
+
+def test_a_flood_of_messages_neither_blocks_nor_fills_memory() -> None:
+    done = shell("echo first >&2; head -c 5000000 /dev/zero | tr '\\0' x >&2; echo last >&2; echo out")
+    assert done.stdout == b"out\n"
+    assert len(done.stderr) == MAX_STDERR_BYTES
+    assert done.stderr.startswith("first\nxx")
+    assert done.stderr.endswith("xxlast\n")
+
+
+def test_messages_that_are_no_utf8_are_no_error() -> None:
+    assert shell("printf 'a\\377b' >&2").stderr == "a\ufffdb"
+
+
+def test_a_late_program_is_killed_with_its_children(tmp_path: Path) -> None:
+    started = time.monotonic()
+    with pytest.raises(ClipError, match=r"decode_timeout: sh ran longer than 0\.5 s"):
+        shell(
+            "(sleep 60 & echo $! > grandchild; sleep 60) & echo $! > child; sleep 60",
+            timeout_seconds=0.5,
+            folder=tmp_path,
+        )
+    assert time.monotonic() - started < 10
+    for name in ("child", "grandchild"):
+        assert wait_for_end(int((tmp_path / name).read_text()))
+
+
+@pytest.mark.parametrize("pipes", [">/dev/null", "2>/dev/null", ">/dev/null 2>&1", ""])
+def test_what_a_program_leaves_behind_is_killed_and_does_not_hold_us(tmp_path: Path, pipes: str) -> None:
+    started = time.monotonic()
+    try:
+        shell(f"sleep 60 {pipes} & echo $! > child", timeout_seconds=1.0, folder=tmp_path)
+    except ClipError as error:
+        # It holds the standard output, so nobody can tell that the output is complete.
+        assert error.code == "decode_timeout"
+        assert "/dev/null" not in pipes.split("2")[0]
+    assert time.monotonic() - started < 10
+    assert wait_for_end(int((tmp_path / "child").read_text()))
+
+
+def test_a_program_that_closed_its_output_is_still_bound_by_the_time() -> None:
+    with pytest.raises(ClipError, match="decode_timeout"):
+        shell("exec >&- 2>&-; sleep 60", timeout_seconds=0.5)
+
+
+def test_a_program_that_is_not_there_or_cannot_run_is_a_tool_error(tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_text("no program")
+    for path in (tmp_path / "missing", text):
+        with pytest.raises(ToolError, match=r"cannot start .*; name an executable in \[decode\] ffmpeg"):
+            run([str(path)], timeout_seconds=5)
