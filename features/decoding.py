@@ -181,13 +181,20 @@ _REASONS = (
 
 
 def _reason(log: str) -> tuple[str, str]:
-    code = next((code for text, code in _REASONS if text in log), "decode_failed")
-    return code, _last_line(log)
+    for text, code in _REASONS:
+        line = next((line for line in log.splitlines() if text in line), "")
+        if line:
+            return code, _without_prefix(line)
+    return "decode_failed", _last_line(log)
 
 
 def _last_line(log: str) -> str:
-    """Return the last line of ffmpeg's log that says something, without addresses, which differ each time."""
+    """Return the last line of ffmpeg's log that says something."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     telling = [line for line in lines if re.search(r"error|invalid|not|fail|missing", line, re.IGNORECASE)]
-    line = (telling or lines or ["ffmpeg said nothing"])[-1]
-    return re.sub(r"0x[0-9a-f]+", "", line)
+    return _without_prefix((telling or lines or ["ffmpeg said nothing"])[-1])
+
+
+def _without_prefix(line: str) -> str:
+    """Return a line without the names of the parts that speak, since their addresses differ each time."""
+    return re.sub(r"\[[^\[\]]* @ 0x[0-9a-f]+\]\s*", "", line)

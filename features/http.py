@@ -113,10 +113,10 @@ def _attempt(url: str, path: Path, config: HttpConfig, deadline: float) -> None:
         raise _PassingError("timeout", f"no answer within {config.timeout_seconds:g} s") from error
     except requests.ConnectionError as error:
         raise _PassingError("connection_failed", type(error).__name__) from error
-    except urllib3.exceptions.HTTPError as error:
-        raise _PassingError("incomplete_body", f"the body broke off or cannot be decoded: {error}") from error
-    except (requests.RequestException, UnicodeError, ValueError) as error:
+    except (requests.RequestException, ValueError) as error:
         raise ClipError("bad_url", f"{type(error).__name__}: {error}") from error
+    except urllib3.exceptions.HTTPError as error:
+        raise _PassingError("incomplete_body", f"the body broke off or cannot be unpacked: {error}") from error
 
 
 def _open(url: str, config: HttpConfig) -> requests.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -183,9 +184,14 @@ def write_heat_map(features: npt.NDArray[np.float32], title: str, path: Path) ->
     figure = Figure(figsize=(11, height), layout="constrained")
     axes = figure.subplots()
     picture = axes.imshow(features, aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
-    axes.set(title=title, xlabel="dimension", ylabel="step")
+    axes.set(xlabel="dimension", ylabel="step")
+    # An id is no formula, whatever dollar signs it holds.
+    axes.set_title(title, parse_math=False)
     figure.colorbar(picture, ax=axes, label="value (clipped at the 99th percentile)")
-    figure.savefig(path, dpi=110)
+    with warnings.catch_warnings():
+        # matplotlib's own font lacks Chinese: such a title shows boxes, the picture is whole.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        figure.savefig(path, dpi=110)
 
 
 def _position(reader: ShardReader, clip_id: str) -> int:

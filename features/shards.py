@@ -168,7 +168,7 @@ class _Hdf5File:
     def _reading(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+        except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
             # What h5py raises at a file that is cut, overwritten or of another make.
             raise self.damaged(f"{what} cannot be read ({error})") from error
 

@@ -104,7 +104,7 @@ def read_tar_shard(path: Path) -> Iterator[DecodedClip]:
                 if suffix == "json":
                     yield _clip(parts)
                     parts = {}
-    except (OSError, tarfile.TarError, EOFError, ValueError, KeyError, TypeError) as error:
+    except (OSError, tarfile.TarError, EOFError, ValueError, KeyError) as error:
         raise ShardError(f"{path} is damaged ({error}): delete it and run again") from error
     if parts:
         raise ShardError(f"{path} ends in the middle of a clip: delete it and run again")
@@ -127,5 +127,7 @@ def _members(stream: IO[bytes]) -> Iterator[tuple[str, bytes]]:
 
 def _clip(parts: Mapping[str, bytes]) -> DecodedClip:
     row = json.loads(parts["json"])
+    if not isinstance(row, dict):
+        raise ValueError("a row that is no object")  # noqa: TRY004 - what a damaged file says, not an argument
     outcome = Outcome(**{name: row.pop(name) for name in ("clip_id", "status", "code", "detail")})
     return DecodedClip(outcome, parts.get("mkv"), parts.get("cover.jpg"), row)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from models.errors import SettingError
 
-SEQUENCE_AGGREGATORS = ("bilstm", "mean", "nextvlad", "textcnn", "textcnn+bilstm", "trn")
+SEQUENCE_AGGREGATORS = ("bilstm", "mean", "nextvlad", "nextvlad+trn", "textcnn", "textcnn+bilstm", "trn")
 """Names in `models.aggregators.AGGREGATORS`."""
 
 FUSIONS = ("concat", "se_gate")
@@ -27,7 +27,8 @@ class NetworkConfig:
         frames_aggregator: Name of the aggregator of the frames and of every other sequence modality that has
             no setting of its own, such as motion. The default sees the order of the frames: a mean or
             NeXtVLAD cannot tell a pan to the left from a pan to the right.
-        audio_aggregator: Name of the aggregator of the audio windows.
+        audio_aggregator: Name of the aggregator of the audio windows. The default hears what sounds, whatever
+            its moment, and whether a tone rises or falls.
         text_aggregator: Name of the aggregator of the text tokens.
         fusion: Name of the fusion of the modality vectors.
         max_steps: Most steps of a clip that are used, picked evenly over the clip; at least 1.
@@ -43,17 +44,17 @@ class NetworkConfig:
         nextvlad_expansion: Lambda of the paper; at least 1.
         nextvlad_width: H of the paper, the output width; at least 1.
         text_width: Width to which each token is reduced before the text aggregator; at least 1.
-        trn_segments: Steps that the temporal relations look at, picked evenly; at least 1.
-        trn_max_scale: Most steps in one relation; at least 1, and capped by `trn_segments`.
+        trn_segments: Steps that the temporal relations look at, picked evenly; at least 2.
+        trn_max_scale: Most steps in one relation; at least 2, and capped by `trn_segments`.
         trn_max_relations: Most relations of one scale; at least 1.
-        trn_width: Width of a step and of a relation, the output width; at least 1.
+        trn_width: Width of a step and of a relation, and half the output width; at least 1.
         textcnn_channels: Filters of each of the four window widths 2 to 5; at least 1.
         bilstm_width: Width of the LSTM in each direction; at least 1.
         se_reduction: Factor by which the gate's bottleneck is narrower than its input; at least 1.
     """
 
     frames_aggregator: str = "trn"
-    audio_aggregator: str = "nextvlad"
+    audio_aggregator: str = "nextvlad+trn"
     text_aggregator: str = "textcnn+bilstm"
     fusion: str = "se_gate"
     max_steps: int = 64
@@ -83,6 +84,9 @@ class NetworkConfig:
         for name, value in vars(self).items():
             if isinstance(value, int):
                 _check_range(name, value, low=1)
+        # One step has no order.
+        for name in ("trn_segments", "trn_max_scale"):
+            _check_range(name, getattr(self, name), low=2)
         _check_share("dropout", self.dropout)
         _check_share("modality_dropout", self.modality_dropout)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from abc import abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -25,13 +26,13 @@ class ShardedStage(Stage):
 
     suffix: ClassVar[str] = ""
 
+    @abstractmethod
     def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
         """Return the sharded inputs: name -> the stage and the suffix of its shards."""
-        raise NotImplementedError(f"{type(self).__name__} names no sharded inputs")
 
+    @abstractmethod
     def build_shard(self, job: ShardJob, path: Path, on_clip: Callable[[], None]) -> tuple[Tally, dict[str, float]]:
         """Write one shard to ``path``; return its account and its timings."""
-        raise NotImplementedError(f"{type(self).__name__} builds no shard")
 
     def key_settings(self) -> Mapping[str, object]:
         """Return what a shard's key holds beside its inputs; the inputs' own settings are in their bytes."""

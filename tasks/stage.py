@@ -9,6 +9,7 @@ import resource
 import signal
 import sys
 import time
+from abc import abstractmethod
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -76,9 +77,9 @@ class Stage(luigi.Task):
         """Name of the stage's folder."""
         return type(self).__name__.lower()
 
+    @abstractmethod
     def settings(self) -> Mapping[str, object]:
         """Return the settings that change what this stage writes."""
-        raise NotImplementedError(f"{type(self).__name__} names no settings")
 
     def inputs(self) -> Mapping[str, Stage]:
         """Return the stages that this one reads, by the name of their folder."""
@@ -184,13 +185,13 @@ class Stage(luigi.Task):
         point_latest(self)
         say(_closing_line(success))
 
+    @abstractmethod
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
         """Publish what is missing.
 
         Returns:
             The receipts of all files, how many of them were built now, and facts for a person.
         """
-        raise NotImplementedError(f"{type(self).__name__} builds nothing")
 
     def max_failed_fraction(self) -> float:
         """Return the share of failed clips above which the stage fails."""

@@ -8,16 +8,17 @@ without a valid step gives a finite vector.
 
 from models.aggregators.base import Aggregator
 from models.aggregators.bilstm import BiLstm
+from models.aggregators.joined import NeXtVladTrn, TextCnnBiLstm
 from models.aggregators.mean import Mean
 from models.aggregators.nextvlad import NeXtVlad
 from models.aggregators.textcnn import TextCnn
-from models.aggregators.textcnn_bilstm import TextCnnBiLstm
 from models.aggregators.trn import TemporalRelations
 
 AGGREGATORS: dict[str, type[Aggregator]] = {
     "bilstm": BiLstm,
     "mean": Mean,
     "nextvlad": NeXtVlad,
+    "nextvlad+trn": NeXtVladTrn,
     "textcnn": TextCnn,
     "textcnn+bilstm": TextCnnBiLstm,
     "trn": TemporalRelations,

@@ -67,7 +67,8 @@ def fake_program(path: Path, script: str) -> str:
 
 def downloaded(video: Path | None, cover: Path | None = None, *, clip_id: str = "clip") -> DownloadedClip:
     """Return the row that Download would write for files below the root folder."""
-    return DownloadedClip(Outcome(clip_id, "ok"), video and media_file(video), cover and media_file(cover))
+    files = [None if path is None else media_file(path) for path in (video, cover)]
+    return DownloadedClip(Outcome(clip_id, "ok"), *files)
 
 
 def media_file(path: Path) -> MediaFile:

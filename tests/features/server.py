@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -59,6 +59,10 @@ def answer(request: BaseHTTPRequestHandler, body: bytes, status: int, headers: M
     request.wfile.write(body)
 
 
+def not_found(request: BaseHTTPRequestHandler) -> None:
+    answer(request, b"", 404, {})
+
+
 @contextmanager
 def serve() -> Iterator[Site]:
     """Run a server for as long as the context lasts."""
@@ -68,9 +72,10 @@ def serve() -> Iterator[Site]:
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             site.asked.append((path, dict(self.headers)))
-            site.pages.get(path, lambda request: answer(request, b"", 404, {}))(self)
+            page = site.pages.get(path, not_found)
+            page(self)
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is given
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is given
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

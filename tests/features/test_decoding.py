@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import hashlib
 import shutil
 import time
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-def decode(video: Path | None, cover: Path | None = None, **settings: Any) -> DecodedClip:
+def decode(video: Path | None, cover: Path | None = None, **settings: Any) -> DecodedClip:  # noqa: ANN401 - of any type
     return decode_clip(downloaded(video, cover), DecodeConfig(**settings), ffmpeg(), FOLDERS)
 
 
@@ -57,7 +58,8 @@ def test_a_clip_with_picture_and_sound(media: Path) -> None:
     assert clip.matroska is not None
     waveform = read_waveform(clip.matroska)
     assert waveform is not None
-    assert (len(waveform.samples), waveform.sample_rate_hz) == (pytest.approx(32000, abs=1100), 16000)
+    assert waveform.sample_rate_hz == 16000
+    assert len(waveform.samples) == pytest.approx(32000, abs=1100)
     # The tone of the source: 440 Hz is the 220th line of a spectrum of half a second.
     spectrum = np.abs(np.fft.rfft(waveform.samples[8000:16000]))
     assert np.argmax(spectrum) == 220
@@ -331,7 +333,8 @@ def test_a_shard_holds_every_clip_in_order_and_is_the_same_each_time(media: Path
     for workers in (1, 3):
         path = tmp_path / f"{workers}.tar"
         ticks: list[None] = []
-        outcomes = decode_shard(clips, DecodeConfig(workers=workers), FOLDERS, path, lambda: ticks.append(None))
+        tick = functools.partial(ticks.append, None)
+        outcomes = decode_shard(clips, DecodeConfig(workers=workers), FOLDERS, path, tick)
         assert [outcome.clip_id for outcome in outcomes] == [clip.outcome.clip_id for clip in clips]
         assert [outcome.status for outcome in outcomes] == [
             "ok", "failed", "partial", "failed", "ok", "partial", "ok", "ok",

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import features.http
 from features.errors import ClipError, SettingError
 from features.http import HttpConfig, fetch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from http.server import BaseHTTPRequestHandler
     from pathlib import Path
 
@@ -24,16 +24,16 @@ BODY = bytes(range(256)) * 1000
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses between attempts, which the tests do not wait for."""
     asked: list[float] = []
-    monkeypatch.setattr(features.http.time, "sleep", asked.append)
-    monkeypatch.setattr(features.http.random, "uniform", lambda _low, _high: 1.0)
+    monkeypatch.setattr("features.http.time.sleep", asked.append)
+    monkeypatch.setattr("features.http.random.uniform", lambda _low, _high: 1.0)
     return asked
 
 
-def config(**values: Any) -> HttpConfig:
+def config(**values: Any) -> HttpConfig:  # noqa: ANN401 - of any type
     return HttpConfig(**{"allow_private_addresses": True, **values})
 
 
-def code_of(url: str, path: Path, **values: Any) -> str:
+def code_of(url: str, path: Path, **values: Any) -> str:  # noqa: ANN401 - of any type
     with pytest.raises(ClipError) as caught:
         fetch(url, path, config(**values))
     return caught.value.code
@@ -135,11 +135,11 @@ def test_a_redirect_to_a_private_address_is_refused(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The first host counts as public, and is in fact the loopback server.
-    def resolve(host: str, *_: Any, **__: Any) -> list[Any]:
+    def resolve(host: str, *_: object, **__: object) -> list[object]:
         address = "8.8.8.8" if host == "127.0.0.1" else host
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 80))]
 
-    monkeypatch.setattr(features.http.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr("features.http.socket.getaddrinfo", resolve)
     monkeypatch.setattr("urllib3.util.connection.create_connection", lambda address, *_, **__: real_connection(address))
     url = site.add("/a", b"", 302, Location="http://10.0.0.1/secret")
     with pytest.raises(ClipError, match=r"address_not_allowed: 10\.0\.0\.1 is 10\.0\.0\.1, no public address"):
@@ -155,21 +155,21 @@ def real_connection(address: tuple[str, int]) -> socket.socket:
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "0.0.0.0", "10.1.2.3", "192.168.0.1", "169.254.169.254",
+    ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "0.0", "10.1.2.3", "192.168.0.1", "169.254.169.254",
      "100.64.0.1", "[::1]", "[::ffff:127.0.0.1]", "[fd00::1]", "[fe80::1]"],
 )  # fmt: skip
 def test_addresses_of_this_machine_and_its_network_are_refused(tmp_path: Path, host: str) -> None:
-    with pytest.raises(ClipError, match="address_not_allowed: .*see allow_private_addresses"):
+    with pytest.raises(ClipError, match=r"address_not_allowed: .*see allow_private_addresses"):
         fetch(f"http://{host}:9/a.mp4", tmp_path / "a", HttpConfig())
 
 
 def test_a_name_without_an_address_is_tried_again(
     tmp_path: Path, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: Any, **__: Any) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise socket.gaierror(-2, "Name or service not known")
 
-    monkeypatch.setattr(features.http.socket, "getaddrinfo", fail)
+    monkeypatch.setattr("features.http.socket.getaddrinfo", fail)
     with pytest.raises(ClipError, match=r"connection_failed: nowhere\.invalid has no address \(4 attempts\)"):
         fetch("http://nowhere.invalid/a", tmp_path / "a", HttpConfig())
     assert len(pauses) == 3
@@ -236,7 +236,7 @@ def test_a_server_that_is_not_there_is_tried_again(tmp_path: Path, pauses: list[
     assert pauses == [1.0]
 
 
-def hang(seconds_between: float, parts: int) -> Any:
+def hang(seconds_between: float, parts: int) -> Callable[[BaseHTTPRequestHandler], None]:
     def write(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
         request.send_header("Content-Length", "1000")
@@ -276,4 +276,4 @@ def test_no_proxy_of_the_environment_is_used(site: Site, tmp_path: Path, monkeyp
 @pytest.mark.parametrize("name", ["max_bytes", "timeout_seconds", "max_seconds", "max_attempts"])
 def test_limits_are_above_zero(name: str) -> None:
     with pytest.raises(SettingError, match=f"{name} is 0: give a number above 0"):
-        HttpConfig(**{name: 0})
+        config(**{name: 0})

@@ -121,7 +121,7 @@ def test_a_second_category_is_left_out_with_a_reason_and_the_row_is_merged(tmp_p
 
 
 def test_the_preset_xinpianchang(tmp_path: Path) -> None:
-    row = {
+    row: dict[str, Any] = {
         "mp4_id": 10_000_012,
         "mp4_download_url": "https://example.org/1.mp4",
         "mp4_background_image_url": "https://example.org/1.jpeg",

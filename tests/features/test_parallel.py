@@ -63,11 +63,10 @@ def test_an_exception_comes_at_its_turn_and_stops_the_rest() -> None:
         done.append(item)
         return item
 
-    taken = []
+    results = ordered_map(fail_at_five, source, 2)
+    assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
     with pytest.raises(RuntimeError, match="item five"):
-        for result in ordered_map(fail_at_five, source, 2):
-            taken.append(result)  # noqa: PERF402 - what was taken before the exception counts
-    assert taken == [0, 1, 2, 3, 4]
+        next(results)
     assert source.asked <= 5 + 4 * 2
     count = len(done)
     time.sleep(0.05)

@@ -46,3 +46,9 @@ def test_sizes_below_one_are_refused(name: str) -> None:
 def test_impossible_training_settings_are_refused(name: str, value: float) -> None:
     with pytest.raises(SettingError, match=f"{name} is {value}"):
         TrainConfig(**{name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["trn_segments", "trn_max_scale"])
+def test_relations_need_two_steps(name: str) -> None:
+    with pytest.raises(SettingError, match=f"{name} is 1.*at least 2"):
+        NetworkConfig(**{name: 1})  # type: ignore[arg-type]
