@@ -160,7 +160,7 @@ class _Hdf5File:
 
     def open(self) -> h5py.File:
         if (process := os.getpid()) not in self._handles:
-            with self._reading("it"):
+            with self._reading("cannot be opened"):
                 self._handles[process] = h5py.File(self.path, "r")
         return self._handles[process]
 
@@ -170,20 +170,20 @@ class _Hdf5File:
             yield
         except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
             # What h5py raises at a file that is cut, overwritten or of another make.
-            raise self.damaged(f"{what} cannot be read ({error})") from error
+            raise self.damaged(f"{what} ({error})") from error
 
     def read(self, name: str, selection: slice = slice(None)) -> npt.NDArray[Any]:
         """Return a slice of a data set; damage that a checksum shows is an error."""
-        with self._reading(f"/{name}"):
+        with self._reading(f"/{name} cannot be read"):
             values: npt.NDArray[Any] = self.open()[name][selection]
         return values
 
     def texts(self, name: str) -> tuple[str, ...]:
-        with self._reading(f"/{name}"):
+        with self._reading(f"/{name} cannot be read"):
             return tuple(value.decode("utf-8") for value in self.read(name))
 
     def attributes(self) -> dict[str, str | int]:
-        with self._reading("its attributes"):
+        with self._reading("attributes cannot be read"):
             rows = self.open().attrs.items()
             return {name: value if isinstance(value, str) else int(value) for name, value in rows}
 
@@ -194,7 +194,7 @@ class _Hdf5File:
         return attributes
 
     def datasets(self) -> list[tuple[str, tuple[int, ...], str]]:
-        with self._reading("the list of its data sets"):
+        with self._reading("data sets cannot be listed"):
             found = self.open()
             return [(f"/{name}", found[name].shape, _type_name(found[name])) for name in sorted(found)]
 

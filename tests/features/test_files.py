@@ -3,14 +3,11 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from features.files import publish_json, published, remove_leftovers, sha256_of, sha256_of_json
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_name_appears_with_its_content_and_makes_its_folder(tmp_path: Path) -> None:
@@ -21,6 +18,22 @@ def test_a_name_appears_with_its_content_and_makes_its_folder(tmp_path: Path) ->
         assert temporary.parent == path.parent
     assert path.read_text() == "whole"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_content_is_synced_before_its_name_and_the_name_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    steps: list[tuple[str, bool]] = []
+
+    def record(descriptor: int) -> None:
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        steps.append((name, path.exists()))
+
+    monkeypatch.setattr("features.files.os.fsync", record)
+    with published(path) as temporary:
+        temporary.touch()
+    assert steps == [(temporary.name, False), (tmp_path.name, True)]
 
 
 def test_after_an_exception_the_old_content_stands_and_nothing_is_left(tmp_path: Path) -> None:

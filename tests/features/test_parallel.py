@@ -55,12 +55,10 @@ def test_few_results_wait_however_long_the_input(workers: int) -> None:
 
 def test_an_exception_comes_at_its_turn_and_stops_the_rest() -> None:
     source = Source(1000)
-    done: list[int] = []
 
     def fail_at_five(item: int) -> int:
         if item == 5:
             raise RuntimeError("item five")
-        done.append(item)
         return item
 
     results = ordered_map(fail_at_five, source, 2)
@@ -68,9 +66,20 @@ def test_an_exception_comes_at_its_turn_and_stops_the_rest() -> None:
     with pytest.raises(RuntimeError, match="item five"):
         next(results)
     assert source.asked <= 5 + 4 * 2
-    count = len(done)
-    time.sleep(0.05)
-    assert len(done) == count
+
+
+def test_after_an_exception_what_waits_is_not_started() -> None:
+    started: list[int] = []
+
+    def fail_at_once(item: int) -> None:
+        started.append(item)
+        if item == 0:
+            raise RuntimeError("item nought")
+        time.sleep(0.2)
+
+    with pytest.raises(RuntimeError, match="item nought"):
+        list(ordered_map(fail_at_once, range(100), 1))
+    assert len(started) <= 2
 
 
 def test_an_exception_of_the_input_reaches_the_caller() -> None:

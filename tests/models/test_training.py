@@ -147,6 +147,18 @@ def test_patience_ends_a_run_that_gets_no_better(tmp_path: Path) -> None:
     assert summary.selected_epoch == 1 + int(np.argmin(losses))
 
 
+def test_run_killed_after_its_best_epoch_keeps_that_epoch(tmp_path: Path) -> None:
+    source, labels = random_source(32, DIMS), random_labels(32)
+    config = replace(QUICK, epochs=6, selection_metric="loss", learning_rate=3e-2, patience_epochs=0, cache_megabytes=0)
+    undisturbed = run(tmp_path / "whole", source, labels, splits=SPLITS, config=config)
+    assert undisturbed.selected_epoch < 5
+    with pytest.raises(KilledError):
+        run(tmp_path / "cut", DyingSource(source, 5 * 32), labels, splits=SPLITS, config=config)
+    resumed = run(tmp_path / "cut", source, labels, splits=SPLITS, config=config)
+    assert resumed.selected_epoch == undisturbed.selected_epoch
+    assert_same_weights(tmp_path / "whole", tmp_path / "cut")
+
+
 @pytest.mark.parametrize("validation", [NOBODY, np.arange(28, 32)])
 def test_validation_that_tells_nothing_keeps_the_last_epoch(tmp_path: Path, validation: Indices) -> None:
     labels = random_labels(32)

@@ -38,10 +38,14 @@ def test_average_by_hand() -> None:
     first = network.embed.bias.detach().clone()
     with torch.no_grad():
         network.embed.bias.add_(1.0)
+        for buffer in network.buffers():
+            buffer.add_(3)
     average.update(network)  # decay 1/10
     torch.testing.assert_close(average.network.embed.bias, first + 0.9)
     average.update(network)  # decay min(0.15, 2/11)
     torch.testing.assert_close(average.network.embed.bias, first + 0.15 * 0.9 + 0.85)
+    for kept, buffer in zip(average.network.buffers(), network.buffers(), strict=True):
+        assert torch.equal(kept, buffer)
     assert not average.network.training
     assert torch.equal(network.embed.bias.detach(), first + 1.0)
 
