@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tasks import locking
 from tasks.locking import ALREADY_RUNNING, hold_root, holder_of
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 HOLD = """
 import pathlib, sys
+from tasks import locking
 from tasks.locking import hold_root
 hold_root(pathlib.Path(sys.argv[1]))
 print("held", flush=True)
@@ -45,6 +47,7 @@ def test_the_holder_may_ask_again(tmp_path: Path) -> None:
     hold_root(tmp_path / "root")
 
     assert (tmp_path / "root" / ".lock").read_text(encoding="utf-8") == f"{os.getpid()}\n"
+    locking._held.pop(tmp_path / "root").close()
 
 
 def test_an_unused_root_has_no_holder(tmp_path: Path) -> None:
