@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from features.clipfile import measure
@@ -14,7 +13,6 @@ from features.ffmpeg import (
     DecodeConfig,
     clip_command,
     cover_command,
-    ffmpeg_version,
     find_ffmpeg,
 )
 from features.outcomes import Outcome, Status
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from features.download import DownloadedClip
+    from features.download import DownloadedClip, MediaFile
 
 DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+)", re.MULTILINE)
 # The stored frames are JPEGs of at most some hundred kilobytes.
@@ -47,13 +45,12 @@ def decode_shard(
         ToolError: ffmpeg cannot be run.
     """
     binary = find_ffmpeg(config.ffmpeg)
-    version = ffmpeg_version(binary)
     outcomes: list[Outcome] = []
     with TarShardWriter(path) as writer:
         for decoded in ordered_map(
             lambda clip: decode_clip(clip, config, binary, folders), clips, config.workers or num_cpus()
         ):
-            writer.add(replace(decoded, about={**decoded.about, "ffmpeg": version}))
+            writer.add(decoded)
             outcomes.append(decoded.outcome)
             on_clip()
     return outcomes
@@ -71,13 +68,12 @@ def decode_clip(clip: DownloadedClip, config: DecodeConfig, binary: str, folders
     Raises:
         ToolError: ffmpeg itself cannot be run.
     """
-    problems: list[tuple[str, str]] = []
+    problems = list(clip.problems)
     about: dict[str, Any] = {"cover": False}
     matroska: bytes | None = None
-    if clip.video is None:
-        problems.append((clip.outcome.code or "no_video", clip.outcome.detail))
-    else:
+    if clip.video is not None:
         try:
+            _check_unchanged(clip.video, folders)
             matroska, found, problem = _decode_video(str(clip.video.locate(folders)), config, binary)
             about.update(found)
             problems += [problem] if problem else []
@@ -86,14 +82,22 @@ def decode_clip(clip: DownloadedClip, config: DecodeConfig, binary: str, folders
     cover: bytes | None = None
     if clip.cover is not None:
         try:
+            _check_unchanged(clip.cover, folders)
             cover = _decode_cover(str(clip.cover.locate(folders)), clip.cover.kind, config, binary)
             about["cover"] = True
         except ClipError as error:
             problems.append((f"cover_{error.code}", error.detail))
-    elif clip.outcome.code.startswith("cover_"):
-        problems.append((clip.outcome.code, clip.outcome.detail))
     about["codes"] = [code for code, _ in problems]
     return DecodedClip(_outcome(clip.outcome.clip_id, matroska, problems), matroska, cover, about)
+
+
+def _check_unchanged(file: MediaFile, folders: Mapping[str, Path]) -> None:
+    try:
+        size = file.locate(folders).stat().st_size
+    except OSError as error:
+        raise ClipError("file_missing", f"{file.path} has gone since Download saw it") from error
+    if size != file.bytes:
+        raise ClipError("changed_since_download", f"{size:,} bytes, Download saw {file.bytes:,}: force Download")
 
 
 def _outcome(clip_id: str, matroska: bytes | None, problems: list[tuple[str, str]]) -> Outcome:
@@ -129,6 +133,8 @@ def _decode_video(path: str, config: DecodeConfig, binary: str) -> tuple[bytes, 
         "expected_frames": expected,
         "audio_seconds": round(stored.audio_seconds, 3),
     }
+    if done.returncode != 0 and num_frames:
+        return done.stdout, about, ("decode_errors", f"ffmpeg ended with {done.returncode}; {_last_line(log)}")
     if not num_frames:
         return done.stdout, about, ("no_video_stream", "only sound could be decoded")
     # One frame of slack: sound that is a little longer than the picture is no damage.

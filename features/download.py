@@ -72,11 +72,12 @@ class MediaFile:
 
 @dataclass(frozen=True)
 class DownloadedClip:
-    """One row of the Download stage: the outcome, and the files that are there."""
+    """One row of the Download stage: the outcome, the files that are there, and why others are not (code, detail)."""
 
     outcome: Outcome
     video: MediaFile | None = None
     cover: MediaFile | None = None
+    problems: tuple[tuple[str, str], ...] = ()
 
     def to_line(self) -> str:
         """Return the row as one line of canonical JSON, line break included."""
@@ -86,8 +87,9 @@ class DownloadedClip:
     def from_line(cls, line: str) -> DownloadedClip:
         """Return the row of a line that :meth:`to_line` wrote."""
         row = json.loads(line)
-        files = {name: MediaFile(**row[name]) if row[name] else None for name in ("video", "cover")}
-        return cls(Outcome(**row["outcome"]), **files)
+        video, cover = (MediaFile(**row[name]) if row[name] else None for name in ("video", "cover"))
+        problems = tuple((code, detail) for code, detail in row["problems"])
+        return cls(Outcome(**row["outcome"]), video, cover, problems)
 
 
 def download_shard(
@@ -131,12 +133,13 @@ def download_clip(record: ClipRecord, config: DownloadConfig, folders: Mapping[s
     if not record.video:
         problems.insert(0, ClipError("no_video", "the manifest names no video"))
     if not problems:
-        return DownloadedClip(Outcome(record.clip_id, "ok"), **files)
+        return DownloadedClip(Outcome(record.clip_id, "ok"), files["video"], files["cover"])
     detail = "; ".join(problem.detail for problem in problems)
     outcome = Outcome(record.clip_id, "failed", problems[0].code, detail)
     if files["video"] is not None:
         outcome = replace(outcome, status="partial")
-    return DownloadedClip(outcome, **files)
+    reasons = tuple((problem.code, problem.detail) for problem in problems)
+    return DownloadedClip(outcome, files["video"], files["cover"], reasons)
 
 
 def _obtain(source: str, kinds: frozenset[str], config: DownloadConfig, folders: Mapping[str, Path]) -> MediaFile:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features.clipfile import read_cover, read_frames, read_waveform
+from features.errors import ShardError
 from features.extractors.protocol import ClipFeatures
 from features.outcomes import Outcome
 from features.shards import ShardWriter, to_float16
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from features.records import ClipRecord
     from features.tarshard import DecodedClip
 
-MODALITIES = ("frames", "audio", "cover", "text")
 # Modalities whose input is the text of the record; all others read decoded shards.
 TEXT_MODALITIES = ("text",)
 
@@ -125,7 +125,12 @@ def media_inputs(path: Path, modality: str) -> Iterator[ClipInput]:
     """Yield one modality of each clip of a decoded shard."""
     read = {"frames": _frames_input, "audio": _audio_input, "cover": _cover_input}[modality]
     for clip in read_tar_shard(path):
-        yield read(clip)
+        try:
+            found = read(clip)
+        except ShardError as error:
+            # Its bytes are what Decode wrote and the checksum holds: this clip alone cannot be used.
+            found = ClipInput(Outcome(clip.outcome.clip_id, "failed", "unreadable_clip", str(error)), None)
+        yield found
 
 
 def _frames_input(clip: DecodedClip) -> ClipInput:

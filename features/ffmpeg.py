@@ -64,6 +64,8 @@ class DecodeConfig:
         for name in ("frames_per_second", "max_seconds", "timeout_seconds", "max_frames", "max_pixels"):
             if not getattr(self, name) > 0:
                 raise SettingError(f"{name} is {getattr(self, name)}: give a number above 0")
+        if self.workers < 0:
+            raise SettingError(f"workers is {self.workers}: give 0 (one per CPU) or more")
         if self.short_side_pixels < 16:  # noqa: PLR2004 - smaller than any network's input
             raise SettingError(f"short_side_pixels is {self.short_side_pixels}: give 16 or more")
         if not 0 <= self.max_failed_fraction <= 1:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from features.errors import ClipError, SettingError
+from features.parallel import STOPPING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +53,8 @@ class HttpConfig:
         for name in ("max_bytes", "timeout_seconds", "max_seconds", "max_attempts"):
             if not getattr(self, name) > 0:
                 raise SettingError(f"{name} is {getattr(self, name)}: give a number above 0")
+        if self.max_redirects < 0:
+            raise SettingError(f"max_redirects is {self.max_redirects}: give 0 or more")
 
 
 def fetch(url: str, path: Path, config: HttpConfig) -> None:
@@ -73,7 +76,8 @@ def fetch(url: str, path: Path, config: HttpConfig) -> None:
             pause = error.pause_seconds or 2.0 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311
             if attempt == config.max_attempts or time.monotonic() + pause > deadline:
                 raise ClipError(error.code, f"{error.detail} ({attempt} attempts)") from error
-            time.sleep(min(pause, MAX_PAUSE_SECONDS))
+            if STOPPING.wait(min(pause, MAX_PAUSE_SECONDS)):
+                raise ClipError(error.code, "the run was stopped") from error
         else:
             return
 

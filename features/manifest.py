@@ -106,7 +106,7 @@ class ManifestConfig:
             if getattr(self, name) < 1:
                 raise SettingError(f"{name} is {getattr(self, name)}: give 1 or more")
         fractions = (self.validation_fraction, self.test_fraction)
-        if min(fractions) < 0 or sum(fractions) >= 1:
+        if not (min(fractions) >= 0 and sum(fractions) < 1):
             raise SettingError(
                 f"validation_fraction and test_fraction are {fractions}: give two shares of 0 or more"
                 " that leave something for training"

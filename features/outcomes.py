@@ -16,6 +16,17 @@ STATUS_NAMES: dict[int, Status] = {number: name for name, number in STATUS_NUMBE
 
 MAX_DETAIL_CHARACTERS = 300
 
+# What another attempt may not meet: the network, the disk, or a setting was in the way, not the file.
+PASSING_CODES = frozenset(
+    {"connection_failed", "timeout", "incomplete_body", "file_missing", "file_unreadable", "decode_timeout",
+     "changed_since_download", "http_408", "http_425", "http_429", "http_500", "http_502", "http_503", "http_504"}
+)  # fmt: skip
+
+
+def may_pass(code: str) -> bool:
+    """Return whether another attempt at a clip that failed with ``code`` may succeed."""
+    return code.removeprefix("cover_") in PASSING_CODES
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.console import OWN_ERRORS, say
-from tasks.stage import UNUSABLE_SETTINGS
+from tasks.console import OWN_ERRORS, UNUSABLE_SETTINGS, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,8 +22,9 @@ def settings_reference() -> str:
         "",
         "They stand in `luigi.cfg` in the current folder, or in the file that `LUIGI_CONFIG_PATH` names, which is",
         "read after it. On the command line a key is `--section-key`, such as `--decode-frames-per-second 4`.",
-        "An unknown section or key is an error. Keys marked * change nothing in the results, so changing them",
-        "re-runs nothing.",
+        "An unknown section or key is an error. Keys marked * are not part of a stage's identity: changing them",
+        "re-runs nothing. (Of a manifest and of a checkpoint the content counts, not the path; of ffmpeg its version.",
+        "Limits on time and attempts can turn a clip into a failure; `--force` tries again.)",
     ]
     for name, section in SECTIONS.items():
         parts += ["", f"## [{name}]", "", *_section_table(section)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import warnings
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import luigi.configuration
 from luigi.parameter import UnconsumedParameterWarning
 
-from tasks.console import OwnErrorsInOneLine, say
+from tasks.console import UNUSABLE_SETTINGS, OwnErrorsInOneLine, say
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -33,13 +34,13 @@ RUN_SETTINGS = {
     },
 }
 PACKAGES = ("pipeline", "tasks", "features", "models")
-MISPLACED = 40
 SIGNAL_EXIT_BASE = 128
 
 
 def prepare() -> None:
     """Set what a run needs; calling it again changes nothing."""
     check_packages()
+    check_configuration_file()
     set_run_settings()
     warnings.simplefilter("error", UnconsumedParameterWarning)
     logger = logging.getLogger("luigi-interface")
@@ -65,7 +66,19 @@ def check_packages() -> None:
                 f"error: the package {name!r} is loaded from {found}, expected {home / name}: install this project"
                 " with `pip install -e .` into a virtual environment of its own"
             )
-            raise SystemExit(MISPLACED)
+            raise SystemExit(UNUSABLE_SETTINGS)
+
+
+def check_configuration_file() -> None:
+    """End the program when ``LUIGI_CONFIG_PATH`` names no file: Luigi would run with the defaults.
+
+    Raises:
+        SystemExit: With 40, after one line.
+    """
+    name = os.environ.get("LUIGI_CONFIG_PATH")
+    if name is not None and not Path(name).is_file():
+        say(f"error: LUIGI_CONFIG_PATH is {name!r}, which is not a file: correct it, or unset it")
+        raise SystemExit(UNUSABLE_SETTINGS)
 
 
 def set_run_settings() -> None:

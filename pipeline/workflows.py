@@ -12,8 +12,9 @@ from tasks.dataset import extract_stages
 from tasks.decode import Decode
 from tasks.download import Download
 from tasks.evaluate import Evaluate
+from tasks.locking import hold_root
 from tasks.predict import Predict
-from tasks.stage import Stage, point_latest
+from tasks.stage import Stage, point_latest, root_folder
 from tasks.train import Train
 
 
@@ -46,6 +47,11 @@ class RunAll(luigi.Task):
     def requires(self) -> list[Stage]:
         """Return every stage, so that each is looked at and a shard that is gone is found anywhere."""
         return chain(self.force)
+
+    def deps(self) -> list[Stage]:
+        """Return every stage; Luigi asks when there is something to do, so the root is locked now."""
+        hold_root(root_folder())
+        return self.requires()
 
     def complete(self) -> bool:
         """Return whether every stage is complete and ``latest`` leads to these results."""

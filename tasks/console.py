@@ -8,6 +8,8 @@ import sys
 from features.errors import FeaturesError
 from models.errors import ModelsError
 
+# Exit code of a command whose settings cannot be used, as of any error before something is scheduled.
+UNUSABLE_SETTINGS = 40
 # Errors that are the user's to mend: their message says everything.
 OWN_ERRORS = (FeaturesError, ModelsError)
 

@@ -48,7 +48,9 @@ class SampleCorpus(Stage):
         ffmpeg = find_ffmpeg(load("decode", DecodeConfig).ffmpeg)
         with Progress(self.stage_name, config.num_clips, self.folder) as progress:
             rows = render_corpus(config, self.folder, ffmpeg=ffmpeg, workers=num_cpus(), on_clip=progress.advance)
-        return [FileReceipt.of(self.folder / MANIFEST_NAME, rows)], 1, {"clips": rows}
+        media = sorted(path.relative_to(self.folder).as_posix() for path in self.folder.glob("media/[!.]*"))
+        receipts = [FileReceipt.of(self.folder, name, 1) for name in (MANIFEST_NAME, *media)]
+        return receipts, len(receipts), {"clips": rows}
 
 
 class ManifestFile(luigi.ExternalTask):
@@ -109,7 +111,9 @@ class Manifest(Stage):
         """Read the manifest and publish the corpus."""
         corpus, config = load("corpus", CorpusConfig), load("manifest", ManifestConfig)
         summary = build_corpus(self.source(), corpus, config, self.folder)
-        receipts = [FileReceipt.of(self.folder / name, rows) for name, rows in summary.files.items()]
+        if not self.uses_sample() and sha256_of(self.source()) != self._identity()["manifest_sha256"]:
+            raise SourceError(f"{self.source()} was changed while it was read: run the same command again")
+        receipts = [FileReceipt.of(self.folder, name, rows) for name, rows in summary.files.items()]
         facts = {
             "rows": summary.num_rows,
             "clips": summary.num_clips,

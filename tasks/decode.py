@@ -28,13 +28,12 @@ class Decode(ShardedStage):
 
     def settings(self) -> Mapping[str, object]:
         """Return what decides which frames and which sound are kept."""
+        return {**self.sampling(), "ffmpeg_version": ffmpeg_version(find_ffmpeg(load("decode", DecodeConfig).ffmpeg))}
+
+    def sampling(self) -> Mapping[str, object]:
+        """Return the settings alone, whatever ffmpeg follows them."""
         load("decode", DecodeConfig)
         return significant("decode")
-
-    def check_settings(self) -> None:
-        """Check the settings, and that ffmpeg can be run."""
-        super().check_settings()
-        ffmpeg_version(find_ffmpeg(load("decode", DecodeConfig).ffmpeg))
 
     def inputs(self) -> Mapping[str, Stage]:
         """Return the downloaded media."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from features.corpus import read_records
 from features.download import FROM_MANIFEST, FROM_STORE, DownloadConfig, download_shard
+from features.files import remove_leftovers
 from features.outcomes import Tally
 from tasks.corpus import Manifest
 from tasks.settings import load, significant
@@ -34,7 +35,10 @@ class Download(ShardedStage):
     def settings(self) -> Mapping[str, object]:
         """Return the limits on what is taken."""
         load("download", DownloadConfig)
-        return significant("download")
+        manifest = Manifest(force=self.force)
+        # The same manifest beside other files is another corpus. The embedded one always lies below the root.
+        place = {} if manifest.uses_sample() else {"media_folder": str(manifest.source().parent)}
+        return {**significant("download"), **place}
 
     def inputs(self) -> Mapping[str, Stage]:
         """Return the corpus."""
@@ -50,6 +54,7 @@ class Download(ShardedStage):
 
     def build_shard(self, job: ShardJob, path: Path, on_clip: Callable[[], None]) -> tuple[Tally, dict[str, float]]:
         """Fetch the media of one shard."""
+        remove_leftovers(root_folder() / MEDIA_FOLDER)
         records = read_records(job.inputs["manifest"])
         folders = media_folders(Manifest(force=self.force))
         outcomes = download_shard(records, load("download", DownloadConfig), folders, path, on_clip)

@@ -40,11 +40,13 @@ class Evaluate(Stage):
         return significant("evaluate")
 
     def inputs(self) -> Mapping[str, Stage]:
-        """Return the predictions, the labels, and what the baselines learn from."""
+        """Return the predictions, the labels, what the baselines learn from, and what the report tells of."""
         predict = Predict(force=self.force)
         train: dict[str, Stage] = {} if predict.is_given() else {"train": Train(force=self.force)}
         return {
             "manifest": Manifest(force=self.force),
+            "download": Download(force=self.force),
+            "decode": Decode(force=self.force),
             **extract_stages(self.force),
             **train,
             "predict": predict,
@@ -68,7 +70,7 @@ class Evaluate(Stage):
         }
         publish_json(self.folder / METRICS_NAME, metrics)
         self._write_report(model, baselines, predictions)
-        receipts = [FileReceipt.of(self.folder / name, 1) for name in (METRICS_NAME, REPORT_NAME)]
+        receipts = [FileReceipt.of(self.folder, name, 1) for name in (METRICS_NAME, REPORT_NAME)]
         facts = {
             name: {"category": found["category"], "tags": found["tags"]}
             for name, found in {"model": model, **baselines}.items()

@@ -12,13 +12,14 @@ import luigi
 from features.corpus import read_records
 from features.errors import SettingError
 from features.extractors.config import ExtractConfig
-from features.extractors.identity import weights_identity
+from features.extractors.identity import check_backbone_exists, weights_identity
 from features.files import sha256_of_json
 from features.outcomes import Tally
 from tasks.corpus import Manifest
 from tasks.decode import Decode
 from tasks.settings import MODALITIES, FeaturesConfig, load, significant
 from tasks.sharded import ShardedStage
+from tasks.stage import exit_on_own_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,7 +57,15 @@ class Extract(ShardedStage):
 
     def settings(self) -> Mapping[str, object]:
         """Return which network looks at what, and the identity of its weights."""
-        return {**significant(f"extract_{self.modality}"), "weights": weights_identity(self.config)}
+        settings = significant(f"extract_{self.modality}")
+        used = {name: value for name, value in settings.items() if name not in self.config.unused_fields()}
+        return {**used, "weights": weights_identity(self.config)}
+
+    def deps(self) -> Any:  # noqa: ANN401 - as in Luigi
+        """Return the required tasks, after a look whether the backbone exists at all."""
+        with exit_on_own_errors():
+            check_backbone_exists(self.config)
+        return super().deps()
 
     def inputs(self) -> Mapping[str, Stage]:
         """Return the records for text, the decoded shards for everything else."""
@@ -79,7 +88,7 @@ class Extract(ShardedStage):
 
     def recipe(self) -> dict[str, object]:
         """Return the settings that decide what the numbers mean; the same for every corpus."""
-        decode = {} if self.modality == TEXT else {"decode": dict(Decode(force=self.force).settings())}
+        decode = {} if self.modality == TEXT else {"decode": dict(Decode(force=self.force).sampling())}
         return {**decode, "extract": dict(self.settings())}
 
     @functools.cached_property

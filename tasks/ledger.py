@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from features.files import publish_json, sha256_of, sha256_of_json
-from features.outcomes import Outcome, Tally
+from features.outcomes import Outcome, may_pass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from features.outcomes import Tally
 
 SUCCESS_NAME = "_SUCCESS.json"
 
@@ -44,25 +46,19 @@ class FileReceipt:
     timings: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, path: Path, rows: int) -> FileReceipt:
-        """Return the receipt of a file that is no shard."""
-        return cls(path.name, path.stat().st_size, sha256_of(path), rows)
+    def of(cls, folder: Path, name: str, rows: int) -> FileReceipt:
+        """Return the receipt of a file that is no shard; ``name`` may lead into a folder below."""
+        return cls(name, (folder / name).stat().st_size, sha256_of(folder / name), rows)
 
     @classmethod
-    def of_shard(cls, path: Path, key: str, tally: Tally, timings: Mapping[str, float]) -> FileReceipt:
-        """Return the receipt of a shard."""
+    def of_shard(cls, path: Path, name: str, key: str, tally: Tally) -> FileReceipt:
+        """Return the receipt of a shard that stands at ``path`` and will be published as ``name``."""
         size = path.stat().st_size
-        return cls(
-            path.name,
-            size,
-            sha256_of(path),
-            tally.rows,
-            key,
-            tally.counts,
-            tally.codes,
-            tally.problems,
-            timings,
-        )
+        return cls(name, size, sha256_of(path), tally.rows, key, tally.counts, tally.codes, tally.problems)
+
+    def may_pass(self) -> bool:
+        """Return whether a clip failed for a reason that another attempt may not meet."""
+        return any(may_pass(code) for code in self.codes)
 
     def matches(self, folder: Path) -> bool:
         """Return whether the file is there with its size."""
@@ -118,7 +114,7 @@ class Success:
         started_at: Start of the run that completed the stage, ISO 8601, UTC.
         seconds: Wall time of that run.
         built: Files that this run made; the others were there or were linked from another fingerprint.
-        timings: Seconds by what they were spent on, over the files that were made.
+        timings: Seconds by what they were spent on, over all files, whenever they were made.
         facts: What else the stage tells a person.
     """
 
@@ -143,15 +139,18 @@ class Success:
         """Return the names of the shards that end in ``suffix``, in order."""
         return [item.name for item in self.files if item.name.startswith("shard-") and item.name.endswith(suffix)]
 
-    def sha256(self, name: str) -> str:
-        """Return the digest of one file."""
-        return next(item.sha256 for item in self.files if item.name == name)
+    def by_name(self) -> dict[str, FileReceipt]:
+        """Return the receipt of every file by its name."""
+        return {item.name: item for item in self.files}
 
     def is_whole(self, folder: Path) -> bool:
-        """Return whether every file is in ``folder`` with its size; one directory listing."""
+        """Return whether every file is in ``folder`` with its size; one listing a directory."""
+        sizes: dict[str, int] = {}
         try:
-            with os.scandir(folder) as entries:
-                sizes = {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+            for below in {item.name.rpartition("/")[0] for item in self.files}:
+                with os.scandir(folder / below) as entries:
+                    prefix = f"{below}/" if below else ""
+                    sizes |= {prefix + entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
         except FileNotFoundError:
             return False
         return all(sizes.get(item.name) == item.bytes for item in self.files)

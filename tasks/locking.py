@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from typing import IO, TYPE_CHECKING
 
-from tasks.console import say
+from tasks.console import UNUSABLE_SETTINGS, say
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 LOCK_NAME = ".lock"
 ALREADY_RUNNING = 10
+LOCK_ATTEMPTS = 5
+SECONDS_BETWEEN_ATTEMPTS = 0.1
 
 _held: dict[Path, IO[str]] = {}
 
@@ -24,15 +27,18 @@ def hold_root(root: Path) -> None:
     killed run is still at work.
 
     Raises:
-        SystemExit: With 10, when another run holds it; one line on stderr names that run's process.
+        SystemExit: With 10, when another run holds it, whose process is named; with 40, when the folder cannot
+            be written.
     """
     if root in _held:
         return
-    root.mkdir(parents=True, exist_ok=True)
-    stream = (root / LOCK_NAME).open("a+", encoding="utf-8")
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        root.mkdir(parents=True, exist_ok=True)
+        stream = (root / LOCK_NAME).open("a+", encoding="utf-8")
+    except OSError as error:
+        say(f"error: {root} cannot be used ({error.strerror}): set [paths] root to a folder that can be written")
+        raise SystemExit(UNUSABLE_SETTINGS) from None
+    if not _locked(stream):
         stream.seek(0)
         holder = stream.read().strip() or "unknown"
         stream.close()
@@ -42,6 +48,18 @@ def hold_root(root: Path) -> None:
     stream.write(f"{os.getpid()}\n")
     stream.flush()
     _held[root] = stream
+
+
+def _locked(stream: IO[str]) -> bool:
+    """Take the lock; whoever only looks (``status``) holds it for a moment, so try for one."""
+    for _ in range(LOCK_ATTEMPTS):
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(SECONDS_BETWEEN_ATTEMPTS)
+        else:
+            return True
+    return False
 
 
 def holder_of(root: Path) -> int | None:

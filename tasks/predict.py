@@ -111,7 +111,7 @@ class Predict(ShardedStage):
         path = self.folder / PREDICTIONS_NAME
         with published(path) as temporary:
             rows = _list_labels([self.folder / item.name for item in receipts], temporary)
-        return [*receipts, FileReceipt.of(path, rows)], built, facts
+        return [*receipts, FileReceipt.of(self.folder, PREDICTIONS_NAME, rows)], built, facts
 
 
 def _list_labels(shards: Sequence[Path], path: Path) -> int:

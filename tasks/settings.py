@@ -64,6 +64,9 @@ class FeaturesConfig:
                 " separated by commas, at least one"
             )
 
+        if not 0 <= self.max_failed_fraction <= 1:
+            raise SettingError(f"max_failed_fraction is {self.max_failed_fraction}: give a share, 0 to 1")
+
     def names(self) -> tuple[str, ...]:
         """Return the modalities in the order in which they were listed."""
         return tuple(part.strip() for part in self.modalities.split(",") if part.strip())
@@ -104,6 +107,8 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         if self.split not in {"test", "validation", "train"}:
             raise SettingError(f"unknown split {self.split!r}: expected one of test, validation, train")
+        if self.num_pictures < 0:
+            raise SettingError(f"num_pictures is {self.num_pictures}: give 0 or more")
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,7 @@ def _extract_section(modality: str, backbone: str) -> Section:
 
 SECTIONS: dict[str, Section] = {
     "paths": Section(PathsConfig, free=frozenset({"root"})),
+    # Not the manifest's path but its content and its folder are hashed.
     "corpus": Section(CorpusConfig, free=frozenset({"manifest"})),
     "sample": Section(SampleConfig),
     "manifest": Section(ManifestConfig),
@@ -240,6 +246,9 @@ def check_keys() -> None:
     for section in config.sections():
         if section not in known and not section.startswith(("logger_", "handler_", "formatter_")):
             raise SettingError(f"unknown section [{section}] in the configuration{_nearest(section, [*SECTIONS])}")
+        twin = section.lower()
+        if section not in SECTIONS and twin in SECTIONS:
+            raise SettingError(f"unknown section [{section}] in the configuration: the settings stand in [{twin}]")
         if section in SECTIONS:
             names = list(SECTIONS[section].names())
             for key in config[section]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from features.files import published, sha256_of_json
 from tasks.engine import ShardJob, run_local
-from tasks.ledger import FileReceipt, read_receipt, shards_by_key, write_receipt
+from tasks.ledger import FileReceipt, read_receipt, receipt_path, shards_by_key, write_receipt
 from tasks.progress import Progress
 from tasks.stage import Stage, StageFailedError, children_cpu_seconds
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from features.outcomes import Tally
+    from tasks.ledger import Success
 
 
 class ShardedStage(Stage):
@@ -44,6 +45,7 @@ class ShardedStage(Stage):
             name: (stage, stage.published_success(), suffix) for name, (stage, suffix) in self.shard_inputs().items()
         }
         names = {name: success.file_names(suffix) for name, (_, success, suffix) in sources.items()}
+        receipts = {name: success.by_name() for name, (_, success, _) in sources.items()}
         base = {
             "stage": self.stage_name,
             "version": self.stage_version,
@@ -52,9 +54,9 @@ class ShardedStage(Stage):
         result = []
         for number, group in enumerate(zip(*names.values(), strict=True)):
             files = dict(zip(names, group, strict=True))
-            digests = {name: sources[name][1].sha256(file) for name, file in files.items()}
+            digests = {name: receipts[name][file].sha256 for name, file in files.items()}
             first = next(iter(files))
-            rows = next(item.rows for item in sources[first][1].files if item.name == files[first])
+            rows = receipts[first][files[first]].rows
             result.append(
                 ShardJob(
                     number,
@@ -94,6 +96,7 @@ class ShardedStage(Stage):
 
     def _link(self, source: Path, receipt: FileReceipt) -> FileReceipt:
         target = self.folder / receipt.name
+        receipt_path(self.folder, receipt.name).unlink(missing_ok=True)
         if not (target.exists() and target.samefile(source)):
             with published(target) as temporary:
                 os.link(source, temporary)
@@ -103,17 +106,28 @@ class ShardedStage(Stage):
     def _publish(self, job: ShardJob, on_clip: Callable[[], None]) -> FileReceipt:
         started = time.monotonic()
         children = children_cpu_seconds()
-        path = self.folder / job.name
-        with published(path) as temporary:
+        with published(self.folder / job.name) as temporary:
             tally, timings = self.build_shard(job, temporary, on_clip)
-        if tally.rows != job.rows:
-            path.unlink()
-            raise StageFailedError(f"{path.name} has {tally.rows} rows for {job.rows} clips: please report this")
+            if tally.rows != job.rows:
+                raise StageFailedError(f"{job.name} has {tally.rows} rows for {job.rows} clips: please report this")
+            receipt = FileReceipt.of_shard(temporary, job.name, job.key, tally)
+            # The old receipt goes before the new content comes: no moment at which it speaks for other bytes.
+            receipt_path(self.folder, job.name).unlink(missing_ok=True)
         timings = {
             **timings,
             "wall_seconds": time.monotonic() - started,
             "child_cpu_seconds": children_cpu_seconds() - children,
         }
-        receipt = FileReceipt.of_shard(path, job.key, tally, {name: round(value, 3) for name, value in timings.items()})
+        receipt = replace(receipt, timings={name: round(value, 3) for name, value in timings.items()})
         write_receipt(self.folder, receipt)
         return receipt
+
+    def check_failures(self, success: Success) -> None:
+        """Refuse to call a stage done when too many clips failed; shards that may do better are built again then."""
+        try:
+            super().check_failures(success)
+        except StageFailedError:
+            for item in success.files:
+                if item.may_pass():
+                    receipt_path(self.folder, item.name).unlink(missing_ok=True)
+            raise

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from abc import abstractmethod
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,22 +20,31 @@ import luigi
 
 from features.errors import FeaturesError, SettingError, SourceError
 from features.files import publish_json, remove_leftovers, sha256_of_json
-from tasks.console import OWN_ERRORS, say
+from tasks.console import OWN_ERRORS, UNUSABLE_SETTINGS, say
 from tasks.ledger import SUCCESS_NAME, FileReceipt, Success, read_success, total, write_success
 from tasks.locking import hold_root
-from tasks.settings import PathsConfig, load
+from tasks.settings import MODALITIES, PathsConfig, load
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 FINGERPRINT_DIGITS = 12
-UNUSABLE_SETTINGS = 40
 # Stages forced by --force count as done once they were published after this moment.
 _STARTED_AT = time.time()
 
 
 class StageFailedError(FeaturesError):
     """A stage did all it could and too much of it failed."""
+
+
+@contextmanager
+def exit_on_own_errors() -> Iterator[None]:
+    """Turn an error that is the user's to mend into one line and exit code 40, before anything is scheduled."""
+    try:
+        yield
+    except OWN_ERRORS as error:
+        say(f"error: {error}")
+        raise SystemExit(UNUSABLE_SETTINGS) from None
 
 
 def root_folder() -> Path:
@@ -61,11 +71,8 @@ class Stage(luigi.Task):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # Luigi has no types here
-        try:
+        with exit_on_own_errors():
             self.check_settings()
-        except OWN_ERRORS as error:
-            say(f"error: {error}")
-            raise SystemExit(UNUSABLE_SETTINGS) from None
 
     def check_settings(self) -> None:
         """Read the settings of this stage, so that a wrong one is named before anything runs."""
@@ -166,6 +173,8 @@ class Stage(luigi.Task):
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.folder)
         publish_json(self.folder / "params.json", self._identity())
+        # From here on files are replaced; a run that ends in between must not look complete.
+        (self.folder / SUCCESS_NAME).unlink(missing_ok=True)
         receipts, built, facts = self.build()
         success = Success(
             stage=self.stage_name,
@@ -209,7 +218,8 @@ class Stage(luigi.Task):
             reasons = ", ".join(f"{count} {code}" for code, count in list(success.codes.items())[:5])
             raise StageFailedError(
                 f"{failed} of {rows} clips failed ({reasons}), more than max_failed_fraction ="
-                f" {self.max_failed_fraction():g}; the shards are kept: mend the cause or raise the limit"
+                f" {self.max_failed_fraction():g}; mend the cause or raise the limit, then run the same command:"
+                " shards with failures that may pass are built again"
             )
 
 
@@ -229,9 +239,9 @@ def _published_at(folder: Path) -> float:
 
 
 def _check_force(force: str) -> None:
-    known = {name.lower() for name in FORCEABLE}
+    known = {name.lower() for name in (*FORCEABLE, *(f"Extract-{modality}" for modality in MODALITIES))}
     for name in filter(None, (part.strip() for part in force.split(","))):
-        if name.lower() not in known and not name.lower().startswith("extract-"):
+        if name.lower() not in known:
             raise SettingError(f"--force names {name!r}: expected some of {', '.join(FORCEABLE)}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from features.files import published, sha256_of_json
 from models.config import NetworkConfig, TrainConfig
 from tasks.corpus import Manifest
 from tasks.dataset import extract_stages, open_clips, read_labelled_corpus
@@ -15,6 +16,7 @@ from tasks.stage import Stage
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+RESUME_NAME = "resume.pt"
 CHECKPOINT_NAMES = ("model.json", "model.safetensors", "history.jsonl")
 
 
@@ -31,6 +33,15 @@ class Train(Stage):
         """Return the corpus and the embeddings of every modality that is used."""
         return {"manifest": Manifest(force=self.force), **extract_stages(self.force)}
 
+    def _forget_other_training(self) -> None:
+        """Remove what a killed training left if it saw other features, or if this one is to start afresh."""
+        seen = sha256_of_json({name: stage.published_success().digest for name, stage in self.inputs().items()})
+        note = self.folder / "resume.inputs"
+        if self.is_forced() or not note.exists() or note.read_text(encoding="utf-8") != seen:
+            (self.folder / RESUME_NAME).unlink(missing_ok=True)
+        with published(note) as temporary:
+            temporary.write_text(seen, encoding="utf-8")
+
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
         """Train; a run that was killed goes on after its last epoch."""
         from models.labelling import positions_of  # noqa: PLC0415 - loads torch
@@ -38,6 +49,7 @@ class Train(Stage):
 
         corpus = read_labelled_corpus(Manifest(force=self.force))
         clips = open_clips(self.force)
+        self._forget_other_training()
         config = load("train", TrainConfig)
         with Progress(self.stage_name, config.epochs, self.folder, unit="epoch") as progress:
             summary = train(
@@ -58,4 +70,4 @@ class Train(Stage):
             "parameters": summary.num_parameters,
             "stopped_early": summary.stopped_early,
         }
-        return [FileReceipt.of(self.folder / name, 1) for name in CHECKPOINT_NAMES], len(CHECKPOINT_NAMES), facts
+        return [FileReceipt.of(self.folder, name, 1) for name in CHECKPOINT_NAMES], len(CHECKPOINT_NAMES), facts

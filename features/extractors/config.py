@@ -73,6 +73,15 @@ class ExtractConfig:
         """What the source calls the backbone: the part after the first colon."""
         return self.backbone.partition(":")[2]
 
+    def unused_fields(self) -> frozenset[str]:
+        """Settings that this backbone does not look at, so that changing them changes nothing."""
+        unused = {"window_seconds", "hop_seconds"} if self.modality != "audio" else {"max_tokens"}
+        if self.modality != "text":
+            unused.add("max_tokens")
+        if self.source != "transformers" or is_folder_name(self.name):
+            unused.add("revision")
+        return frozenset(unused)
+
     def _check_numbers(self) -> None:
         if not 0 < self.window_seconds < math.inf:
             raise SettingError(f"window_seconds {self.window_seconds} must be above 0 and finite")

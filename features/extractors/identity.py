@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from features.errors import SettingError
 from features.extractors.bundled import BUNDLED
 from features.extractors.digests import sha256_of_model
 from features.extractors.model_folder import is_folder_name, model_folder
@@ -16,9 +19,9 @@ if TYPE_CHECKING:
 def weights_identity(config: ExtractConfig) -> str:
     """Return a text that changes when the weights that ``config`` names change.
 
-    ``bundled``: the pinned sha256. ``torchvision``: ``torchvision:NAME:DEFAULT``. ``transformers``: the
-    sha256 over a folder's files, or ``transformers:ID@REVISION`` for a hub id. ``dsp``: the version of the
-    computation.
+    ``bundled``: the pinned sha256. ``torchvision``: the name, and the version that says which weights are its
+    default. ``transformers``: the sha256 over a folder's files, or ``transformers:ID@REVISION`` for a hub id.
+    ``dsp``: the version of the computation.
 
     Raises:
         SourceError: A model folder does not exist or has no ``config.json``.
@@ -27,9 +30,27 @@ def weights_identity(config: ExtractConfig) -> str:
     if config.source == "bundled":
         return BUNDLED[config.modality][name].weights_sha256
     if config.source == "torchvision":
-        return f"torchvision:{name}:DEFAULT"
+        # Which weights are the default ones is the library's decision.
+        return f"torchvision:{name}:DEFAULT of torchvision {version('torchvision')}"
     if config.source == "dsp":
         return f"dsp:{name}:{LOGMEL_VERSION}"
     if is_folder_name(name):
         return sha256_of_model(model_folder(name))
     return f"transformers:{name}@{config.revision}"
+
+
+def check_backbone_exists(config: ExtractConfig) -> None:
+    """Check a ``torchvision:`` name, which takes loading that library and so is not done with the settings.
+
+    Raises:
+        SettingError: torchvision has no image classifier of that name.
+    """
+    if config.source != "torchvision":
+        return
+    from torchvision import models  # noqa: PLC0415 - takes seconds
+
+    known = models.list_models(module=models)
+    if config.name not in known:
+        near = difflib.get_close_matches(config.name, known, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "see torchvision.models.list_models()"
+        raise SettingError(f"[extract_{config.modality}] unknown torchvision backbone {config.name!r}: {hint}")

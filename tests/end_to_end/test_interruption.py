@@ -103,6 +103,9 @@ def test_a_failed_stage_exits_30_and_says_why(workplace: Workplace) -> None:
         ("decode", {"ffmpeg": "/nowhere/ffmpeg"}, "ffmpeg is not an executable at '/nowhere/ffmpeg'"),
         ("extract_frames", {"backbone": "bundled:resnet9000"}, "unknown bundled frames backbone 'resnet9000'"),
         ("extract_text", {"backbone": "transformers:./no-such-folder"}, "no-such-folder"),
+        ("extract_frames", {"backbone": "torchvision:resnet9000"}, "unknown torchvision backbone 'resnet9000'"),
+        ("decode", {"workers": "-1"}, "workers is -1"),
+        ("Train", {"epochs": "2"}, "the settings stand in [train]"),
         ("network", {"frames_aggregator": "lstm9000"}, "unknown frames_aggregator 'lstm9000'"),
     ],
 )
@@ -118,7 +121,7 @@ def test_a_wrong_setting_exits_40_before_anything_runs(
     assert len(errors) == 1, done.stdout
     assert message in errors[0]
     assert "Traceback" not in done.stdout
-    assert not workplace.root.exists()
+    assert not list(workplace.root.glob("*/*"))
 
 
 def test_rejected_rows_are_listed_with_line_and_reason(workplace: Workplace) -> None:
@@ -149,3 +152,63 @@ def test_rejected_rows_are_listed_with_line_and_reason(workplace: Workplace) -> 
     records = (folder / "shard-00000.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(row)["clip_id"] for row in records] == ["a", "b", "d"]
     assert json.loads(records[0])["title"] == "一只猫在睡觉"
+
+
+def _own_corpus(folder: Path, *, with_media: bool) -> Path:
+    """Write a manifest of four clips; all of them lack their video unless ``with_media``."""
+    folder.mkdir()
+    rows = [{"id": f"clip-{number}", "video": f"{number}.mp4", "category": "a"} for number in range(4)]
+    (folder / "clips.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    if with_media:
+        for number in range(4):
+            (folder / f"{number}.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes([number]) * 100)
+    return folder / "clips.jsonl"
+
+
+def test_the_same_command_succeeds_once_the_cause_of_a_failed_stage_is_mended(workplace: Workplace) -> None:
+    manifest = _own_corpus(workplace.folder / "corpus", with_media=False)
+    workplace.configure({"corpus": {"manifest": str(manifest)}})
+    failed = workplace.luigi("Download")
+    _own_corpus(workplace.folder / "elsewhere", with_media=True)
+    for path in (workplace.folder / "elsewhere").glob("*.mp4"):
+        path.rename(manifest.parent / path.name)
+
+    done = workplace.luigi("Download")
+
+    assert failed.returncode == 30
+    assert "4 of 4 clips failed (4 file_missing)" in failed.stdout
+    assert done.returncode == 0, done.stdout
+    assert "4 ok" in done.stdout
+
+
+def test_the_same_manifest_beside_other_files_is_another_corpus(workplace: Workplace) -> None:
+    good = _own_corpus(workplace.folder / "good", with_media=True)
+    bad = _own_corpus(workplace.folder / "bad", with_media=False)
+    workplace.configure({"corpus": {"manifest": str(good)}})
+    assert workplace.luigi("Download").returncode == 0
+    workplace.configure({"corpus": {"manifest": str(bad)}})
+
+    done = workplace.luigi("Download")
+
+    assert done.returncode == 30, done.stdout
+
+
+def test_a_root_that_cannot_be_a_folder_exits_40(workplace: Workplace) -> None:
+    (workplace.folder / "file").write_text("", encoding="utf-8")
+    workplace.configure({**SMALL, "paths": {"root": "file/runs"}})
+
+    done = workplace.luigi("RunAll")
+
+    assert done.returncode == 40, done.stdout
+    assert "cannot be used (Not a directory): set [paths] root" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_configuration_file_that_is_not_there_exits_40(workplace: Workplace) -> None:
+    (workplace.folder / "test.cfg").unlink()
+
+    done = workplace.luigi("RunAll")
+
+    assert done.returncode == 40, done.stdout
+    assert "LUIGI_CONFIG_PATH is" in done.stdout
+    assert not workplace.root.exists()

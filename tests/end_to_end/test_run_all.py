@@ -155,7 +155,8 @@ def test_a_training_that_was_killed_goes_on_after_its_last_epoch(finished: Workp
         wait_until(lambda: any(len(_history(folder)) >= 3 for folder in set(finished.root.glob("train/*")) - before))
         process.kill()
     (folder,) = (path for path in set(finished.root.glob("train/*")) - before if not path.is_symlink())
-    first = _history(folder)
+    first, seconds = _history(folder), _seconds(folder)
+    assert len(first) < 12
 
     done = finished.luigi(*command)
 
@@ -163,6 +164,8 @@ def test_a_training_that_was_killed_goes_on_after_its_last_epoch(finished: Workp
     history = _history(folder)
     assert [row["epoch"] for row in history] == list(range(1, 13))
     assert history[: len(first)] == first
+    # What was done before the kill was not done again, save the epoch whose state was not saved yet.
+    assert _seconds(folder)[: len(first) - 1] == seconds[:-1]
     assert not list(folder.glob("resume*"))
 
 
@@ -175,6 +178,11 @@ def test_force_runs_a_stage_and_what_is_below_it_again(finished: Workplace) -> N
     ran = [line.split()[0] for line in done.stdout.splitlines() if " done in " in line]
     assert ran == ["predict", "evaluate"]
     assert _published(finished.root) == before
+
+
+def _seconds(folder: Path) -> list[float]:
+    rows = (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    return [float(json.loads(row)["seconds"]) for row in rows]
 
 
 def _history(folder: Path) -> list[dict[str, object]]:

@@ -68,7 +68,7 @@ def fake_program(path: Path, script: str) -> str:
 def downloaded(video: Path | None, cover: Path | None = None, *, clip_id: str = "clip") -> DownloadedClip:
     """Return the row that Download would write for files below the root folder."""
     files = [None if path is None else media_file(path) for path in (video, cover)]
-    return DownloadedClip(Outcome(clip_id, "ok"), *files)
+    return DownloadedClip(Outcome(clip_id, "ok"), files[0], files[1])
 
 
 def media_file(path: Path) -> MediaFile:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from features.outcomes import Outcome, Tally
@@ -24,7 +25,7 @@ def _shard(folder: Path, name: str = "shard-00000.h5", key: str = "k", content: 
     path = folder / name
     path.write_bytes(content)
     tally = Tally.of([Outcome("a", "ok"), Outcome("b", "failed", "http_404", "gone")])
-    return FileReceipt.of_shard(path, key, tally, {"wall_seconds": 1.5})
+    return replace(FileReceipt.of_shard(path, name, key, tally), timings={"wall_seconds": 1.5})
 
 
 def _success(receipt: FileReceipt) -> Success:

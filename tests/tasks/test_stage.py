@@ -10,6 +10,7 @@ import pytest
 
 from features.files import sha256_of
 from features.outcomes import Outcome, Tally
+from tasks import sharded as sharded_module
 from tasks import stage as stage_module
 from tasks.ledger import FileReceipt, read_receipt
 from tasks.sharded import ShardedStage
@@ -37,7 +38,7 @@ class CopySource(Stage):
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
         for name, rows in CORPUS.items():
             (self.folder / name).write_text("\n".join(rows), encoding="utf-8")
-        return [FileReceipt.of(self.folder / name, len(rows)) for name, rows in CORPUS.items()], len(CORPUS), {}
+        return [FileReceipt.of(self.folder, name, len(rows)) for name, rows in CORPUS.items()], len(CORPUS), {}
 
 
 class CopyStage(ShardedStage):
@@ -238,3 +239,51 @@ def test_latest_leads_to_the_newest_fingerprint() -> None:
     second = _run()
 
     assert (first.folder.parent / "latest").resolve() == second.folder.resolve()
+
+
+def test_while_a_stage_works_it_does_not_look_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = _run()
+    (stage.folder / "shard-00001.upper").unlink()
+    seen = []
+
+    def look(self: CopyStage, job: ShardJob, path: Path, on_clip: Callable[[], None]) -> tuple[Tally, dict[str, float]]:
+        seen.append((stage.folder / "_SUCCESS.json").exists())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CopyStage, "build_shard", look)
+    with pytest.raises(KeyboardInterrupt):
+        stage.run()
+
+    assert seen == [False]
+    assert not stage.complete()
+
+
+def test_the_old_receipt_is_gone_before_the_new_content_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = _run()
+    (stage.folder / "_SUCCESS.json").unlink()
+    monkeypatch.setattr(stage_module, "_STARTED_AT", 4e9)
+    monkeypatch.setattr(stage_module, "FORCEABLE", ("CopyStage",))
+
+    def die(folder: Path, receipt: FileReceipt) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sharded_module, "write_receipt", die)
+    forced = CopyStage(force="CopyStage")
+    with pytest.raises(KeyboardInterrupt):
+        forced.run()
+
+    assert read_receipt(stage.folder, "shard-00000.upper") is None
+    assert read_receipt(stage.folder, "shard-00001.upper") is not None
+
+
+def test_failures_that_may_pass_are_tried_again_after_a_failed_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    CORPUS.update({"shard-00000.txt": ["bad", "bad"], "shard-00001.txt": ["c"]})
+    monkeypatch.setattr("tasks.ledger.may_pass", lambda code: code == "bad")
+    with pytest.raises(StageFailedError):
+        _run()
+    BUILT.clear()
+
+    with pytest.raises(StageFailedError):
+        _run()
+
+    assert BUILT == ["shard-00000.upper"]

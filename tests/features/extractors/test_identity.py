@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,7 +42,7 @@ def _identity(folder: Path) -> str:
             "bundled:all-minilm-l6-v2",
             "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         ),
-        ("frames", "torchvision:resnet18", "torchvision:resnet18:DEFAULT"),
+        ("frames", "torchvision:resnet18", f"torchvision:resnet18:DEFAULT of torchvision {version('torchvision')}"),
         ("frames", "transformers:google/vit-base", "transformers:google/vit-base@v1"),
         ("audio", "dsp:logmel", "dsp:logmel:1"),
     ],
