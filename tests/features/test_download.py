@@ -32,7 +32,7 @@ JPEG = b"\xff\xd8\xff\xe0" + bytes(100)
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("features.http.time.sleep", lambda _: None)
+    monkeypatch.setattr("features.http.STOPPING.wait", lambda _: False)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ BODY = bytes(range(256)) * 1000
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses between attempts, which the tests do not wait for."""
     asked: list[float] = []
-    monkeypatch.setattr("features.http.time.sleep", asked.append)
+    monkeypatch.setattr("features.http.STOPPING.wait", asked.append)
     monkeypatch.setattr("features.http.random.uniform", lambda _low, _high: 1.0)
     return asked
 
