@@ -70,7 +70,7 @@ class Progress:
             self._done += count
             if self._bar is not None:
                 self._bar.update(count)
-            elif now - self._said >= SECONDS_BETWEEN_LINES:
+            elif self._done > self._first_count and now - self._said >= SECONDS_BETWEEN_LINES:
                 self._said = now
                 say(self.line())
             if now - self._wrote >= SECONDS_BETWEEN_FILES:
