@@ -65,12 +65,21 @@ class ShardedClips:
         return len(self.clip_ids)
 
     def __getitem__(self, index: int) -> Mapping[str, npt.NDArray[np.float16]]:
+        shard, row = self._place(index)
+        self._keep_open(shard)
+        return {name: readers[shard][row] for name, readers in self._readers.items()}
+
+    def has_features(self, index: int) -> bool:
+        """Return whether any modality gave at least one row for a clip."""
+        shard, row = self._place(index)
+        readers = (group[shard] for group in self._readers.values())
+        return any(reader.offsets[row] < reader.offsets[row + 1] for reader in readers)
+
+    def _place(self, index: int) -> tuple[int, int]:
         if not 0 <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
         shard = int(np.searchsorted(self._starts, index, side="right")) - 1
-        row = index - int(self._starts[shard])
-        self._keep_open(shard)
-        return {name: readers[shard][row] for name, readers in self._readers.items()}
+        return shard, index - int(self._starts[shard])
 
     def _keep_open(self, shard: int) -> None:
         self._recent[shard] = None

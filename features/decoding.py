@@ -102,8 +102,8 @@ def _check_unchanged(file: MediaFile, folders: Mapping[str, Path]) -> None:
 
 def _outcome(clip_id: str, matroska: bytes | None, problems: list[tuple[str, str]]) -> Outcome:
     if not problems:
-        return Outcome(clip_id, "ok")
-    status: Status = "failed" if matroska is None else "partial"
+        return Outcome(clip_id, "ok", "" if matroska is not None else "no_video")
+    status: Status = "partial" if matroska is not None or all(c.startswith("cover_") for c, _ in problems) else "failed"
     code, detail = problems[0]
     return Outcome(clip_id, status, code, "; ".join(text for _, text in problems) if problems[1:] else detail)
 

@@ -119,7 +119,7 @@ def download_clip(record: ClipRecord, config: DownloadConfig, folders: Mapping[s
     """Return the files of one clip and how getting them went.
 
     ``failed``: the video could not be had. ``partial``: the video is there, a cover was named and could not
-    be had. A clip without a cover is ``ok``.
+    be had. A clip of which the manifest names no cover, or no video (code ``no_video``), is ``ok``.
     """
     problems: list[ClipError] = []
     files: dict[str, MediaFile | None] = {"video": None, "cover": None}
@@ -130,13 +130,13 @@ def download_clip(record: ClipRecord, config: DownloadConfig, folders: Mapping[s
             files[name] = _obtain(source, kinds, config, folders)
         except ClipError as error:
             problems.append(error if name == "video" else ClipError(f"cover_{error.code}", error.detail))
-    if not record.video:
-        problems.insert(0, ClipError("no_video", "the manifest names no video"))
     if not problems:
-        return DownloadedClip(Outcome(record.clip_id, "ok"), files["video"], files["cover"])
+        # A modality that the manifest never named is missing, not lost.
+        code = "" if record.video else "no_video"
+        return DownloadedClip(Outcome(record.clip_id, "ok", code), files["video"], files["cover"])
     detail = "; ".join(problem.detail for problem in problems)
     outcome = Outcome(record.clip_id, "failed", problems[0].code, detail)
-    if files["video"] is not None:
+    if files["video"] is not None or not record.video:
         outcome = replace(outcome, status="partial")
     reasons = tuple((problem.code, problem.detail) for problem in problems)
     return DownloadedClip(outcome, files["video"], files["cover"], reasons)

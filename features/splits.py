@@ -87,6 +87,10 @@ def assign_splits(
     for members in free:
         counts = Counter(label for position in members for label in labels[position])
         give(members, _neediest(counts, totals, want, room, open_splits, fractions))
+    if free and "train" not in result:
+        # Too few groups to share out: nothing can be learnt from validation or test clips.
+        for position in max(free, key=len):
+            result[position] = "train"
     return result
 
 

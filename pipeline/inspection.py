@@ -23,6 +23,8 @@ def inspect_file(path: Path, clip_id: str | None, png: Path | None) -> dict[str,
     """
     if not path.is_file():
         raise SourceError(f"{path} is not a file: give a shard, such as <root>/extract-frames/latest/shard-00000.h5")
+    if png is not None and (png.suffix != ".png" or not png.absolute().parent.is_dir()):
+        raise SourceError(f"cannot write a picture to {png}: give a name that ends in .png in a folder that exists")
     if path.suffix == ".h5":
         from features.looking import look_at_hdf5  # noqa: PLC0415 - loads HDF5
 

@@ -14,7 +14,8 @@ from tasks.download import Download
 from tasks.evaluate import Evaluate
 from tasks.locking import hold_root
 from tasks.predict import Predict
-from tasks.stage import Stage, point_latest, root_folder
+from tasks.settings import check_sections
+from tasks.stage import Stage, exit_on_own_errors, point_latest, root_folder
 from tasks.train import Train
 
 
@@ -43,6 +44,11 @@ class RunAll(luigi.Task):
         significant=False,
         description="Stages to run again with all that lies below them, such as Extract,Train",
     )
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # Luigi has no types here
+        with exit_on_own_errors():
+            check_sections()
 
     def requires(self) -> list[Stage]:
         """Return every stage, so that each is looked at and a shard that is gone is found anywhere."""

@@ -217,7 +217,9 @@ def stage_summaries(force: str) -> list[StageSummary]:
     """Return what became of the clips in each stage."""
     from models.report_data import StageSummary  # noqa: PLC0415 - loads torch
 
-    result = []
+    manifest = Manifest(force=force).published_success()
+    clips = int(manifest.facts["clips"])
+    result = [StageSummary("manifest", clips, clips, 0, 0, manifest.facts["rejected"], manifest.seconds)]
     for stage in account_stages(force):
         found = stage.published_success()
         result.append(

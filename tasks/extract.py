@@ -35,7 +35,7 @@ TEXT = "text"
 class Extract(ShardedStage):
     """Embedding shards of one modality: ``shard-00000.h5``, rows of float16 per clip."""
 
-    modality: str = luigi.Parameter(description=f"One of {', '.join(MODALITIES)}")
+    modality: str = luigi.Parameter(default="", description=f"One of {', '.join(MODALITIES)}")
 
     suffix: ClassVar[str] = ".h5"
 

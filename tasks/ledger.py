@@ -33,6 +33,7 @@ class FileReceipt:
         codes: Clips by code.
         problems: Outcomes that are not ``ok``.
         timings: Seconds by what they were spent on.
+        is_record: Whether it only tells how the others came about, times included; no later stage reads it.
     """
 
     name: str
@@ -44,11 +45,13 @@ class FileReceipt:
     codes: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[Outcome, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
+    is_record: bool = False
 
     @classmethod
-    def of(cls, folder: Path, name: str, rows: int) -> FileReceipt:
+    def of(cls, folder: Path, name: str, rows: int, *, is_record: bool = False) -> FileReceipt:
         """Return the receipt of a file that is no shard; ``name`` may lead into a folder below."""
-        return cls(name, (folder / name).stat().st_size, sha256_of(folder / name), rows)
+        size = (folder / name).stat().st_size
+        return cls(name, size, sha256_of(folder / name), rows, is_record=is_record)
 
     @classmethod
     def of_shard(cls, path: Path, name: str, key: str, tally: Tally) -> FileReceipt:
@@ -132,8 +135,8 @@ class Success:
 
     @property
     def digest(self) -> str:
-        """Digest of everything published: the names and contents of all files."""
-        return sha256_of_json([[item.name, item.sha256] for item in self.files])
+        """Digest of everything that later stages read: the names and contents of all files but records."""
+        return sha256_of_json([[item.name, item.sha256] for item in self.files if not item.is_record])
 
     def file_names(self, suffix: str) -> list[str]:
         """Return the names of the shards that end in ``suffix``, in order."""

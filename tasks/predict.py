@@ -19,6 +19,7 @@ from tasks.train import Train
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from features.dataset import ShardedClips
     from tasks.engine import ShardJob
     from tasks.stage import Stage
 
@@ -103,7 +104,7 @@ class Predict(ShardedStage):
             found.embedding,
         )
         write_predictions(path, shard, {"stage": self.stage_name, "key": job.key})
-        return Tally.of(Outcome(clip_id, "ok") for clip_id in clips.clip_ids), {}
+        return Tally.of(_outcome(clips, position) for position in range(len(clips))), {}
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
         """Score what is missing, then list the best labels of all clips."""
@@ -111,7 +112,17 @@ class Predict(ShardedStage):
         path = self.folder / PREDICTIONS_NAME
         with published(path) as temporary:
             rows = _list_labels([self.folder / item.name for item in receipts], temporary)
+        built += 1 if built else 0
         return [*receipts, FileReceipt.of(self.folder, PREDICTIONS_NAME, rows)], built, facts
+
+
+def _outcome(clips: ShardedClips, position: int) -> Outcome:
+    clip_id = clips.clip_ids[position]
+    if clips.has_features(position):
+        return Outcome(clip_id, "ok")
+    return Outcome(
+        clip_id, "partial", "no_features", "no modality gave anything: the scores are those of any such clip"
+    )
 
 
 def _list_labels(shards: Sequence[Path], path: Path) -> int:

@@ -7,6 +7,7 @@ that Luigi reads ``luigi.cfg`` and ``LUIGI_CONFIG_PATH`` and takes ``--decode-fr
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import Field, asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_type_hints
 
@@ -41,6 +42,10 @@ class PathsConfig:
     """
 
     root: str = "runs"
+
+    def __post_init__(self) -> None:
+        if not self.root:
+            raise SettingError("root is empty: name a folder")
 
 
 @dataclass(frozen=True)
@@ -195,13 +200,28 @@ def load(name: str, kind: type[Settings]) -> Settings:
 def _load(name: str) -> Any:  # noqa: ANN401 - the kind differs by section; load() checks it
     section = SECTIONS[name]
     check_keys()
-    texts = vars(_CONFIG_CLASSES[name]())
+    try:
+        texts = vars(_CONFIG_CLASSES[name]())
+    except ValueError as error:
+        raise SettingError(
+            f"[{name}] cannot be read: {error.__cause__ or error}; write %% for a per cent sign"
+        ) from error
     hints = get_type_hints(section.kind)
     values = {key: _value(name, key, texts[key], hints[key]) for key in section.names()}
     try:
         return section.kind(**section.fixed, **values)
     except (FeaturesError, ModelsError) as error:
         raise SettingError(f"[{name}] {error}") from error
+
+
+def check_sections() -> None:
+    """Read every section.
+
+    Raises:
+        SettingError: Naming the first setting that cannot be used.
+    """
+    for name in SECTIONS:
+        _load(name)
 
 
 def significant(name: str) -> dict[str, object]:
@@ -217,13 +237,20 @@ def _value(section: str, key: str, text: str, hint: object) -> object:
         if hint is int:
             return int(text)
         if hint is float:
-            return float(text)
+            return _finite(text)
     except (ValueError, KeyError) as error:
         wanted = {bool: "true or false", int: "a whole number", float: "a number"}[hint]  # type: ignore[index]
         raise SettingError(f"[{section}] {key} is {text!r}: expected {wanted}") from error
     if hint == int | None:
         return int(text) if text.strip() else None
     return text.strip()
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 # Sections of Luigi's own that its modules read or register only when they are used.

@@ -23,7 +23,7 @@ from features.files import publish_json, remove_leftovers, sha256_of_json
 from tasks.console import OWN_ERRORS, UNUSABLE_SETTINGS, say
 from tasks.ledger import SUCCESS_NAME, FileReceipt, Success, read_success, total, write_success
 from tasks.locking import hold_root
-from tasks.settings import MODALITIES, PathsConfig, load
+from tasks.settings import MODALITIES, PathsConfig, check_sections, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -75,7 +75,8 @@ class Stage(luigi.Task):
             self.check_settings()
 
     def check_settings(self) -> None:
-        """Read the settings of this stage, so that a wrong one is named before anything runs."""
+        """Read all settings, so that a wrong one of any stage is named before anything runs."""
+        check_sections()
         self.settings()
         _check_force(self.force)
 
@@ -150,8 +151,8 @@ class Stage(luigi.Task):
             if found is None or (self.is_forced() and _published_at(self.folder) < _STARTED_AT):
                 return False
             for name, stage in self.inputs().items():
-                above = stage.success()
-                if above is None or above.digest != found.inputs.get(name):
+                # An input that will be made again may come out different: Luigi has to plan for that.
+                if not stage.complete() or stage.published_success().digest != found.inputs.get(name):
                     return False
             return found.is_whole(self.folder)
         except SourceError:
@@ -168,6 +169,16 @@ class Stage(luigi.Task):
     def run(self) -> None:
         """Build what is missing and publish it."""
         _die_with_parent()
+        if self.complete():
+            # An input had to be made again and came out the same.
+            return
+        try:
+            self._build_and_publish()
+        except OSError as error:
+            place = f" ({error.filename})" if error.filename else ""
+            raise SourceError(f"{error.strerror or error}{place}: mend that, then run the same command") from error
+
+    def _build_and_publish(self) -> None:
         started_at, started = datetime.now(timezone.utc), time.monotonic()
         children = children_cpu_seconds()
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 RESUME_NAME = "resume.pt"
-CHECKPOINT_NAMES = ("model.json", "model.safetensors", "history.jsonl")
+CHECKPOINT_NAMES = ("model.json", "model.safetensors")
+HISTORY_NAME = "history.jsonl"
 
 
 class Train(Stage):
@@ -70,4 +71,6 @@ class Train(Stage):
             "parameters": summary.num_parameters,
             "stopped_early": summary.stopped_early,
         }
-        return [FileReceipt.of(self.folder, name, 1) for name in CHECKPOINT_NAMES], len(CHECKPOINT_NAMES), facts
+        receipts = [FileReceipt.of(self.folder, name, 1) for name in CHECKPOINT_NAMES]
+        receipts.append(FileReceipt.of(self.folder, HISTORY_NAME, summary.num_epochs, is_record=True))
+        return receipts, len(receipts), facts

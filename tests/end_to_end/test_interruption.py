@@ -105,6 +105,9 @@ def test_a_failed_stage_exits_30_and_says_why(workplace: Workplace) -> None:
         ("extract_text", {"backbone": "transformers:./no-such-folder"}, "no-such-folder"),
         ("extract_frames", {"backbone": "torchvision:resnet9000"}, "unknown torchvision backbone 'resnet9000'"),
         ("decode", {"workers": "-1"}, "workers is -1"),
+        ("features", {"modalities": "smell"}, "modalities is 'smell'"),
+        ("manifest", {"validation_fraction": "nan"}, "validation_fraction is 'nan': expected a number"),
+        ("paths", {"root": ""}, "root is empty"),
         ("Train", {"epochs": "2"}, "the settings stand in [train]"),
         ("network", {"frames_aggregator": "lstm9000"}, "unknown frames_aggregator 'lstm9000'"),
     ],
@@ -191,6 +194,26 @@ def test_the_same_manifest_beside_other_files_is_another_corpus(workplace: Workp
     done = workplace.luigi("Download")
 
     assert done.returncode == 30, done.stdout
+
+
+def test_a_corpus_of_titles_alone_can_be_learnt(workplace: Workplace) -> None:
+    words = {"cat": "a small cat on the sofa number", "dog": "the big dog in the park number"}
+    rows = [
+        {"id": f"{label}-{number}", "text": f"{text} {number}", "category": label}
+        for label, text in words.items()
+        for number in range(12)
+    ]
+    (workplace.folder / "clips.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    workplace.configure(
+        {"corpus": {"manifest": "clips.jsonl"}, "features": {"modalities": "text"}, "train": SMALL["train"]}
+    )
+
+    done = workplace.luigi("RunAll")
+
+    assert done.returncode == 0, done.stdout
+    metrics = json.loads((workplace.root / "evaluate" / "latest" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["tags"] is None
+    assert metrics["baselines"]["logistic_regression"]["category"]["accuracy"] == 1.0
 
 
 def test_a_root_that_cannot_be_a_folder_exits_40(workplace: Workplace) -> None:

@@ -169,6 +169,23 @@ def test_a_training_that_was_killed_goes_on_after_its_last_epoch(finished: Workp
     assert not (folder / "resume.pt").exists()
 
 
+@pytest.mark.parametrize(
+    "lost", ["train/latest/model.safetensors", "train/latest/history.jsonl", "manifest/latest/_SUCCESS.json"]
+)
+def test_a_lost_file_is_made_again_by_the_same_command(finished: Workplace, lost: str) -> None:
+    before = _published(finished.root)
+    digest = sha256_of(finished.root / "train" / "latest" / "model.safetensors")
+    (finished.root / lost).resolve().unlink()
+
+    done = finished.luigi("RunAll")
+
+    assert done.returncode == 0, done.stdout
+    assert "Traceback" not in done.stdout
+    assert _published(finished.root) == before
+    assert sha256_of(finished.root / "train" / "latest" / "model.safetensors") == digest
+    assert "predict         done" not in done.stdout
+
+
 def test_force_runs_a_stage_and_what_is_below_it_again(finished: Workplace) -> None:
     before = _published(finished.root)
 
