@@ -66,7 +66,10 @@ def test_the_same_command_finishes_a_stopped_run(workplace: Workplace, how: str)
 
 def test_two_runs_on_one_root_do_not_meet(workplace: Workplace) -> None:
     with _start_until_first_decoded_shard(workplace) as process:
+        # It holds the root however long the second one takes to start.
+        process.send_signal(signal.SIGSTOP)
         second = workplace.luigi(*AUDIO)
+        process.send_signal(signal.SIGCONT)
         process.communicate(timeout=WAIT_SECONDS)
 
     assert second.returncode == 10
