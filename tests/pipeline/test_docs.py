@@ -26,6 +26,11 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def test_no_page_waits_for_something_to_be_filled_in() -> None:
+    for page in PAGES:
+        assert not re.search(r"@@|TODO|TBD|XXX", _text(page)), page.name
+
+
 def test_every_make_target_that_is_named_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", _text(HOME / "Makefile"), re.MULTILINE))
     named = {name for page in PAGES for name in re.findall(r"(?:^|`)make ([a-z]+)", _text(page), re.MULTILINE)}
