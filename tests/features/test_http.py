@@ -272,6 +272,8 @@ def test_no_proxy_of_the_environment_is_used(site: Site, tmp_path: Path, monkeyp
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     fetch(site.add("/a", BODY), tmp_path / "a", config())
 
+    assert (tmp_path / "a").read_bytes() == BODY
+
 
 @pytest.mark.parametrize("name", ["max_bytes", "timeout_seconds", "max_seconds", "max_attempts"])
 def test_limits_are_above_zero(name: str) -> None:
