@@ -1,4 +1,4 @@
-"""A thread pool that keeps the order and a bounded number of results in memory."""
+"""A pool of threads that keeps order and a bounded number of results in memory."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from types import TracebackType
 
 # Set while a pool is being abandoned; whoever sleeps or reads for long looks at it.
 STOPPING = threading.Event()
+# Results that wait for their turn, for each worker.
+RESULTS_PER_WORKER = 4
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,20 +26,42 @@ def num_cpus() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """Yield ``function(item)`` for each item in order, ``workers`` at a time.
+class WorkerPool:
+    """Threads that the shards of a stage share: when one shard waits for its last clips, the next one begins.
 
-    At most ``4 * workers`` results wait for their turn, so memory does not grow with the number of items.
-    After an exception, or when the caller stops early, no further item is started and ``STOPPING`` is set, so
-    that work that can wait for long ends soon.
+    Args:
+        workers: Threads, 1 or more.
+        window: Results that may wait for their turn in one :meth:`ordered_map`; ``None`` = 4 a worker.
     """
-    STOPPING.clear()
-    with ThreadPoolExecutor(workers) as pool:
+
+    def __init__(self, workers: int, window: int | None = None) -> None:
+        self.workers = workers
+        self.window = window or RESULTS_PER_WORKER * workers
+        self._threads = ThreadPoolExecutor(workers)
+
+    def __enter__(self) -> WorkerPool:
+        STOPPING.clear()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            STOPPING.set()
+        self._threads.shutdown(cancel_futures=kind is not None)
+
+    def ordered_map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Yield ``function(item)`` for each item in order.
+
+        At most ``window`` results wait for their turn, so memory does not grow with the number of items.
+        After an exception, or when the caller stops early, no further item is started and ``STOPPING`` is
+        set, so that work that can wait for long ends soon.
+        """
         waiting: deque[Future[Result]] = deque()
         try:
             for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) >= 4 * workers:
+                waiting.append(self._threads.submit(function, item))
+                if len(waiting) >= self.window:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -46,3 +71,9 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], worke
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    """Yield ``function(item)`` for each item in order, from a pool of its own."""
+    with WorkerPool(workers) as pool:
+        yield from pool.ordered_map(function, items)
