@@ -1,4 +1,4 @@
-"""``python -m pipeline status | inspect | doctor | settings``: looks at runs and changes nothing."""
+"""``python -m pipeline``: looks at runs, and keeps them in order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, 1 when the doctor found a fault, 40 for an error."""
+    """Run one command and return its exit code.
+
+    0; 1 when ``doctor`` found a fault or ``verify`` damage; 10 while a run holds the root; 30 when a stage that
+    ``retry`` started failed; 40 for an error of the settings or of an input.
+    """
     parser = build_parser()
     options = parser.parse_args(arguments)
     try:
@@ -33,7 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline",
-        description="Looks at the runs of `luigi --module pipeline RunAll`; settings come from luigi.cfg likewise.",
+        description="Looks at the runs of `luigi --module pipeline RunAll` and keeps them in order; settings come from"
+        " luigi.cfg likewise.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -53,6 +58,21 @@ def build_parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="is everything here that a run needs")
     doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.set_defaults(run=_doctor)
+
+    retry = commands.add_parser("retry", help="attempt again what failed for a reason that may pass")
+    retry.add_argument("--json", action="store_true", help="print JSON")
+    retry.set_defaults(run=_retry)
+
+    verify = commands.add_parser("verify", help="read every published file again and compare its digest")
+    verify.add_argument("--media", action="store_true", help="read the media files too")
+    verify.add_argument("--dry-run", action="store_true", help="only tell: leave damaged files where they are")
+    verify.add_argument("--json", action="store_true", help="print JSON")
+    verify.set_defaults(run=_verify)
+
+    clean = commands.add_parser("clean", help="what lies below the root and is of no use to this configuration")
+    clean.add_argument("--yes", action="store_true", help="delete it")
+    clean.add_argument("--json", action="store_true", help="print JSON")
+    clean.set_defaults(run=_clean)
 
     settings = commands.add_parser("settings", help="the reference of all settings, as Markdown")
     settings.set_defaults(run=_settings)
@@ -81,6 +101,30 @@ def _doctor(options: argparse.Namespace) -> int:
     findings = examine()
     _print([vars(finding) for finding in findings] if options.json else render_findings(findings))
     return int(any(finding.state == "fault" for finding in findings))
+
+
+def _retry(options: argparse.Namespace) -> int:
+    from pipeline.retry import render_retry, retry, retry_to_json  # noqa: PLC0415 - as above
+
+    rows, code = retry()
+    _print(retry_to_json(rows) if options.json else render_retry(rows))
+    return code
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from pipeline.verify import render_verification, verify  # noqa: PLC0415 - as above
+
+    found = verify(media=options.media, dry_run=options.dry_run)
+    _print(found.to_json() if options.json else render_verification(found))
+    return int(bool(found.damages))
+
+
+def _clean(options: argparse.Namespace) -> int:
+    from pipeline.clean import clean, render_waste  # noqa: PLC0415 - as above
+
+    found = clean(delete=options.yes)
+    _print([vars(item) for item in found] if options.json else render_waste(found, deleted=options.yes))
+    return 0
 
 
 def _settings(options: argparse.Namespace) -> int:  # noqa: ARG001 - the signature of a command

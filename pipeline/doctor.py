@@ -15,6 +15,7 @@ import psutil
 from features.errors import FeaturesError
 from features.ffmpeg import DecodeConfig, ffmpeg_version, find_ffmpeg
 from features.manifest import CorpusConfig
+from features.manifest_source import check_manifest
 from features.parallel import num_cpus
 from models.errors import ModelsError
 from models.tables import render_table
@@ -103,9 +104,12 @@ def _manifest(what: str) -> Finding:
     if not manifest:
         return Finding(what, "good", "the embedded sample corpus")
     path = Path(manifest).expanduser().absolute()
-    if not path.is_file():
-        return Finding(what, "fault", f"{path} is not a file: correct [corpus] manifest")
-    return Finding(what, "good", f"{path}, {path.stat().st_size:,} bytes")
+    try:
+        check_manifest(path, load("corpus", CorpusConfig))
+    except FeaturesError as error:
+        return Finding(what, "fault", str(error))
+    size = f", {path.stat().st_size:,} bytes" if path.is_file() else ", a folder"
+    return Finding(what, "good", f"{path}{size}")
 
 
 def _ffmpeg(what: str) -> Finding:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import luigi
 
 from features.corpus import build_corpus
 from features.errors import SourceError
 from features.ffmpeg import DecodeConfig, find_ffmpeg
-from features.files import sha256_of
 from features.manifest import CorpusConfig, ManifestConfig
+from features.manifest_source import check_manifest, manifest_digest, manifest_folder
 from features.parallel import num_cpus
 from features.sample.config import SampleConfig
 from features.sample.render import render_corpus
@@ -63,15 +63,19 @@ class ManifestFile(luigi.ExternalTask):
         return luigi.LocalTarget(self.path)
 
     def complete(self) -> bool:
-        """Return whether the manifest is a file; if not, say so in one line."""
-        if Path(self.path).is_file():
-            return True
-        say(f"error: there is no manifest {self.path}: correct [corpus] manifest, or leave it empty for the sample")
-        return False
+        """Return whether the manifest is there; if not, say so in one line."""
+        try:
+            check_manifest(Path(self.path), load("corpus", CorpusConfig))
+        except SourceError as error:
+            say(f"error: {error}")
+            return False
+        return True
 
 
 class Manifest(Stage):
     """The normalised corpus: record shards, label space, splits, and the rows that were rejected and why."""
+
+    stage_version: ClassVar[int] = 2
 
     def settings(self) -> Mapping[str, object]:
         """Return how the manifest is read, and the digest of its content."""
@@ -83,11 +87,10 @@ class Manifest(Stage):
         identity = super()._identity()
         if self.uses_sample():
             return identity
-        path = self.source()
-        if not path.is_file():
-            raise SourceError(f"there is no manifest {path}: correct [corpus] manifest")
+        path, config = self.source(), load("corpus", CorpusConfig)
+        check_manifest(path, config)
         stat = path.stat()
-        return {**identity, "manifest_sha256": _digest(path, stat.st_mtime_ns, stat.st_size)}
+        return {**identity, "manifest_sha256": _digest(path, config, stat.st_mtime_ns, stat.st_size)}
 
     def uses_sample(self) -> bool:
         """Return whether the corpus is the embedded one."""
@@ -107,11 +110,15 @@ class Manifest(Stage):
             return SampleCorpus(force=self.force).folder / MANIFEST_NAME
         return Path(os.path.abspath(Path(load("corpus", CorpusConfig).manifest).expanduser()))  # noqa: PTH100 - resolve() would follow links
 
+    def media_folder(self) -> Path:
+        """Return where the paths in the manifest start."""
+        return manifest_folder(self.source(), load("corpus", CorpusConfig))
+
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
         """Read the manifest and publish the corpus."""
         corpus, config = load("corpus", CorpusConfig), load("manifest", ManifestConfig)
         summary = build_corpus(self.source(), corpus, config, self.folder)
-        if not self.uses_sample() and sha256_of(self.source()) != self._identity()["manifest_sha256"]:
+        if not self.uses_sample() and manifest_digest(self.source(), corpus) != self._identity()["manifest_sha256"]:
             raise SourceError(f"{self.source()} was changed while it was read: run the same command again")
         receipts = [FileReceipt.of(self.folder, name, rows) for name, rows in summary.files.items()]
         facts = {
@@ -125,5 +132,5 @@ class Manifest(Stage):
 
 
 @functools.cache
-def _digest(path: Path, mtime_ns: int, size: int) -> str:  # noqa: ARG001 - they make the cache forget
-    return sha256_of(path)
+def _digest(path: Path, config: CorpusConfig, mtime_ns: int, size: int) -> str:  # noqa: ARG001 - they make the cache forget
+    return manifest_digest(path, config)

@@ -2,42 +2,51 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 from features.corpus import read_records
-from features.download import FROM_MANIFEST, FROM_STORE, DownloadConfig, download_shard
-from features.files import remove_leftovers
+from features.download import DownloadConfig, Downloader, download_shard
+from features.downloaded import FROM_MANIFEST, FROM_STORE
+from features.manifest import ManifestConfig
 from features.outcomes import Tally
+from features.parallel import WorkerPool
 from tasks.corpus import Manifest
 from tasks.settings import load, significant
 from tasks.sharded import ShardedStage
 from tasks.stage import Stage, root_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from tasks.engine import ShardJob
+    from tasks.progress import Progress
+    from tasks.sharded import ShardBuilder
 
 MEDIA_FOLDER = "media"
 
 
 def media_folders(manifest: Manifest) -> dict[str, Path]:
     """Return where the paths of downloaded clips start."""
-    return {FROM_MANIFEST: manifest.source().parent, FROM_STORE: root_folder() / MEDIA_FOLDER}
+    return {FROM_MANIFEST: manifest.media_folder(), FROM_STORE: root_folder() / MEDIA_FOLDER}
 
 
 class Download(ShardedStage):
     """The media of every clip: one row a clip with its files, their digests, or why there are none."""
 
+    stage_version: ClassVar[int] = 2
     suffix: ClassVar[str] = ".jsonl"
+    # While the slowest clips of one shard hold on, the others' workers are at the next.
+    shards_at_a_time: ClassVar[int] = 2
+    can_retry: ClassVar[bool] = True
 
     def settings(self) -> Mapping[str, object]:
         """Return the limits on what is taken."""
         load("download", DownloadConfig)
         manifest = Manifest(force=self.force)
         # The same manifest beside other files is another corpus. The embedded one always lies below the root.
-        place = {} if manifest.uses_sample() else {"media_folder": str(manifest.source().parent)}
+        place = {} if manifest.uses_sample() else {"media_folder": str(manifest.media_folder())}
         return {**significant("download"), **place}
 
     def inputs(self) -> Mapping[str, Stage]:
@@ -52,10 +61,19 @@ class Download(ShardedStage):
         """Return the setting."""
         return load("download", DownloadConfig).max_failed_fraction
 
-    def build_shard(self, job: ShardJob, path: Path, on_clip: Callable[[], None]) -> tuple[Tally, dict[str, float]]:
-        """Fetch the media of one shard."""
-        remove_leftovers(root_folder() / MEDIA_FOLDER)
-        records = read_records(job.inputs["manifest"])
+    @contextmanager
+    def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
+        """Hold the connections and the store, and yield what fetches the media of one shard."""
+        config = load("download", DownloadConfig)
         folders = media_folders(Manifest(force=self.force))
-        outcomes = download_shard(records, load("download", DownloadConfig), folders, path, on_clip)
-        return Tally.of(outcomes), {}
+        window = load("manifest", ManifestConfig).clips_per_shard
+        with (
+            Downloader(config, folders, refetch=self.is_forced(), on_bytes=progress.add_bytes) as downloader,
+            WorkerPool(config.workers, window) as pool,
+        ):
+
+            def build(job: ShardJob, path: Path) -> tuple[Tally, dict[str, float]]:
+                records = read_records(job.inputs["manifest"])
+                return Tally.of(download_shard(records, downloader, path, pool, progress.advance, job.previous)), {}
+
+            yield build

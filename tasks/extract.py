@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import luigi
@@ -22,11 +23,13 @@ from tasks.sharded import ShardedStage
 from tasks.stage import exit_on_own_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from features.extractors.protocol import Extractor
     from tasks.engine import ShardJob
+    from tasks.progress import Progress
+    from tasks.sharded import ShardBuilder
     from tasks.stage import Stage
 
 TEXT = "text"
@@ -98,8 +101,12 @@ class Extract(ShardedStage):
 
         return load_extractor(self.config)
 
-    def build_shard(self, job: ShardJob, path: Path, on_clip: Callable[[], None]) -> tuple[Tally, dict[str, float]]:
-        """Run the network over one shard."""
+    @contextmanager
+    def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
+        """Yield what runs the network over one shard; the network is loaded with the first."""
+        yield functools.partial(self._extract, on_clip=progress.advance)
+
+    def _extract(self, job: ShardJob, path: Path, on_clip: Callable[[], None]) -> tuple[Tally, dict[str, float]]:
         from features.extraction import extract_shard, media_inputs, text_inputs  # noqa: PLC0415 - loads HDF5
 
         clips = (

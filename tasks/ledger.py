@@ -34,6 +34,7 @@ class FileReceipt:
         problems: Outcomes that are not ``ok``.
         timings: Seconds by what they were spent on.
         is_record: Whether it only tells how the others came about, times included; no later stage reads it.
+        retry: Whether the next run is to attempt again what failed for a reason that may pass.
     """
 
     name: str
@@ -46,6 +47,7 @@ class FileReceipt:
     problems: tuple[Outcome, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
     is_record: bool = False
+    retry: bool = False
 
     @classmethod
     def of(cls, folder: Path, name: str, rows: int, *, is_record: bool = False) -> FileReceipt:
@@ -59,9 +61,9 @@ class FileReceipt:
         size = path.stat().st_size
         return cls(name, size, sha256_of(path), tally.rows, key, tally.counts, tally.codes, tally.problems)
 
-    def may_pass(self) -> bool:
-        """Return whether a clip failed for a reason that another attempt may not meet."""
-        return any(may_pass(code) for code in self.codes)
+    def passing_codes(self) -> dict[str, int]:
+        """Return the clips that failed for a reason that another attempt may not meet, by code."""
+        return {code: count for code, count in self.codes.items() if may_pass(code)}
 
     def matches(self, folder: Path) -> bool:
         """Return whether the file is there with its size."""
@@ -92,14 +94,19 @@ def read_receipt(folder: Path, name: str) -> FileReceipt | None:
 
 
 def shards_by_key(stage_folder: Path) -> dict[str, tuple[Path, FileReceipt]]:
-    """Return every shard that any fingerprint of a stage has published, by its key."""
+    """Return every shard that any fingerprint of a stage has published, by its key.
+
+    Of two with one key, one without failures that may pass is preferred.
+    """
     found: dict[str, tuple[Path, FileReceipt]] = {}
     for path in sorted(stage_folder.glob("*/*.receipt.json")):
         if path.parent.is_symlink():
             continue
         receipt = read_receipt(path.parent, path.name)
-        if receipt is not None and receipt.key and receipt.matches(path.parent):
-            found.setdefault(receipt.key, (path.parent, receipt))
+        if receipt is not None and receipt.key and not receipt.retry and receipt.matches(path.parent):
+            earlier = found.get(receipt.key)
+            if earlier is None or earlier[1].passing_codes():
+                found[receipt.key] = (path.parent, receipt)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,10 +18,12 @@ from tasks.sharded import ShardedStage
 from tasks.train import Train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from features.dataset import ShardedClips
     from tasks.engine import ShardJob
+    from tasks.progress import Progress
+    from tasks.sharded import ShardBuilder
     from tasks.stage import Stage
 
 PREDICTIONS_NAME = "predictions.jsonl"
@@ -73,17 +76,17 @@ class Predict(ShardedStage):
         """Return the checkpoint by its content; ``top_k`` is not in the shards."""
         return {"checkpoint": self.checkpoint_digest()}
 
-    def build_shard(self, job: ShardJob, path: Path, on_clip: Callable[[], None]) -> tuple[Tally, dict[str, float]]:
-        """Score the clips of one shard."""
+    @contextmanager
+    def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
+        """Yield what scores the clips of one shard."""
+        yield functools.partial(self._score, on_batch=progress.advance)
+
+    def _score(self, job: ShardJob, path: Path, on_batch: Callable[[int], None]) -> tuple[Tally, dict[str, float]]:
         from features.dataset import ShardedClips  # noqa: PLC0415 - loads HDF5
         from features.shards import PredictionShard, write_predictions  # noqa: PLC0415 - loads HDF5
         from models.checkpoints import load as load_checkpoint  # noqa: PLC0415 - loads torch
         from models.labelling import every_position  # noqa: PLC0415 - loads torch
         from models.prediction import predict  # noqa: PLC0415 - loads torch
-
-        def on_batch(num_clips: int) -> None:
-            for _ in range(num_clips):
-                on_clip()
 
         clips = ShardedClips({name: [file] for name, file in job.inputs.items()})
         found = predict(

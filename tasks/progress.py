@@ -29,16 +29,17 @@ class Progress:
     Args:
         name: Name of the stage.
         total: What there is to do in this run.
-        folder: Where ``progress.json`` is kept.
+        folder: Where ``progress.json`` is kept, ``None`` for nowhere.
         unit: What is counted.
     """
 
-    def __init__(self, name: str, total: int, folder: Path, unit: str = "clip") -> None:
+    def __init__(self, name: str, total: int, folder: Path | None, unit: str = "clip") -> None:
         self._name = name
         self._total = total
-        self._file = folder / PROGRESS_NAME
+        self._file = folder / PROGRESS_NAME if folder is not None else None
         self._unit = unit
         self._done = 0
+        self._bytes = 0
         self._lock = threading.Lock()
         self._started = self._said = self._wrote = time.monotonic()
         # The rate counts from the first clip on: what comes before it is the loading of a network.
@@ -77,15 +78,36 @@ class Progress:
                 self._wrote = now
                 self._write()
 
+    def add_bytes(self, count: int) -> None:
+        """Count bytes that came over the network; the rate is shown beside the clips'."""
+        with self._lock:
+            self._bytes += count
+            if self._bar is not None:
+                self._bar.set_postfix_str(self._byte_rate(), refresh=False)
+
+    def _byte_rate(self) -> str:
+        seconds = time.monotonic() - self._started
+        return f"{self._bytes / seconds / 1e6:,.1f} MB/s" if self._bytes and seconds > 0 else ""
+
     def line(self) -> str:
         """Return the state as one line: done, of how many, how fast, and how long the rest takes."""
         seconds = time.monotonic() - self._first_at
         rate = (self._done - self._first_count) / seconds if self._done and seconds > 0 else 0.0
         left = f"{(self._total - self._done) / rate:,.0f} s left" if rate > 0 else "starting"
         done = f"{self._done:,} of {self._total:,} {self._unit}s"
-        return f"{self._name:<15} {done}  {rate:,.1f} {self._unit}s/s  {left}"
+        parts = (done, f"{rate:,.1f} {self._unit}s/s", self._byte_rate(), left)
+        return f"{self._name:<15} {'  '.join(filter(None, parts))}"
 
     def _write(self) -> None:
+        if self._file is None:
+            return
         seconds = time.monotonic() - self._started
-        state = {"stage": self._name, "done": self._done, "total": self._total, "seconds": round(seconds, 1)}
+        state: dict[str, str | int | float] = {
+            "stage": self._name,
+            "done": self._done,
+            "total": self._total,
+            "seconds": round(seconds, 1),
+        }
+        if self._bytes:
+            state["bytes"] = self._bytes
         publish_json(self._file, state)

@@ -147,18 +147,25 @@ def _extract_section(modality: str, backbone: str) -> Section:
     )
 
 
+# What may be taken, and from where, decides which clips fail for good; how long to try does not: what fails of
+# that is tried again.
+_FREE_OF_DOWNLOAD = frozenset(
+    {"workers", "keep_media", "max_failed_fraction", "max_attempts", "timeout_seconds", "max_seconds",
+     "min_bytes_per_second", "speed_window_seconds", "connections_per_host", "requests_per_second_per_host",
+     "max_retry_after_seconds", "user_agent"}
+)  # fmt: skip
+_FREE_OF_DECODE = frozenset(
+    {"ffmpeg", "workers", "memory_megabytes", "max_process_megabytes", "max_failed_fraction", "timeout_seconds"}
+)
+
 SECTIONS: dict[str, Section] = {
     "paths": Section(PathsConfig, free=frozenset({"root"})),
     # Not the manifest's path but its content and its folder are hashed.
-    "corpus": Section(CorpusConfig, free=frozenset({"manifest"})),
+    "corpus": Section(CorpusConfig, free=frozenset({"manifest", "max_manifest_bytes"})),
     "sample": Section(SampleConfig),
     "manifest": Section(ManifestConfig),
-    "download": Section(
-        DownloadConfig,
-        # The limits decide which clips fail, so they count; the manners do not.
-        free=frozenset({"workers", "max_failed_fraction", "max_attempts", "timeout_seconds", "user_agent"}),
-    ),
-    "decode": Section(DecodeConfig, free=frozenset({"ffmpeg", "workers", "max_failed_fraction", "timeout_seconds"})),
+    "download": Section(DownloadConfig, free=_FREE_OF_DOWNLOAD),
+    "decode": Section(DecodeConfig, free=_FREE_OF_DECODE),
     "features": Section(FeaturesConfig, free=frozenset({"max_failed_fraction"})),
     "extract_frames": _extract_section("frames", "bundled:efficientnet_lite0"),
     "extract_audio": _extract_section("audio", "dsp:logmel"),

@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
+import functools
 import os
-import time
 from abc import abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from features.files import published, sha256_of_json
-from tasks.engine import ShardJob, run_local
-from tasks.ledger import FileReceipt, read_receipt, receipt_path, shards_by_key, write_receipt
+from features.files import published, sha256_of, sha256_of_json
+from tasks.engine import Laps, ShardJob, run_local
+from tasks.ledger import SUCCESS_NAME, FileReceipt, read_receipt, receipt_path, shards_by_key, write_receipt
 from tasks.progress import Progress
-from tasks.stage import Stage, StageFailedError, children_cpu_seconds
+from tasks.stage import Stage, StageFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from features.outcomes import Tally
     from tasks.ledger import Success
+
+    # Writes the shard of a job to a path; returns its account and its timings in seconds.
+    ShardBuilder = Callable[[ShardJob, Path], tuple[Tally, dict[str, float]]]
 
 
 class ShardedStage(Stage):
     """A stage that turns shard i of its inputs into its own shard i."""
 
     suffix: ClassVar[str] = ""
+    shards_at_a_time: ClassVar[int] = 1
+    # Whether clips fail here for reasons that another attempt may not meet (see features.outcomes).
+    can_retry: ClassVar[bool] = False
 
     @abstractmethod
     def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
         """Return the sharded inputs: name -> the stage and the suffix of its shards."""
 
     @abstractmethod
-    def build_shard(self, job: ShardJob, path: Path, on_clip: Callable[[], None]) -> tuple[Tally, dict[str, float]]:
-        """Write one shard to ``path``; return its account and its timings."""
+    def shard_builder(self, progress: Progress) -> AbstractContextManager[ShardBuilder]:
+        """Hold what all shards share (connections, threads, a network) and yield what writes one of them.
+
+        With ``shards_at_a_time`` above 1 it is called from several threads.
+        """
 
     def key_settings(self) -> Mapping[str, object]:
         """Return what a shard's key holds beside its inputs; the inputs' own settings are in their bytes."""
@@ -73,19 +83,29 @@ class ShardedStage(Stage):
         jobs = self.jobs()
         receipts = {} if self.is_forced() else self._kept(jobs)
         pending = [job for job in jobs if job.name not in receipts]
+        laps = Laps()
         with Progress(self.stage_name, sum(job.rows for job in pending), self.folder) as progress:
-            for job, receipt in run_local(lambda job: self._publish(job, progress.advance), pending):
-                receipts[job.name] = receipt
+            for receipt in receipts.values():
+                self.shard_done(receipt)
+            if pending:
+                with self.shard_builder(progress) as builder:
+                    build = functools.partial(self._publish, builder=builder, laps=laps)
+                    for job, receipt in run_local(build, pending, self.shards_at_a_time):
+                        receipts[job.name] = receipt
+                        self.shard_done(receipt)
         return [receipts[job.name] for job in jobs], len(pending), {}
+
+    def shard_done(self, receipt: FileReceipt) -> None:
+        """Hear of a shard that is published, from an earlier run or just now."""
 
     def _kept(self, jobs: Sequence[ShardJob]) -> dict[str, FileReceipt]:
         kept: dict[str, FileReceipt] = {}
         missing = []
         for job in jobs:
             receipt = read_receipt(self.folder, job.name)
-            if receipt is not None and receipt.key == job.key and receipt.matches(self.folder):
+            if receipt is not None and receipt.key == job.key and not receipt.retry and receipt.matches(self.folder):
                 kept[job.name] = receipt
-            else:
+            elif receipt is None or not receipt.retry:
                 missing.append(job)
         elsewhere = shards_by_key(self.folder.parent) if missing else {}
         for job in missing:
@@ -103,31 +123,49 @@ class ShardedStage(Stage):
         write_receipt(self.folder, receipt)
         return receipt
 
-    def _publish(self, job: ShardJob, on_clip: Callable[[], None]) -> FileReceipt:
-        started = time.monotonic()
-        children = children_cpu_seconds()
+    def _publish(self, job: ShardJob, *, builder: ShardBuilder, laps: Laps) -> FileReceipt:
+        job = replace(job, previous=self._previous(job))
         with published(self.folder / job.name) as temporary:
-            tally, timings = self.build_shard(job, temporary, on_clip)
+            tally, timings = builder(job, temporary)
             if tally.rows != job.rows:
                 raise StageFailedError(f"{job.name} has {tally.rows} rows for {job.rows} clips: please report this")
             receipt = FileReceipt.of_shard(temporary, job.name, job.key, tally)
             # The old receipt goes before the new content comes: no moment at which it speaks for other bytes.
             receipt_path(self.folder, job.name).unlink(missing_ok=True)
-        timings = {
-            **timings,
-            "wall_seconds": time.monotonic() - started,
-            "child_cpu_seconds": children_cpu_seconds() - children,
-        }
+        timings = {**timings, "wall_seconds": laps.lap()}
         receipt = replace(receipt, timings={name: round(value, 3) for name, value in timings.items()})
         write_receipt(self.folder, receipt)
         return receipt
 
+    def _previous(self, job: ShardJob) -> Path | None:
+        """Return what this folder holds of the shard, if its content is what its receipt says."""
+        receipt = None if self.is_forced() else read_receipt(self.folder, job.name)
+        path = self.folder / job.name
+        if receipt is None or not receipt.matches(self.folder) or sha256_of(path) != receipt.sha256:
+            return None
+        return path
+
+    def mark_for_retry(self) -> dict[str, int]:
+        """Let the next run attempt again what failed for a reason that may pass; the rest is kept.
+
+        Returns:
+            The clips concerned, by code.
+        """
+        codes: dict[str, int] = {}
+        for path in sorted(self.folder.glob("*.receipt.json")) if self.can_retry else ():
+            receipt = read_receipt(self.folder, path.name)
+            passing = receipt.passing_codes() if receipt is not None else {}
+            if receipt is not None and passing:
+                write_receipt(self.folder, replace(receipt, retry=True))
+                codes = {code: codes.get(code, 0) + passing.get(code, 0) for code in {*codes, *passing}}
+        if codes:
+            (self.folder / SUCCESS_NAME).unlink(missing_ok=True)
+        return codes
+
     def check_failures(self, success: Success) -> None:
-        """Refuse to call a stage done when too many clips failed; shards that may do better are built again then."""
+        """Refuse to call a stage done when too many clips failed; those that may do better get another try then."""
         try:
             super().check_failures(success)
         except StageFailedError:
-            for item in success.files:
-                if item.may_pass():
-                    receipt_path(self.folder, item.name).unlink(missing_ok=True)
+            self.mark_for_retry()
             raise

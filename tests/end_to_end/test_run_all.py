@@ -209,3 +209,29 @@ def _history(folder: Path) -> list[dict[str, object]]:
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
     # An epoch that was killed before its state was saved is run again: the same in all but the time it took.
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def test_verify_finds_a_flipped_bit_and_a_truncated_shard_and_the_next_run_mends_them(finished: Workplace) -> None:
+    assert finished.luigi("RunAll").returncode == 0
+    before = _published(finished.root)
+    flipped = (finished.root / "decode" / "latest" / "shard-00000.tar").resolve()
+    cut = (finished.root / "extract-text" / "latest" / "shard-00001.h5").resolve()
+    content = bytearray(flipped.read_bytes())
+    content[len(content) // 2] ^= 1
+    flipped.write_bytes(content)
+    cut.write_bytes(cut.read_bytes()[:100])
+
+    found = finished.pipeline("verify", "--json")
+    done = finished.luigi("RunAll")
+    again = finished.pipeline("verify")
+
+    assert found.returncode == 1, found.stderr
+    damages = json.loads(found.stdout)["damages"]
+    assert [(item["path"], item["problem"]) for item in damages] == [
+        (str(flipped.relative_to(finished.root)), "content"),
+        (str(cut.relative_to(finished.root)), "size"),
+    ]
+    assert done.returncode == 0, done.stdout
+    assert _published(finished.root) == before
+    assert again.returncode == 0, again.stdout
+    assert "every one is as it was published" in again.stdout

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
@@ -17,10 +19,12 @@ from tasks.sharded import ShardedStage
 from tasks.stage import Stage, StageFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tasks.engine import ShardJob
+    from tasks.progress import Progress
+    from tasks.sharded import ShardBuilder
 
     Configure = Callable[[Mapping[str, Mapping[str, str]]], None]
 
@@ -45,6 +49,7 @@ class CopyStage(ShardedStage):
     """Copies each shard; a row ``bad`` fails."""
 
     suffix: ClassVar[str] = ".upper"
+    can_retry: ClassVar[bool] = True
 
     def settings(self) -> Mapping[str, object]:
         return dict(SETTINGS)
@@ -57,6 +62,10 @@ class CopyStage(ShardedStage):
 
     def max_failed_fraction(self) -> float:
         return 0.5
+
+    @contextmanager
+    def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
+        yield functools.partial(self.build_shard, on_clip=progress.advance)
 
     def build_shard(self, job: ShardJob, path: Path, on_clip: Callable[[], None]) -> tuple[Tally, dict[str, float]]:
         BUILT.append(job.name)

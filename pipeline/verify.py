@@ -1,0 +1,181 @@
+"""Reads every published file again and compares it with the digest that was noted when it was published."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from features.downloaded import FROM_MANIFEST, read_downloaded
+from features.files import TEMPORARY_PREFIX, sha256_of
+from models.tables import render_table
+from tasks.corpus import Manifest
+from tasks.download import MEDIA_FOLDER, Download, media_folders
+from tasks.ledger import SUCCESS_NAME, FileReceipt, read_receipt, read_success
+from tasks.locking import hold_root
+from tasks.progress import Progress
+from tasks.stage import root_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One file that is not what was published.
+
+    Attributes:
+        path: The file, relative to the root where it lies below it.
+        problem: ``missing``, ``size``, ``content`` or ``unreadable``.
+        detail: One line for a person.
+        removed: Whether it was taken away, so that the next run makes or fetches it again.
+    """
+
+    path: str
+    problem: str
+    detail: str
+    removed: bool
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was looked at and what was found."""
+
+    num_files: int
+    num_bytes: int
+    damages: tuple[Damage, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {"files": self.num_files, "bytes": self.num_bytes, "damages": [asdict(item) for item in self.damages]}
+
+
+@dataclass(frozen=True)
+class _Expected:
+    path: Path
+    bytes: int
+    sha256: str
+    # A file of the user is never removed.
+    is_ours: bool = True
+
+
+def verify(*, media: bool, dry_run: bool) -> Verification:
+    """Return every published file of every run below the root that is damaged; remove it unless ``dry_run``.
+
+    What is removed is made again, alone, by the next run. All fingerprints are read and not only the
+    configured ones, since a shard may be linked from one into another.
+
+    Args:
+        media: Read the media as well: the store, and the files that the manifest's paths lead to. Those are
+            reported and never removed.
+        dry_run: Remove nothing.
+
+    Raises:
+        SystemExit: With 10, while a run is at work.
+    """
+    hold_root(root_folder())
+    damages = [_broken_record(path, dry_run=dry_run) for path in _broken_records()]
+    expected = [*_published(), *(_media() if media else ())]
+    seen: dict[tuple[int, int], str] = {}
+    num_bytes = 0
+    with Progress("verify", len(expected), None, unit="file") as progress:
+        for item in expected:
+            problem = _problem(item, seen)
+            if problem is not None:
+                removed = item.is_ours and not dry_run
+                if removed:
+                    item.path.unlink(missing_ok=True)
+                damages.append(Damage(_shown(item.path), *problem, removed))
+            num_bytes += item.bytes
+            progress.advance()
+    return Verification(len(expected), num_bytes, tuple(damages))
+
+
+def _stage_folders() -> Iterator[Path]:
+    for folder in sorted(root_folder().glob("*/*")):
+        if folder.is_dir() and not folder.is_symlink() and folder.parent.name != MEDIA_FOLDER:
+            yield folder
+
+
+def _published() -> Iterator[_Expected]:
+    """Yield every file that a receipt or a ``_SUCCESS.json`` speaks of."""
+    for folder in _stage_folders():
+        files: dict[str, FileReceipt] = {}
+        success = read_success(folder)
+        if success is not None:
+            files = success.by_name()
+        for path in sorted(folder.glob("*.receipt.json")):
+            receipt = read_receipt(folder, path.name)
+            # In a stage that is not complete a receipt may stand for a file that is gone: nothing is lost yet.
+            if receipt is not None and (receipt.name in files or (folder / receipt.name).exists()):
+                files[receipt.name] = receipt
+        for name, receipt in files.items():
+            yield _Expected(folder / name, receipt.bytes, receipt.sha256)
+
+
+def _media() -> Iterator[_Expected]:
+    store = root_folder() / MEDIA_FOLDER
+    for path in sorted(store.glob("??/*")):
+        if not path.name.startswith(TEMPORARY_PREFIX) and not path.is_symlink():
+            # The name is the digest of what should be in it.
+            yield _Expected(path, path.stat().st_size, path.name.partition(".")[0])
+    download = Download()
+    folders = media_folders(Manifest())
+    for path in sorted(download.folder.glob("shard-*.jsonl")):
+        for clip in read_downloaded(path):
+            for file in (clip.video, clip.cover):
+                if file is not None and file.where == FROM_MANIFEST:
+                    yield _Expected(file.locate(folders), file.bytes, file.sha256, is_ours=False)
+
+
+def _problem(item: _Expected, seen: dict[tuple[int, int], str]) -> tuple[str, str] | None:
+    try:
+        stat = item.path.stat()
+        if stat.st_size != item.bytes:
+            return "size", f"{stat.st_size:,} bytes, published were {item.bytes:,}"
+        place = (stat.st_dev, stat.st_ino)
+        # Hard links to one file are read once.
+        digest = seen.get(place) or sha256_of(item.path)
+        seen[place] = digest
+    except FileNotFoundError:
+        return "missing", "the file has gone"
+    except OSError as error:
+        return "unreadable", f"{error.strerror}"
+    if digest != item.sha256:
+        return "content", f"sha256 {digest[:12]}, published was {item.sha256[:12]}"
+    return None
+
+
+def _broken_records() -> Iterator[Path]:
+    """Yield receipts and accounts that cannot be read."""
+    for folder in _stage_folders():
+        success = folder / SUCCESS_NAME
+        if success.exists() and read_success(folder) is None:
+            yield success
+        for path in sorted(folder.glob("*.receipt.json")):
+            if read_receipt(folder, path.name) is None:
+                yield path
+
+
+def _broken_record(path: Path, *, dry_run: bool) -> Damage:
+    if not dry_run:
+        path.unlink()
+    return Damage(_shown(path), "unreadable", "no account that could be read", not dry_run)
+
+
+def _shown(path: Path) -> str:
+    root = root_folder()
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def render_verification(found: Verification) -> str:
+    """Return what was found for a person."""
+    looked_at = f"{found.num_files:,} files, {found.num_bytes / 1e6:,.1f} MB"
+    if not found.damages:
+        return f"{looked_at}: every one is as it was published"
+    rows = [[item.path, item.problem, item.detail] for item in found.damages]
+    table = render_table(["file", "problem", "detail"], rows)
+    removed = sum(item.removed for item in found.damages)
+    closing = f"{looked_at}: {len(found.damages)} damaged, {removed} removed"
+    way_out = "the next `luigi --module pipeline RunAll` makes them again" if removed else "nothing was removed"
+    return f"{table}\n\n{closing}; {way_out}"
