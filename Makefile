@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed-$(EXTRAS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench clean
+.PHONY: help setup demo test check format bench stress clean
 
 help:
 	@echo "make setup   install everything into $(VENV), ffmpeg included"
@@ -15,6 +15,7 @@ help:
 	@echo "make check   setup, then format, lint, types and import contracts"
 	@echo "make format  rewrite the code in the project's format"
 	@echo "make bench   setup, then the benchmarks (slow)"
+	@echo "make stress  setup, then 50 runs that are killed, a full disk, damaged files (half an hour)"
 
 setup: $(STAMP)
 
@@ -45,6 +46,9 @@ format: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.run
+
+stress: setup
+	$(BIN)/python -m tests.stress.run --kills 50
 
 clean:
 	rm -rf build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

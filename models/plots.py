@@ -30,21 +30,67 @@ def heat_map(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Html:
 
     A cell's shade is its share of its row, its number the count; an empty cell is left blank.
     """
-    labels = [shorten(name, LABEL_COLUMNS) for name in names]
-    margin = max(display_width(label) for label in labels) * COLUMN_PIXELS + 12
-    top = margin * math.sin(math.radians(45)) + 20  # the labels of the columns lean by 45 degrees
-    size = CELL * len(names)
+    shades = [[count / max(1, sum(counts)) for count in counts] for counts in matrix]
+    return _grid("Confusion matrix", " → ", (names, names), matrix, shades)
+
+
+def count_map(
+    title: str,
+    matrix: Sequence[Sequence[int]],
+    row_names: Sequence[str],
+    column_names: Sequence[str],
+    row_totals: Sequence[int],
+) -> Html:
+    """Return an ``(R, K)`` matrix of counts as a picture, R and K >= 1.
+
+    A cell's shade is its count over its row's total, its number the count; an empty cell is left blank.
+    """
+    shades = [[count / max(1, total) for count in counts] for counts, total in zip(matrix, row_totals, strict=True)]
+    return _grid(title, " + ", (row_names, column_names), matrix, shades)
+
+
+def _grid(
+    title: str,
+    joint: str,
+    names: tuple[Sequence[str], Sequence[str]],
+    counts: Sequence[Sequence[int]],
+    shades: Sequence[Sequence[float]],
+) -> Html:
+    """Return cells with the names of their rows and columns; ``joint`` stands between the two in a tooltip."""
+    rows, columns = ([shorten(name, LABEL_COLUMNS) for name in side] for side in names)
+    margin = max(map(display_width, rows)) * COLUMN_PIXELS + 12
+    lean = (max(map(display_width, columns)) * COLUMN_PIXELS + 12) * math.sin(math.radians(45))
+    top = lean + 20  # the labels of the columns lean by 45 degrees
     parts = []
-    for row, (name, label, counts) in enumerate(zip(names, labels, matrix, strict=True)):
-        middle = top + (row + 0.5) * CELL
-        parts.append(_text(label, margin - 8, middle, "end", tooltip=name))
-        parts.append(_leaning_text(label, margin + (row + 0.5) * CELL, top - 8, tooltip=name))
-        total = max(1, sum(counts))
-        for column, (count, other) in enumerate(zip(counts, names, strict=True)):
+    for column, (name, label) in enumerate(zip(names[1], columns, strict=True)):
+        parts.append(_leaning_text(label, margin + (column + 0.5) * CELL, top - 8, tooltip=name))
+    for row, (name, label) in enumerate(zip(names[0], rows, strict=True)):
+        parts.append(_text(label, margin - 8, top + (row + 0.5) * CELL, "end", tooltip=name))
+        for column, other in enumerate(names[1]):
             corner = (margin + column * CELL, top + row * CELL)
-            parts.append(_cell(count, count / total, corner, f"{name} → {other}"))
-    parts.append(element("rect", class_="frame", x=margin, y=top, width=size, height=size))
-    return _picture(margin + size + top, top + size + 4, "Confusion matrix", parts)
+            parts.append(_cell(counts[row][column], shades[row][column], corner, f"{name}{joint}{other}"))
+    width, height = CELL * len(columns), CELL * len(rows)
+    parts.append(element("rect", class_="frame", x=margin, y=top, width=width, height=height))
+    return _picture(margin + width + top, top + height + 4, title, parts)
+
+
+def histogram(title: str, edges: Sequence[str], counts: Sequence[int]) -> Html:
+    """Return K >= 1 upright bars of counts; ``edges`` names where each of them starts."""
+    ticks = nice_ticks(0, max(counts))
+    width = (PANEL_WIDTH - LEFT - RIGHT) / len(counts)
+    floor = PANEL_HEIGHT - BOTTOM
+    parts = []
+    for tick in ticks:
+        y = floor - tick / ticks[-1] * (floor - TOP)
+        parts.append(element("line", class_="grid", x1=LEFT, x2=PANEL_WIDTH - RIGHT, y1=y, y2=y))
+        if tick == int(tick):
+            parts.append(_text(_count(int(tick)), LEFT - 8, y, "end"))
+    for index, (edge, count) in enumerate(zip(edges, counts, strict=True)):
+        x, height = LEFT + index * width, count / ticks[-1] * (floor - TOP)
+        bar = element("rect", class_="column", x=x + 1, y=floor - height, width=width - 2, height=height)
+        parts.append(element("g", element("title", f"from {edge}: {count:,}"), bar))
+        parts.append(_text(edge, x, floor + 16, "middle"))
+    return _picture(PANEL_WIDTH, PANEL_HEIGHT, title, parts)
 
 
 def line_plot(title: str, series: Sequence[Series], marked_x: float | None = None) -> Html:
@@ -101,7 +147,7 @@ def _cell(count: int, shade: float, corner: tuple[float, float], tooltip: str) -
         return square
     number = element(
         "text",
-        f"{count}" if count < 10_000 else f"{count // 1000}k",  # noqa: PLR2004 - five digits do not fit
+        _count(count),
         class_="on-shade" if shade >= SHADE_OF_WHITE_TEXT else None,
         x=x + CELL / 2,
         y=y + CELL / 2,
@@ -109,6 +155,11 @@ def _cell(count: int, shade: float, corner: tuple[float, float], tooltip: str) -
         dominant_baseline="central",
     )
     return element("g", element("title", f"{tooltip}: {count}"), square, number)
+
+
+def _count(count: int) -> str:
+    """Return a count as it fits a cell, below a million: five digits do not, so they are cut to thousands."""
+    return f"{count}" if count < 10_000 else f"{count // 1000}k"  # noqa: PLR2004
 
 
 def _text(content: str, x: float, y: float, anchor: str, tooltip: str | None = None) -> Html:

@@ -76,6 +76,7 @@ svg .line.series-0 { stroke: var(--s0); } svg .line.series-1 { stroke: var(--s1)
 svg .line.series-2 { stroke: var(--s2); }
 svg .dot.series-0 { fill: var(--s0); } svg .dot.series-1 { fill: var(--s1); }
 svg .dot.series-2 { fill: var(--s2); }
+svg .column { fill: var(--bar); }
 svg .cell { fill: var(--heat); stroke: var(--rule); stroke-width: 0.5; }
 svg .frame { fill: none; stroke: var(--soft); }
 svg .on-shade { fill: #ffffff; }

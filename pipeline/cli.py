@@ -59,6 +59,13 @@ def build_parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.set_defaults(run=_doctor)
 
+    stats = commands.add_parser("stats", help="what the corpus holds, what is there twice or missing, what it takes")
+    stats.add_argument("--html", type=Path, help="write a page with plots and covers to this file")
+    stats.add_argument("--category", help="category whose covers the page shows; the largest if left out")
+    stats.add_argument("--pictures", type=_positive, default=24, help="covers on the page at most (24)")
+    stats.add_argument("--json", action="store_true", help="print JSON")
+    stats.set_defaults(run=_stats)
+
     retry = commands.add_parser("retry", help="attempt again what failed for a reason that may pass")
     retry.add_argument("--json", action="store_true", help="print JSON")
     retry.set_defaults(run=_retry)
@@ -101,6 +108,27 @@ def _doctor(options: argparse.Namespace) -> int:
     findings = examine()
     _print([vars(finding) for finding in findings] if options.json else render_findings(findings))
     return int(any(finding.state == "fault" for finding in findings))
+
+
+def _stats(options: argparse.Namespace) -> int:
+    from pipeline.stats import read_corpus, read_stats  # noqa: PLC0415 - as above
+    from pipeline.stats_covers import contact_sheet  # noqa: PLC0415 - as above
+    from pipeline.stats_page import write_stats_page  # noqa: PLC0415 - as above
+    from pipeline.stats_text import render_stats  # noqa: PLC0415 - as above
+
+    corpus = read_corpus()
+    stats = read_stats(corpus)
+    if options.html is not None:
+        write_stats_page(options.html, stats, contact_sheet(corpus, options.category, options.pictures))
+    _print(stats.to_json() if options.json else render_stats(stats))
+    return 0
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number}: give 1 or more")
+    return number
 
 
 def _retry(options: argparse.Namespace) -> int:

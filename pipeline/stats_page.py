@@ -99,11 +99,14 @@ def _tile(name: str, number: str, note: str) -> Html:
 
 def _sheet_section(stats: Stats, sheet: ContactSheet) -> Html:
     shown = f"{len(sheet.clips):,} of {sheet.num_clips:,} clips, evenly spread over the corpus"
-    hint = "" if any(clip.picture for clip in sheet.clips) else "; there are no pictures before Download has run"
+    if stats.files_found or any(clip.picture for clip in sheet.clips):
+        hint = " A clip without a cover shows its first frame."
+    else:
+        hint = " There are no pictures before Download has run."
     return section(
         f"Covers of {label_text(stats, sheet.category)}",
         element("div", *map(_figure, sheet.clips), class_="errors"),
-        note=f"{shown}{hint}. A clip without a cover shows its first frame.",
+        note=f"{shown}.{hint}",
     )
 
 

@@ -161,7 +161,7 @@ def _cost(stats: Stats) -> str:
         for kind in cost.kinds
     ]
     lines = [render_table(["files", "URLs", "fetched", "failed", "to fetch", "mean size"], kinds)]
-    lines.append(f"expected {expected_text(cost)}: {BASES[cost.basis]}")
+    lines += [f"expected {expected_text(cost)}", f"({BASES[cost.basis]})"]
     if cost.remaining_urls:
         lines += [f"{limit}: {time}" for limit, time in times_text(cost)]
         lines.append(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 BASES = {
-    "measured": "from the mean size of the files fetched so far, with a 95 % interval as if they were a random sample",
+    "measured": "mean size of the files fetched so far; 95 % interval as if they were a random sample",
     "published": "nothing was fetched yet: 1.54 MB a clip, from the published 865 GB for 562,342 clips",
     "nothing remains": "no URL is left to fetch",
 }
@@ -25,9 +25,11 @@ def bytes_text(size: float | None) -> str:
     if size is None:
         return NOTHING
     power = 0
-    while round(size) >= 1000 and power < len(UNITS) - 1:  # noqa: PLR2004
+    # Three digits are shown: 999.5 and more would become 1,000.
+    while size >= 999.5 and power < len(UNITS) - 1:  # noqa: PLR2004
         size, power = size / 1000, power + 1
-    return f"{size:.0f} bytes" if power == 0 else f"{size:.3g} {UNITS[power]}" if size < 999.5 else f"{size:,.0f} TB"  # noqa: PLR2004
+    number = f"{size:.0f}" if power == 0 else f"{size:.3g}" if size < 999.5 else f"{size:,.0f}"  # noqa: PLR2004
+    return f"{number} {UNITS[power]}"
 
 
 def time_text(seconds: float) -> str:
@@ -44,7 +46,9 @@ def number_text(value: float | None, unit: str = "") -> str:
 def hours_text(durations: Durations) -> str:
     """Return the sum of the known durations."""
     hours = durations.total_hours
-    return f"{hours:,.1f} hours" if hours >= 1 else f"{hours * 60:.1f} minutes"
+    if hours < 1:
+        return f"{hours * 60:.1f} min"
+    return f"{hours:.1f} h" if hours < 100 else f"{hours:,.0f} h"  # noqa: PLR2004
 
 
 def share_text(part: float, whole: float) -> str:

@@ -6,7 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.plots import BOTTOM, LEFT, PANEL_HEIGHT, PANEL_WIDTH, RIGHT, TOP, Series, heat_map, line_plot, nice_ticks
+from models.plots import (
+    BOTTOM,
+    LEFT,
+    PANEL_HEIGHT,
+    PANEL_WIDTH,
+    RIGHT,
+    TOP,
+    Series,
+    count_map,
+    heat_map,
+    histogram,
+    line_plot,
+    nice_ticks,
+)
 
 
 def texts(svg: str) -> list[str]:
@@ -34,6 +47,34 @@ def test_heat_map_shades_rows_by_share_and_writes_the_counts() -> None:
 def test_a_row_without_clips_stays_blank() -> None:
     cells = [node for node in nodes(heat_map([[0]], ["a"]), "rect") if node.get("class") == "cell"]
     assert [cell.get("fill-opacity") for cell in cells] == ["0"]
+
+
+def test_count_map_shades_by_the_totals_and_may_be_wider_than_high() -> None:
+    svg = count_map("Together", [[3, 0, 1]], ["Beach (海滩)"], ["sun", "sea", "sand"], [6])
+    cells = [node for node in nodes(svg, "rect") if node.get("class") == "cell"]
+    assert [cell.get("fill-opacity") for cell in cells] == ["0.5", "0", "0.17"]
+    assert [text for text in texts(svg) if text.isdigit()] == ["3", "1"]
+    assert {"Beach (海滩)", "sun", "sea", "sand"} <= set(texts(svg)) | {node.text for node in nodes(svg, "title")}
+    assert "Beach (海滩) + sand: 1" in [node.text for node in nodes(svg, "title")]
+    (frame,) = [node for node in nodes(svg, "rect") if node.get("class") == "frame"]
+    assert float(frame.get("width") or 0) == 3 * float(frame.get("height") or 0)
+
+
+def test_the_bars_of_a_histogram_are_as_high_as_their_counts() -> None:
+    svg = histogram("Durations", ["0", "1", "2 m"], [50, 0, 100])
+    bars = [node for node in nodes(svg, "rect") if node.get("class") == "column"]
+    heights = [float(bar.get("height") or 0) for bar in bars]
+    assert heights == [heights[2] / 2, 0, PANEL_HEIGHT - TOP - BOTTOM]
+    assert {float(bar.get("y") or 0) + height for bar, height in zip(bars, heights, strict=True)} == {
+        PANEL_HEIGHT - BOTTOM
+    }
+    assert {"0", "1", "2 m", "100"} <= set(texts(svg))
+    assert "from 2 m: 100" in [node.text for node in nodes(svg, "title")]
+
+
+def test_a_histogram_of_nothing_has_no_half_clips_on_its_axis() -> None:
+    assert set(texts(histogram("Durations", ["a"], [0]))) == {"a", "0"}
+    assert not any("." in text for text in texts(histogram("Durations", ["a"], [2])))
 
 
 def test_lines_run_through_their_points() -> None:
