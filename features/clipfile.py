@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -21,39 +21,55 @@ INT16_RANGE = 32768.0
 
 @dataclass(frozen=True)
 class StoredStreams:
-    """What a stored clip holds, counted without decoding it."""
+    """What a stored clip holds, counted without decoding it.
+
+    Attributes:
+        num_frames: Frames.
+        frames_end_seconds: Time of the last frame, 0 without frames.
+        audio_seconds: Length of the sound.
+        audio_end_seconds: Time at which the sound ends, 0 without sound.
+    """
 
     num_frames: int
+    frames_end_seconds: float
     audio_seconds: float
+    audio_end_seconds: float
 
 
-def measure(matroska: bytes) -> StoredStreams:
-    """Return how many frames and how much sound a stored clip holds."""
+def measure(matroska: IO[bytes]) -> StoredStreams:
+    """Return how many frames and how much sound a stored clip holds; the file is read from its start.
+
+    Raises:
+        ShardError: It is no stored clip, or it is damaged.
+    """
     import av  # noqa: PLC0415 - loads the codec libraries
 
     num_frames = 0
-    end_seconds = start_seconds = 0.0
+    frames_end = audio_end = 0.0
+    audio_start: float | None = None
+    matroska.seek(0)
     with _opened(matroska) as container:
         try:
             for packet in container.demux():
                 if packet.size == 0 or packet.pts is None:
                     continue
+                seconds = float(packet.pts * packet.time_base)
                 if packet.stream.type == "video":
                     num_frames += 1
+                    frames_end = seconds
                     continue
-                seconds = float(packet.pts * packet.time_base)
-                start_seconds = start_seconds if end_seconds else seconds
-                end_seconds = seconds + float((packet.duration or 0) * packet.time_base)
+                audio_start = seconds if audio_start is None else audio_start
+                audio_end = seconds + float((packet.duration or 0) * packet.time_base)
         except av.FFmpegError as error:
             raise ShardError(f"stored streams cannot be read ({error})") from error
-    return StoredStreams(num_frames, max(0.0, end_seconds - start_seconds))
+    return StoredStreams(num_frames, frames_end, max(0.0, audio_end - (audio_start or 0.0)), audio_end)
 
 
 def read_frames(matroska: bytes) -> ImageSequence | None:
     """Return the stored frames, ``(T, H, W, 3)``, with their times; ``None`` without a video stream."""
     import av  # noqa: PLC0415 - loads the codec libraries
 
-    with _opened(matroska) as container:
+    with _opened(io.BytesIO(matroska)) as container:
         if not container.streams.video:
             return None
         images: list[npt.NDArray[np.uint8]] = []
@@ -73,7 +89,7 @@ def read_waveform(matroska: bytes) -> Waveform | None:
     """Return the stored sound, ``(S,)`` in [-1, 1] at 16 kHz; ``None`` without a sound stream."""
     import av  # noqa: PLC0415 - loads the codec libraries
 
-    with _opened(matroska) as container:
+    with _opened(io.BytesIO(matroska)) as container:
         if not container.streams.audio:
             return None
         parts: list[npt.NDArray[np.float32]] = []
@@ -99,10 +115,10 @@ def read_cover(jpeg: bytes) -> ImageSequence:
     return ImageSequence(pixels[None], np.zeros(1, np.float32))
 
 
-def _opened(matroska: bytes) -> av.container.InputContainer:
+def _opened(matroska: IO[bytes]) -> av.container.InputContainer:
     import av  # noqa: PLC0415 - loads the codec libraries
 
     try:
-        return av.open(io.BytesIO(matroska), mode="r", format="matroska")
+        return av.open(matroska, mode="r", format="matroska")
     except av.FFmpegError as error:
         raise ShardError(f"a stored clip cannot be opened ({error}): delete the shard and run again") from error

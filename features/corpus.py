@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from features.files import publish_json, published
 from features.labels import LabelSpace, build_label_space
-from features.manifest import CorpusConfig, ManifestConfig, read_manifest
+from features.manifest_reading import read_manifest
 from features.records import ClipRecord
 from features.splits import assign_splits
 
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from features.manifest import CorpusConfig, ManifestConfig
+
 LABELS_NAME = "labels.json"
 SPLITS_NAME = "splits.jsonl"
 REJECTED_NAME = "rejected.jsonl"
 SHARD_NAME = "shard-{:05d}"
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def build_corpus(manifest: Path, corpus: CorpusConfig, config: ManifestConfig, f
     Raises:
         SourceError: The manifest cannot be read, or no line of it is a record.
     """
-    reading = read_manifest(manifest, corpus.field_map())
+    reading = read_manifest(manifest, corpus)
     labels, rare = build_label_space(reading.records, reading.lines, config.min_clips_per_label)
     splits = assign_splits(
         reading.records,
@@ -102,7 +105,7 @@ def read_splits(folder: Path) -> dict[str, str]:
 
 
 def _line(row: object) -> str:
-    return json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n"
+    return _ENCODER.encode(row) + "\n"
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from features.records import ClipRecord
+from features.rejections import RowError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 MAX_ID_CHARACTERS = 512
 # A year; whole numbers that no float can hold lie far above.
@@ -19,52 +20,47 @@ SPLITS = ("train", "validation", "test")
 SPLIT_NAMES = {"train": "train", "training": "train", "validation": "validation", "val": "validation",
                "valid": "validation", "dev": "validation", "test": "test"}  # fmt: skip
 CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,3}):(\d{2}(?:\.\d{1,9})?)", re.ASCII)
+# Hexadecimal digits of a digest -> its algorithm.
+CHECKSUM_DIGITS = {64: "sha256", 32: "md5"}
+CHECKSUM = re.compile(r"(?:(sha256|md5):)?([0-9a-f]+)", re.ASCII)
 # Control characters, and halves of surrogate pairs, which no UTF-8 file can hold.
 UNWRITABLE = frozenset({"Cc", "Cs"})
 # The same, and invisible marks such as right-to-left overrides.
 INVISIBLE = UNWRITABLE | {"Cf"}
 
 
-class RowError(ValueError):
-    """A row that is no record: a code to count and a line for a person."""
-
-    def __init__(self, code: str, detail: str, clip_id: str = "") -> None:
-        super().__init__(detail)
-        self.code = code
-        self.clip_id = clip_id
-
-
-def parse_row(row: Mapping[str, object], field_map: Mapping[str, str]) -> ClipRecord:
+def parse_row(
+    row: Mapping[str, object], field_map: Mapping[str, str], category_name: Callable[[str], str] = str
+) -> ClipRecord:
     """Return the record of one manifest row.
 
     A field that is absent, null or blank is missing. Text keeps its script and is only stripped; control
-    characters in it become spaces.
+    characters in it become spaces. Where the field map names no tags, the category is the one tag.
 
     Args:
         row: The row as parsed from JSON.
         field_map: Record field -> name in the row.
+        category_name: Spelling of a category -> name of it.
 
     Raises:
         RowError: ``missing_id``, ``bad_id``, ``wrong_type`` or ``bad_value``, naming the field.
     """
     clip_id = _clip_id(row.get(field_map["clip_id"]), field_map["clip_id"])
-    values = {name: row.get(source) for name, source in field_map.items()}
+    # Any: each parser gives the type of its own field.
+    values: dict[str, Any] = {}
     try:
-        texts = {name: _text(values.get(name), field_map.get(name, name)) for name in _TEXT_FIELDS}
-        return ClipRecord(
-            clip_id=clip_id,
-            category=_text(values.get("category"), field_map.get("category", "")) or None,
-            tags=_tags(values.get("tags"), field_map.get("tags", "")),
-            duration_seconds=_seconds(values.get("duration_seconds"), field_map.get("duration_seconds", "")),
-            split=_split(values.get("split"), field_map.get("split", "")),
-            **texts,
-        )
+        for field, name in field_map.items():
+            value = row.get(name)
+            if value is not None and field != "clip_id":
+                values[field] = _PARSERS[field](value, name)
     except RowError as error:
         error.clip_id = clip_id
         raise
-
-
-_TEXT_FIELDS = ("video", "cover", "title", "asr", "ocr", "group")
+    if values.get("category"):
+        values["category"] = category_name(values["category"])
+        if "tags" not in field_map:
+            values["tags"] = (values["category"],)
+    return ClipRecord(clip_id, **values)
 
 
 def _clip_id(value: object, name: str) -> str:
@@ -77,14 +73,13 @@ def _clip_id(value: object, name: str) -> str:
     clip_id = value.strip()
     if len(clip_id) > MAX_ID_CHARACTERS:
         raise RowError("bad_id", f"{name} has {len(clip_id)} characters: an id has at most {MAX_ID_CHARACTERS}")
-    if any(unicodedata.category(character) in INVISIBLE for character in clip_id):
+    # Every invisible character is unprintable, and few ids hold one of those.
+    if not clip_id.isprintable() and any(unicodedata.category(character) in INVISIBLE for character in clip_id):
         raise RowError("bad_id", f"{name} is {clip_id[:40]!r}: an id holds visible characters only")
     return clip_id
 
 
 def _text(value: object, name: str) -> str:
-    if value is None:
-        return ""
     if not isinstance(value, str):
         raise RowError("wrong_type", f"{name} is a {type(value).__name__}, expected a text")
     if not value.isprintable():
@@ -92,19 +87,21 @@ def _text(value: object, name: str) -> str:
     return value.strip()
 
 
-def _tags(value: object, name: str) -> tuple[str, ...] | None:
-    if value is None:
-        return None
+def _category(value: object, name: str) -> str | None:
+    return _text(value, name) or None
+
+
+def _tags(value: object, name: str) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise RowError("wrong_type", f"{name} is a {type(value).__name__}, expected a list of texts")
-    tags = (_text(tag, f"{name}[{position}]") for position, tag in enumerate(value))
+    tags = (_text(tag, f"{name}[{position}]") for position, tag in enumerate(value) if tag is not None)
     return tuple(dict.fromkeys(filter(None, tags)))
 
 
 def _seconds(value: object, name: str) -> float | None:
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
     if isinstance(value, str):
+        if not value.strip():
+            return None
         match = CLOCK.fullmatch(value.strip())
         if match is None:
             raise RowError("bad_value", f"{name} is {value[:40]!r}: as a text, a duration is mm:ss or h:mm:ss")
@@ -122,3 +119,31 @@ def _split(value: object, name: str) -> str:
     if text and text not in SPLIT_NAMES:
         raise RowError("bad_value", f"{name} is {text[:40]!r}: a split is one of {', '.join(SPLITS)}")
     return SPLIT_NAMES.get(text, "")
+
+
+def _checksum(value: object, name: str) -> str:
+    """Return ``sha256:<hex>`` or ``md5:<hex>`` in small letters, ``""`` for none."""
+    text = _text(value, name).lower()
+    if not text:
+        return ""
+    match = CHECKSUM.fullmatch(text)
+    algorithm = CHECKSUM_DIGITS.get(len(match[2])) if match else None
+    if match is None or algorithm is None or match[1] not in {None, algorithm}:
+        raise RowError("bad_value", f"{name} is {text[:80]!r}: a checksum is sha256: and 64 or md5: and 32 hex digits")
+    return f"{algorithm}:{match[2]}"
+
+
+_PARSERS: dict[str, Callable[[object, str], object]] = {
+    "video": _text,
+    "cover": _text,
+    "title": _text,
+    "asr": _text,
+    "ocr": _text,
+    "category": _category,
+    "tags": _tags,
+    "duration_seconds": _seconds,
+    "group": _text,
+    "split": _split,
+    "video_checksum": _checksum,
+    "cover_checksum": _checksum,
+}

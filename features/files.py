@@ -51,11 +51,14 @@ def _sync(path: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete temporary files in ``folder`` that no living process of this machine is writing."""
+    """Delete temporary files and empty folders in ``folder`` that no living process of this machine uses."""
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
         owner = path.name[len(TEMPORARY_PREFIX) :].split("-", 1)[0]
         if not (owner.isdigit() and Path("/proc", owner).exists()):
-            path.unlink(missing_ok=True)
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            else:
+                path.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 VIDEO_KINDS = frozenset({"mp4", "matroska", "avi", "flv", "mpegts", "mpegps"})
+# Pictures that move: videos only where a setting says so.
+EXTRA_VIDEO_KINDS = frozenset({"gif", "webp"})
 COVER_KINDS = frozenset({"jpeg", "png", "webp"})
 SNIFF_BYTES = 512
 TS_PACKET_BYTES = 188

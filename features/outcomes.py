@@ -18,8 +18,11 @@ MAX_DETAIL_CHARACTERS = 300
 
 # What another attempt may not meet: the network, the disk, or a setting was in the way, not the file.
 PASSING_CODES = frozenset(
-    {"connection_failed", "timeout", "incomplete_body", "file_missing", "file_unreadable", "decode_timeout",
-     "changed_since_download", "http_408", "http_425", "http_429", "http_500", "http_502", "http_503", "http_504"}
+    {"connection_failed", "timeout", "too_slow", "incomplete_body", "certificate_refused",
+     "retry_after_too_long", "host_down",
+     "http_408", "http_425", "http_429", "http_500", "http_502", "http_503", "http_504",
+     "http_520", "http_521", "http_522", "http_523", "http_524",
+     "file_missing", "file_unreadable", "changed_since_download", "store_not_safe", "decode_timeout"}
 )  # fmt: skip
 
 

@@ -26,6 +26,10 @@ def num_cpus() -> int:
     return len(os.sched_getaffinity(0))
 
 
+class StoppedError(Exception):
+    """Another shard failed, or the run was stopped: nothing of this one may be published."""
+
+
 class WorkerPool:
     """Threads that the shards of a stage share: when one shard waits for its last clips, the next one begins.
 
@@ -62,15 +66,23 @@ class WorkerPool:
             for item in items:
                 waiting.append(self._threads.submit(function, item))
                 if len(waiting) >= self.window:
-                    yield waiting.popleft().result()
+                    yield _next(waiting)
             while waiting:
-                yield waiting.popleft().result()
+                yield _next(waiting)
         except BaseException:
             STOPPING.set()
             raise
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _next(waiting: deque[Future[Result]]) -> Result:
+    result = waiting.popleft().result()
+    if STOPPING.is_set():
+        # What a worker that was told to stop returns is not what the item is worth.
+        raise StoppedError("the run was stopped")
+    return result
 
 
 def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:

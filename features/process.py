@@ -1,20 +1,22 @@
-"""Runs one external program with bounds: on its time, its output, and on what it can see of this machine."""
+"""Runs one external program with bounds: on its time, memory and output, and on what it can see of this machine."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import io
 import os
+import resource
 import signal
 import subprocess
-import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from features.errors import ClipError, ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 CHUNK_BYTES = 1 << 16
@@ -23,66 +25,122 @@ MAX_STDERR_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What a program may use.
+
+    Attributes:
+        timeout_seconds: Wall-clock time.
+        max_stdout_bytes: Output.
+        max_memory_bytes: Address space; 0 = no limit. A program with this limit may write no file either.
+    """
+
+    timeout_seconds: float
+    max_stdout_bytes: int = 1 << 30
+    max_memory_bytes: int = 0
+
+
+@dataclass(frozen=True)
 class Completed:
-    """What a program left behind."""
+    """What a program left behind.
+
+    Attributes:
+        returncode: Exit code, negative for a signal.
+        stdout: Output, empty when it went to a file.
+        stderr: The first half and the last half of 64 KiB of its messages.
+        cpu_seconds: Processor time of the program itself.
+    """
 
     returncode: int
     stdout: bytes
     stderr: str
+    cpu_seconds: float = field(default=0.0, compare=False)
 
 
 def run(
     argv: Sequence[str],
+    limits: Limits,
     *,
-    timeout_seconds: float,
     stdin: bytes | None = None,
-    max_stdout_bytes: int = 1 << 30,
+    output: IO[bytes] | None = None,
     folder: Path | None = None,
 ) -> Completed:
     """Return what ``argv`` printed and its exit code, which is not judged here.
 
-    The program runs in a session of its own, with an empty environment and in a private folder (or in
-    ``folder``). Past ``timeout_seconds`` or ``max_stdout_bytes``, and when it ends, whatever is left of its
-    process group is killed. Of its standard error the first half and the last half of 64 KiB are kept.
+    The program runs in a session of its own, with an empty environment. Past a limit, and when it ends,
+    whatever is left of its process group is killed; so it is when this process dies, however it dies.
+
+    Args:
+        argv: The program, its path first, and its arguments.
+        limits: What it may use.
+        stdin: What it reads; ``None`` = nothing.
+        output: File that takes its standard output instead of memory.
+        folder: Where it runs; ``None`` = ``/``.
 
     Raises:
         ToolError: The program cannot be started.
         ClipError: ``decode_timeout`` or ``output_too_large``.
     """
-    with tempfile.TemporaryDirectory(prefix="clip-") as private:
-        process = _start(argv, stdin is not None, str(folder or private))
-        return _collect(process, argv[0], stdin, timeout_seconds, max_stdout_bytes)
+    kept = io.BytesIO() if output is None else output
+    with _started(argv, stdin is not None, str(folder or "/")) as process:
+        if limits.max_memory_bytes:
+            _confine(process.pid, limits.max_memory_bytes)
+        returncode, messages, cpu_seconds = _collect(process, stdin, limits, kept)
+    return Completed(returncode, kept.getvalue() if isinstance(kept, io.BytesIO) else b"", messages, cpu_seconds)
 
 
-def _start(argv: Sequence[str], has_stdin: bool, folder: str) -> subprocess.Popen[bytes]:
+@contextlib.contextmanager
+def _started(argv: Sequence[str], has_stdin: bool, folder: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield the running program, whose process group the kernel kills when this process is gone.
+
+    The program inherits the reading end of a pipe whose writing end is here only. When that one closes, the
+    kernel sends the pipe's owner, which is the group, the signal that was chosen (``fcntl(2)``, ``F_SETSIG``).
+    Unlike ``PR_SET_PDEATHSIG`` this needs no code between fork and exec, and no thread has to outlive the program.
+    """
+    inherited, held = os.pipe()
     try:
-        return subprocess.Popen(
-            list(argv),
-            stdin=subprocess.PIPE if has_stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={},
-            cwd=folder,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise ToolError(f"cannot start {argv[0]}: {error.strerror}; name an executable in [decode] ffmpeg") from error
+        try:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.PIPE if has_stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={},
+                cwd=folder,
+                start_new_session=True,
+                pass_fds=(inherited,),
+            )
+        except OSError as error:
+            raise ToolError(
+                f"cannot start {argv[0]}: {error.strerror}; name an executable in [decode] ffmpeg"
+            ) from error
+        fcntl.fcntl(inherited, fcntl.F_SETOWN, -process.pid)
+        fcntl.fcntl(inherited, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(inherited, fcntl.F_SETFL, fcntl.fcntl(inherited, fcntl.F_GETFL) | os.O_ASYNC)
+        yield process
+    finally:
+        os.close(inherited)
+        os.close(held)
+
+
+def _confine(pid: int, max_memory_bytes: int) -> None:
+    # It may have ended already.
+    with contextlib.suppress(ProcessLookupError):
+        resource.prlimit(pid, resource.RLIMIT_AS, (max_memory_bytes, max_memory_bytes))
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, 0))
+        resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
 
 
 def _collect(
-    process: subprocess.Popen[bytes],
-    name: str,
-    stdin: bytes | None,
-    timeout_seconds: float,
-    max_stdout_bytes: int,
-) -> Completed:
+    process: subprocess.Popen[bytes], stdin: bytes | None, limits: Limits, output: IO[bytes]
+) -> tuple[int, str, float]:
+    """Return exit code, messages and CPU seconds of a program whose output goes to ``output``."""
     late = threading.Event()
 
     def stop_late() -> None:
         late.set()
         _kill_group(process)
 
-    timer = threading.Timer(timeout_seconds, stop_late)
+    timer = threading.Timer(limits.timeout_seconds, stop_late)
     messages = _Messages()
     threads: list[threading.Thread] = [timer, threading.Thread(target=messages.read, args=(process.stderr,))]
     if stdin is not None:
@@ -90,7 +148,7 @@ def _collect(
     try:
         for thread in threads:
             thread.start()
-        stdout = _read_bounded(process, max_stdout_bytes)
+        _copy_bounded(process, output, limits.max_stdout_bytes)
         # Waits without taking the exit code, so that the group cannot be another program's by now.
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     finally:
@@ -100,25 +158,25 @@ def _collect(
         for thread in threads:
             if thread.ident is not None:
                 thread.join()
-        process.wait()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
     if late.is_set():
-        raise ClipError("decode_timeout", f"{os.path.basename(name)} ran longer than {timeout_seconds:g} s")  # noqa: PTH119
-    return Completed(process.returncode, stdout, messages.text())
+        name = os.path.basename(str(process.args[0]))  # type: ignore[index] # noqa: PTH119 - a list of words
+        raise ClipError("decode_timeout", f"{name} ran longer than {limits.timeout_seconds:g} s")
+    return process.returncode, messages.text(), usage.ru_utime + usage.ru_stime
 
 
-def _read_bounded(process: subprocess.Popen[bytes], max_bytes: int) -> bytes:
+def _copy_bounded(process: subprocess.Popen[bytes], output: IO[bytes], max_bytes: int) -> None:
     assert process.stdout is not None  # noqa: S101 - opened as a pipe above
-    parts: list[bytes] = []
     total = 0
-    while chunk := process.stdout.read(CHUNK_BYTES):
+    while chunk := process.stdout.read1(CHUNK_BYTES):  # type: ignore[attr-defined] # buffered, as no bufsize is given
         total += len(chunk)
         if total > max_bytes:
             raise ClipError("output_too_large", f"decoding gave more than {max_bytes:,} bytes")
-        parts.append(chunk)
-    return b"".join(parts)
+        output.write(chunk)
 
 
 def _feed(stream: IO[bytes] | None, data: bytes) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 
+# Equal records give equal bytes.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
+
 
 @dataclass(frozen=True, slots=True)
 class ClipRecord:
@@ -22,6 +25,8 @@ class ClipRecord:
         duration_seconds: Duration that the manifest states, ``None`` when it states none.
         group: Clips of one group never stand in two splits, ``""`` when the manifest names none.
         split: ``train``, ``validation`` or ``test`` where the manifest fixes it, else ``""``.
+        video_checksum: What the bytes of the video must give, ``sha256:<hex>`` or ``md5:<hex>``; ``""`` for any.
+        cover_checksum: Likewise, the cover.
     """
 
     clip_id: str
@@ -35,6 +40,8 @@ class ClipRecord:
     duration_seconds: float | None = None
     group: str = ""
     split: str = ""
+    video_checksum: str = ""
+    cover_checksum: str = ""
 
     def text(self) -> str:
         """Return every text field that is there, title first, joined by line breaks."""
@@ -42,8 +49,7 @@ class ClipRecord:
 
     def to_line(self) -> str:
         """Return the record as one line of canonical JSON, line break included."""
-        row = {field.name: getattr(self, field.name) for field in fields(self)}
-        return json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n"
+        return _ENCODER.encode({name: getattr(self, name) for name in _FIELD_NAMES}) + "\n"
 
     @classmethod
     def from_line(cls, line: str) -> ClipRecord:
@@ -52,3 +58,6 @@ class ClipRecord:
         if row["tags"] is not None:
             row["tags"] = tuple(row["tags"])
         return cls(**row)
+
+
+_FIELD_NAMES = tuple(sorted(field.name for field in fields(ClipRecord)))

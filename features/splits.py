@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 from features.fields import SPLITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from features.records import ClipRecord
 
 
 def normalised_title(title: str) -> str:
     """Return a title as it is compared: NFKC, case-folded, runs of spaces made one; ``""`` for none."""
-    return " ".join(unicodedata.normalize("NFKC", title).casefold().split())
+    # ASCII is NFKC already.
+    composed = title if title.isascii() else unicodedata.normalize("NFKC", title)
+    return " ".join(composed.casefold().split())
 
 
 def group_clips(records: Sequence[ClipRecord]) -> list[list[int]]:
@@ -34,12 +36,18 @@ def group_clips(records: Sequence[ClipRecord]) -> list[list[int]]:
             position = parents[position]
         return position
 
-    first_with: dict[tuple[str, str], int] = {}
+    first_of_group: dict[str, int] = {}
+    first_with_title: dict[str, int] = {}
     for position, record in enumerate(records):
-        for key in (("group", record.group), ("title", normalised_title(record.title))):
-            if key[1]:
-                other = root(first_with.setdefault(key, position))
-                own = root(position)
+        for first_with, key in (
+            (first_of_group, record.group),
+            (first_with_title, normalised_title(record.title)),
+        ):
+            if not key:
+                continue
+            first = first_with.setdefault(key, position)
+            if first != position:
+                other, own = root(first), root(position)
                 parents[max(own, other)] = min(own, other)
     groups: dict[int, list[int]] = defaultdict(list)
     for position in range(len(records)):
@@ -60,64 +68,83 @@ def assign_splits(
     fractions = dict(
         zip(SPLITS, (1 - validation_fraction - test_fraction, validation_fraction, test_fraction), strict=True)
     )
-    labels = [_labels(record) for record in records]
-    totals = Counter(label for row in labels for label in row)
-    want = {name: {label: share * count for label, count in totals.items()} for name, share in fractions.items()}
-    room = {name: share * len(records) for name, share in fractions.items()}
-    result = [""] * len(records)
-
-    def give(members: list[int], name: str) -> None:
-        room[name] -= len(members)
-        for position in members:
-            result[position] = name
-            for label in labels[position]:
-                want[name][label] -= 1
-
-    groups = group_clips(records)
+    labels, totals = _numbered_labels(records)
+    splits = [_Split(share, totals, len(records)) for share in fractions.values()]
+    by_name = dict(zip(SPLITS, splits, strict=True))
     free = []
-    for members in groups:
+    for members in group_clips(records):
         fixed = next((records[position].split for position in members if records[position].split), "")
         if fixed:
-            give(members, fixed)
+            by_name[fixed].take(members, labels)
         else:
             free.append(members)
     random.Random(seed).shuffle(free)  # noqa: S311 - a split is no secret
     free.sort(key=lambda members: (_rarest(members, labels, totals), -len(members)))
-    open_splits = [name for name in SPLITS if fractions[name] > 0]
+    open_splits = [split for split in splits if split.share > 0]
     for members in free:
-        counts = Counter(label for position in members for label in labels[position])
-        give(members, _neediest(counts, totals, want, room, open_splits, fractions))
-    if free and "train" not in result:
+        counts = Counter([label for position in members for label in labels[position]])
+        max(open_splits, key=lambda split: split.need(counts)).take(members, labels)
+    result = [""] * len(records)
+    for name, split in by_name.items():
+        for position in split.members:
+            result[position] = name
+    if free and not by_name["train"].members:
         # Too few groups to share out: nothing can be learnt from validation or test clips.
         for position in max(free, key=len):
             result[position] = "train"
     return result
 
 
-def _labels(record: ClipRecord) -> list[str]:
-    result = [f"tag:{tag}" for tag in record.tags or ()]
-    if record.category is not None:
-        result.append(f"category:{record.category}")
-    return result
+class _Split:
+    """One split while it is being filled.
+
+    Attributes:
+        share: Of all clips, 0 to 1.
+        members: Positions of its clips.
+    """
+
+    def __init__(self, share: float, totals: Sequence[int], num_records: int) -> None:
+        self.share = share
+        self.members: list[int] = []
+        self._due = [share * count for count in totals]
+        self._missing = self._due.copy()
+        self._room = share * num_records
+
+    def take(self, members: Sequence[int], labels: Sequence[Sequence[int]]) -> None:
+        self._room -= len(members)
+        self.members.extend(members)
+        for position in members:
+            for label in labels[position]:
+                self._missing[label] -= 1
+
+    def need(self, counts: Counter[int]) -> tuple[float, float]:
+        """Return how much of these labels is missing, as a share of what is due of each; then of clips."""
+        by_label = 0.0
+        num_labels = 0
+        for label, number in counts.items():
+            by_label += number * self._missing[label] / self._due[label]
+            num_labels += number
+        return (by_label / max(1, num_labels), self._room / self.share)
 
 
-def _rarest(members: Iterable[int], labels: Sequence[Sequence[str]], totals: Counter[str]) -> int:
-    return min((totals[label] for position in members for label in labels[position]), default=len(labels))
+def _numbered_labels(records: Sequence[ClipRecord]) -> tuple[list[tuple[int, ...]], list[int]]:
+    """Return the numbers of each record's labels, and how many records carry each label."""
+    numbers: dict[tuple[str, str], int] = {}
+    totals: list[int] = []
+    known: dict[tuple[tuple[str, ...] | None, str | None], tuple[int, ...]] = {}
+    result = []
+    for record in records:
+        key = (record.tags, record.category)
+        if key not in known:
+            names = [("tag", tag) for tag in record.tags or ()]
+            names += [("category", record.category)] if record.category is not None else []
+            known[key] = tuple(numbers.setdefault(name, len(numbers)) for name in names)
+            totals += [0] * (len(numbers) - len(totals))
+        for label in known[key]:
+            totals[label] += 1
+        result.append(known[key])
+    return result, totals
 
 
-def _neediest(
-    counts: Counter[str],
-    totals: Counter[str],
-    want: dict[str, dict[str, float]],
-    room: dict[str, float],
-    open_splits: Sequence[str],
-    fractions: dict[str, float],
-) -> str:
-    """Return the split that lacks most of these labels, as a share of what it should hold of each."""
-
-    def need(name: str) -> tuple[float, float]:
-        share = fractions[name]
-        by_label = sum(number * want[name][label] / (share * totals[label]) for label, number in counts.items())
-        return (by_label / max(1, counts.total()), room[name] / share)
-
-    return max(open_splits, key=need)
+def _rarest(members: Sequence[int], labels: Sequence[Sequence[int]], totals: Sequence[int]) -> int:
+    return min([totals[label] for position in members for label in labels[position]], default=len(labels))

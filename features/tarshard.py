@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 
 # With a digest and the longest suffix it stays within the 100 bytes of a name in a tar.
 MAX_KEY_CHARACTERS = 64
+MATROSKA = "mkv"
+COVER = "cover.jpg"
 BLOCK_BYTES = tarfile.BLOCKSIZE
 # An archive ends with two blocks of zeros.
 END_OF_ARCHIVE = bytes(2 * BLOCK_BYTES)
+# What reading a damaged file raises.
+DAMAGE = (OSError, tarfile.TarError, EOFError, ValueError, KeyError, TypeError)
 UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -74,19 +78,40 @@ class TarShardWriter:
 
     def add(self, clip: DecodedClip) -> None:
         """Append one clip."""
-        key = member_key(clip.outcome.clip_id)
-        if clip.matroska is not None:
-            self._member(f"{key}.mkv", clip.matroska)
-        if clip.cover is not None:
-            self._member(f"{key}.cover.jpg", clip.cover)
-        row = {**clip.outcome.to_json(), **clip.about}
-        self._member(f"{key}.json", json.dumps(row, sort_keys=True, ensure_ascii=False).encode("utf-8"))
+        matroska = None if clip.matroska is None else io.BytesIO(clip.matroska)
+        cover = None if clip.cover is None else io.BytesIO(clip.cover)
+        self.add_streamed(clip.outcome, matroska, cover, clip.about)
 
-    def _member(self, name: str, data: bytes) -> None:
+    def add_streamed(
+        self, outcome: Outcome, matroska: IO[bytes] | None, cover: IO[bytes] | None, about: Mapping[str, Any]
+    ) -> None:
+        """Append one clip whose parts are read from files, a piece at a time, each from its start to its end."""
+        key = member_key(outcome.clip_id)
+        for suffix, data in ((MATROSKA, matroska), (COVER, cover)):
+            if data is not None:
+                data.seek(0, io.SEEK_END)
+                size = data.tell()
+                data.seek(0)
+                self._member(f"{key}.{suffix}", data, size)
+        self._row(key, outcome, about)
+
+    def copy(self, clip: StoredClip, shard: IO[bytes]) -> None:
+        """Append one clip of another shard, an open file, a piece at a time."""
+        key = member_key(clip.outcome.clip_id)
+        for suffix, (position, size) in clip.parts.items():
+            shard.seek(position)
+            self._member(f"{key}.{suffix}", shard, size)
+        self._row(key, clip.outcome, clip.about)
+
+    def _row(self, key: str, outcome: Outcome, about: Mapping[str, Any]) -> None:
+        row = json.dumps({**outcome.to_json(), **about}, sort_keys=True, ensure_ascii=False).encode("utf-8")
+        self._member(f"{key}.json", io.BytesIO(row), len(row))
+
+    def _member(self, name: str, data: IO[bytes], size: int) -> None:
         info = tarfile.TarInfo(name)
-        info.size = len(data)
+        info.size = size
         info.mtime = 0
-        self._tar.addfile(info, io.BytesIO(data))
+        self._tar.addfile(info, data)
 
 
 def read_tar_shard(path: Path) -> Iterator[DecodedClip]:
@@ -98,26 +123,67 @@ def read_tar_shard(path: Path) -> Iterator[DecodedClip]:
     parts: dict[str, bytes] = {}
     try:
         with path.open("rb") as stream:
-            for name, data in _members(stream):
+            for name, position, size in _headers(stream):
                 suffix = name.partition(".")[2]
-                parts[suffix] = data
+                stream.seek(position)
+                parts[suffix] = stream.read(size)
                 if suffix == "json":
-                    yield _clip(parts)
+                    outcome, about = _row(parts["json"])
+                    yield DecodedClip(outcome, parts.get(MATROSKA), parts.get(COVER), about)
                     parts = {}
-    except (OSError, tarfile.TarError, EOFError, ValueError, KeyError) as error:
+    except DAMAGE as error:
         raise ShardError(f"{path} is damaged ({error}): delete it and run again") from error
     if parts:
         raise ShardError(f"{path} ends in the middle of a clip: delete it and run again")
 
 
-def _members(stream: IO[bytes]) -> Iterator[tuple[str, bytes]]:
+@dataclass(frozen=True)
+class StoredClip:
+    """Where one clip stands in a decoded shard, and its row.
+
+    Attributes:
+        outcome: How decoding went.
+        about: Facts, as :class:`DecodedClip` has them.
+        parts: Suffix of the member (``mkv``, ``cover.jpg``) -> position of its first byte, and its length.
+    """
+
+    outcome: Outcome
+    about: Mapping[str, Any]  # JSON values
+    parts: Mapping[str, tuple[int, int]]
+
+
+def index_tar_shard(path: Path) -> dict[str, StoredClip]:
+    """Return the clips of a decoded shard by their id; of the contents only the rows are read.
+
+    Raises:
+        ShardError: The file is damaged.
+    """
+    clips: dict[str, StoredClip] = {}
+    parts: dict[str, tuple[int, int]] = {}
+    try:
+        with path.open("rb") as stream:
+            for name, position, size in _headers(stream):
+                suffix = name.partition(".")[2]
+                if suffix != "json":
+                    parts[suffix] = (position, size)
+                    continue
+                stream.seek(position)
+                outcome, about = _row(stream.read(size))
+                clips[outcome.clip_id] = StoredClip(outcome, about, parts)
+                parts = {}
+    except DAMAGE as error:
+        raise ShardError(f"{path} is damaged ({error}): delete it and run again") from error
+    return clips
+
+
+def _headers(stream: IO[bytes]) -> Iterator[tuple[str, int, int]]:
+    """Yield name, position and length of every member; the caller may move the position of ``stream``."""
     end = 0
     with tarfile.open(fileobj=stream, mode="r:") as tar:
         for member in tar:
-            content = tar.extractfile(member)
-            if content is None:
+            if not member.isreg():
                 raise tarfile.ReadError(f"{member.name} is no file")
-            yield member.name, content.read()
+            yield member.name, member.offset_data, member.size
             end = member.offset_data + -(-member.size // BLOCK_BYTES) * BLOCK_BYTES
     # tarfile takes a damaged header, or the end of a file that was cut, for the end of the archive.
     stream.seek(end)
@@ -125,9 +191,8 @@ def _members(stream: IO[bytes]) -> Iterator[tuple[str, bytes]]:
         raise tarfile.ReadError(f"no member and no end at byte {end:,}")
 
 
-def _clip(parts: Mapping[str, bytes]) -> DecodedClip:
-    row = json.loads(parts["json"])
+def _row(data: bytes) -> tuple[Outcome, dict[str, Any]]:
+    row = json.loads(data)
     if not isinstance(row, dict):
         raise ValueError("a row that is no object")  # noqa: TRY004 - what a damaged file says, not an argument
-    outcome = Outcome(**{name: row.pop(name) for name in ("clip_id", "status", "code", "detail")})
-    return DecodedClip(outcome, parts.get("mkv"), parts.get("cover.jpg"), row)
+    return Outcome(**{name: row.pop(name) for name in ("clip_id", "status", "code", "detail")}), row

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from features.errors import ClipError, ToolError
-from features.process import run
+from features.process import Limits, run
 from features.sample.sound import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _write_wave(sound: npt.NDArray[np.int16], path: Path) -> None:
 
 def _run(argv: list[str], stdin: bytes, folder: Path) -> None:
     try:
-        completed = run(argv, timeout_seconds=TIMEOUT_SECONDS, stdin=stdin, folder=folder)
+        completed = run(argv, Limits(TIMEOUT_SECONDS), stdin=stdin, folder=folder)
     except ClipError as error:
         raise ToolError(f"{argv[0]} cannot render the sample corpus: {error}; run it again") from error
     if completed.returncode != 0:

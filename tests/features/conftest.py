@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from features.parallel import STOPPING
+from tests.features.fetches import Fetches
 from tests.features.media import render_clip, render_picture
 from tests.features.server import Site, serve
 
@@ -39,3 +41,17 @@ def site() -> Iterator[Site]:
     """A web server on the loopback interface."""
     with serve() as running:
         yield running
+
+
+@pytest.fixture
+def fetches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fetches:
+    """What fetches from that server, without pauses between attempts."""
+    STOPPING.clear()
+    made = Fetches(tmp_path / "store")
+
+    def draw(_low: float, high: float) -> float:
+        made.longest_pauses.append(high)
+        return 0.0
+
+    monkeypatch.setattr("features.fetching.random.uniform", draw)
+    return made

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import functools
 import subprocess
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import imageio_ffmpeg
 
-from features.download import FROM_MANIFEST, DownloadedClip, MediaFile
+from features.clip_decoding import Decoder, decode_clip
+from features.decoding import Decoding, decode_shard
+from features.downloaded import FROM_MANIFEST, DownloadedClip, MediaFile
 from features.files import sha256_of
-from features.magic import SNIFF_BYTES, kind_of
+from features.local_media import locate_unchanged
+from features.magic import COVER_KINDS, EXTRA_VIDEO_KINDS, SNIFF_BYTES, VIDEO_KINDS, kind_of
 from features.outcomes import Outcome
+from features.parallel import WorkerPool
+from features.tarshard import DecodedClip
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from features.ffmpeg import DecodeConfig
 
 PICTURE = "testsrc2=size={size}:rate={rate}:duration={seconds}"
 SOUND = "sine=frequency=440:sample_rate=16000:duration={seconds}"
@@ -72,9 +81,39 @@ def downloaded(video: Path | None, cover: Path | None = None, *, clip_id: str = 
 
 
 def media_file(path: Path) -> MediaFile:
+    """Return the row of a file as Download would write it; what it would refuse has got through as an mp4."""
     with path.open("rb") as stream:
         kind = kind_of(stream.read(SNIFF_BYTES))
+    kind = kind if kind in VIDEO_KINDS | COVER_KINDS | EXTRA_VIDEO_KINDS else "mp4"
     return MediaFile(FROM_MANIFEST, str(path.relative_to("/")), kind, path.stat().st_size, sha256_of(path))
 
 
-FOLDERS = {FROM_MANIFEST: Path("/")}
+def locate(file: MediaFile) -> Path:
+    return locate_unchanged(file, Path("/"))
+
+
+def decode_to(
+    path: Path,
+    clips: Sequence[DownloadedClip],
+    config: DecodeConfig,
+    *,
+    workers: int = 1,
+    previous: Path | None = None,
+    on_clip: Callable[[], None] = lambda: None,
+) -> Decoding:
+    """Write a decoded shard."""
+    with WorkerPool(workers) as pool:
+        return decode_shard(clips, config, locate, path, pool, on_clip, previous)
+
+
+def decode_row(row: DownloadedClip, config: DecodeConfig, program: str = "") -> DecodedClip:
+    """Return what could be decoded of one clip, its parts in memory."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as spools:
+        place = Path(folder)
+        clip = decode_clip(row, Decoder(config, program or ffmpeg(), locate, place, place, 1 << 20, spools))
+        parts = []
+        for part in (clip.matroska, clip.cover):
+            if part is not None:
+                part.seek(0)
+            parts.append(None if part is None else part.read())
+    return DecodedClip(clip.outcome, parts[0], parts[1], clip.about)

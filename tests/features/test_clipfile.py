@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 
 from features.clipfile import StoredStreams, measure, read_cover, read_frames, read_waveform
 from features.errors import ShardError
-from features.ffmpeg import DecodeConfig, clip_command, cover_command
-from features.process import run
+from features.ffmpeg import DecodeConfig
+from features.ffmpeg_commands import clip_command, cover_command
+from features.process import Limits, run
 from tests.features.media import ffmpeg, render
 
 if TYPE_CHECKING:
@@ -19,15 +21,16 @@ if TYPE_CHECKING:
 def stored(media: Path) -> dict[str, bytes]:
     """Stored clips by the stem of their source."""
     names = ("both", "silent", "sound")
-    commands = {name: clip_command(ffmpeg(), str(media / f"{name}.mp4"), DecodeConfig()) for name in names}
-    return {name: run(command, timeout_seconds=20).stdout for name, command in commands.items()}
+    commands = {name: clip_command(ffmpeg(), str(media / f"{name}.mp4"), "mp4", DecodeConfig()) for name in names}
+    return {name: run(command, Limits(20)).stdout for name, command in commands.items()}
 
 
 def test_streams_are_counted_without_decoding(stored: dict[str, bytes]) -> None:
-    both, sound = measure(stored["both"]), measure(stored["sound"])
+    both, sound = measure(io.BytesIO(stored["both"])), measure(io.BytesIO(stored["sound"]))
     assert (both.num_frames, sound.num_frames) == (4, 0)
     assert [both.audio_seconds, sound.audio_seconds] == pytest.approx([2.0, 2.0], abs=0.07)
-    assert measure(stored["silent"]) == StoredStreams(4, 0.0)
+    assert [both.audio_end_seconds, sound.audio_end_seconds] == pytest.approx([2.0, 2.0], abs=0.07)
+    assert measure(io.BytesIO(stored["silent"])) == StoredStreams(4, 1.5, 0.0, 0.0)
 
 
 def test_a_stream_that_is_not_there_is_none(stored: dict[str, bytes]) -> None:
@@ -37,7 +40,7 @@ def test_a_stream_that_is_not_there_is_none(stored: dict[str, bytes]) -> None:
 
 def test_colours_come_back_as_red_green_blue(tmp_path: Path) -> None:
     path = render(tmp_path / "red.mp4", ["color=0xE02010:size=64x48:rate=2:duration=1"], "-c:v", "libx264")
-    frames = read_frames(run(clip_command(ffmpeg(), str(path), DecodeConfig()), timeout_seconds=20).stdout)
+    frames = read_frames(run(clip_command(ffmpeg(), str(path), "mp4", DecodeConfig()), Limits(20)).stdout)
     assert frames is not None
     np.testing.assert_allclose(frames.images.mean(axis=(0, 1, 2)), [0xE0, 0x20, 0x10], atol=6)
     assert frames.time_seconds.dtype == np.float32
@@ -48,7 +51,7 @@ def test_sound_keeps_its_loudness_and_its_place(tmp_path: Path) -> None:
     picture, sound = "testsrc2=size=64x48:rate=4:duration=2", "sine=frequency=500:sample_rate=48000:duration=1"
     options = ("-c:v", "ffv1", "-af", "asetpts=PTS+0.5/TB", "-c:a", "pcm_s16le")
     path = render(tmp_path / "late.mkv", [picture, sound], *options)
-    waveform = read_waveform(run(clip_command(ffmpeg(), str(path), DecodeConfig()), timeout_seconds=20).stdout)
+    waveform = read_waveform(run(clip_command(ffmpeg(), str(path), "matroska", DecodeConfig()), Limits(20)).stdout)
     assert waveform is not None
     assert waveform.start_seconds == pytest.approx(0.5, abs=0.01)
     assert waveform.samples.dtype == np.float32
@@ -58,12 +61,12 @@ def test_sound_keeps_its_loudness_and_its_place(tmp_path: Path) -> None:
 
 def test_a_cover_is_one_picture_at_time_zero(media: Path) -> None:
     command = cover_command(ffmpeg(), str(media / "cover.jpg"), "jpeg", DecodeConfig())
-    cover = read_cover(run(command, timeout_seconds=20).stdout)
+    cover = read_cover(run(command, Limits(20)).stdout)
     assert cover.images.shape == (1, 48, 64, 3)
     assert cover.time_seconds.tolist() == [0.0]
 
 
-@pytest.mark.parametrize("read", [measure, read_frames, read_waveform])
+@pytest.mark.parametrize("read", [lambda data: measure(io.BytesIO(data)), read_frames, read_waveform])
 def test_bytes_that_are_no_clip_are_a_damaged_shard(read: object, stored: dict[str, bytes]) -> None:
     assert callable(read)
     for data in (b"", b"rubbish" * 100, stored["both"][:20]):

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 
 from features.clipfile import read_cover, read_frames, read_waveform
-from features.decoding import decode_clip, decode_shard
-from features.download import DownloadedClip
+from features.downloaded import DownloadedClip
 from features.errors import ToolError
-from features.ffmpeg import DecodeConfig, clip_command
+from features.ffmpeg import DecodeConfig
+from features.ffmpeg_commands import clip_command
 from features.outcomes import Outcome
-from features.process import run
+from features.process import Limits, run
 from features.tarshard import DecodedClip, read_tar_shard
 from tests.features.media import (
-    FOLDERS,
+    decode_row,
+    decode_to,
     downloaded,
     fake_program,
     ffmpeg,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def decode(video: Path | None, cover: Path | None = None, **settings: Any) -> DecodedClip:  # noqa: ANN401 - of any type
-    return decode_clip(downloaded(video, cover), DecodeConfig(**settings), ffmpeg(), FOLDERS)
+    return decode_row(downloaded(video, cover), DecodeConfig(**settings))
 
 
 def frames_of(clip: DecodedClip) -> npt.NDArray[np.uint8]:
@@ -67,9 +68,12 @@ def test_a_clip_with_picture_and_sound(media: Path) -> None:
         "audio_seconds": pytest.approx(2.0, abs=0.07),
         "codes": [],
         "cover": False,
+        "cover_sha256": "",
+        "download_problems": [],
         "duration_seconds": pytest.approx(2.0, abs=0.07),
         "expected_frames": 4,
         "num_frames": 4,
+        "video_sha256": hashlib.sha256((media / "both.mp4").read_bytes()).hexdigest(),
     }
 
 
@@ -159,13 +163,13 @@ def test_lossless_keeps_what_mjpeg_changes(tmp_path: Path) -> None:
         tmp_path / "source.mkv", ["testsrc2=size=64x48:rate=2:duration=1"], "-c:v", "ffv1", "-pix_fmt", "yuv420p"
     )
     source = run(
-        [ffmpeg(), "-v", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"], timeout_seconds=20
+        [ffmpeg(), "-v", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"], Limits(20)
     ).stdout
 
     def planes(clip: DecodedClip) -> bytes:
         assert clip.matroska is not None
         argv = [ffmpeg(), "-v", "error", "-f", "matroska", "-i", "-", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"]
-        return run(argv, timeout_seconds=20, stdin=clip.matroska).stdout
+        return run(argv, Limits(20), stdin=clip.matroska).stdout
 
     assert planes(decode(path, codec="lossless")) == source
     assert planes(decode(path, codec="mjpeg")) != source
@@ -208,7 +212,7 @@ def test_what_is_no_video_has_failed_even_without_the_check_of_its_first_bytes(m
     assert clip.outcome.status == "failed"
     assert clip.outcome.code in {"invalid_data", "format_not_allowed"}
     assert clip.matroska is None
-    assert clip.about == {"codes": [clip.outcome.code], "cover": False}
+    assert (clip.about["codes"], clip.about["cover"]) == ([clip.outcome.code], False)
 
 
 PLAYLISTS = {
@@ -226,7 +230,7 @@ def test_a_playlist_reads_no_other_file(media: Path, tmp_path: Path, kind: str, 
     shutil.copy(media / "both.mp4", tmp_path / "secret.mp4")
     path = tmp_path / f"clip{suffix}"
     path.write_text(PLAYLISTS[kind].format(target="secret.mp4"), encoding="utf-8")
-    done = run(clip_command(ffmpeg(), str(path), DecodeConfig()), timeout_seconds=20)
+    done = run(clip_command(ffmpeg(), str(path), "mp4", DecodeConfig()), Limits(20))
     assert done.stdout == b""
     clip = decode(path)
     assert clip.outcome.status == "failed"
@@ -237,9 +241,11 @@ def test_the_playlist_would_be_read_without_the_guard(media: Path, tmp_path: Pat
     shutil.copy(media / "both.mp4", tmp_path / "secret.mp4")
     path = tmp_path / "clip.mp4"
     path.write_text(PLAYLISTS["concat"].format(target="secret.mp4"), encoding="utf-8")
-    command = clip_command(ffmpeg(), str(path), DecodeConfig())
-    place = command.index("-format_whitelist")
-    assert len(run(command[:place] + command[place + 2 :], timeout_seconds=20).stdout) > 1000
+    command = clip_command(ffmpeg(), str(path), "mp4", DecodeConfig())
+    for option in ("-format_whitelist", "-f"):
+        place = command.index(option)
+        del command[place : place + 2]
+    assert len(run(command, Limits(20)).stdout) > 1000
 
 
 def test_too_many_pixels_are_refused(media: Path) -> None:
@@ -252,27 +258,39 @@ def test_too_many_pixels_are_refused(media: Path) -> None:
 
 
 def test_a_decoder_that_hangs_is_a_timeout_and_dies_with_its_children(media: Path, tmp_path: Path) -> None:
-    program = fake_program(tmp_path / "ffmpeg", f"sleep 60 & echo $! > {tmp_path}/child; wait")
+    # The name of its child is unlike any other's, since it may write no file to tell its number.
+    shutil.copy("/bin/sleep", tmp_path / "sleeper")
+    program = fake_program(tmp_path / "ffmpeg", f"{tmp_path}/sleeper 60 & wait")
     started = time.monotonic()
-    clip = decode_clip(downloaded(media / "both.mp4"), DecodeConfig(timeout_seconds=0.5), program, FOLDERS)
+    clip = decode_row(downloaded(media / "both.mp4"), DecodeConfig(timeout_seconds=1.0), program)
     assert time.monotonic() - started < 10
     assert (clip.outcome.status, clip.outcome.code) == ("failed", "decode_timeout")
-    child = Path("/proc") / (tmp_path / "child").read_text().strip() / "stat"
     deadline = time.monotonic() + 5
-    while child.exists() and " Z " not in child.read_text() and time.monotonic() < deadline:
+    while running(tmp_path / "sleeper") and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert not child.exists() or " Z " in child.read_text()
+    assert not running(tmp_path / "sleeper")
+
+
+def running(program: Path) -> bool:
+    """Whether a program runs; one that ended and that nobody has waited for has no command line."""
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if file.read_bytes().startswith(bytes(program) + b"\0"):
+                return True
+        except OSError:
+            continue
+    return False
 
 
 def test_a_decoder_that_floods_its_log_does_not_block(media: Path, tmp_path: Path) -> None:
     program = fake_program(tmp_path / "ffmpeg", "head -c 3000000 /dev/zero | tr '\\0' '\\n' >&2; echo an error >&2")
-    clip = decode_clip(downloaded(media / "both.mp4"), DecodeConfig(), program, FOLDERS)
+    clip = decode_row(downloaded(media / "both.mp4"), DecodeConfig(), program)
     assert clip.outcome == Outcome("clip", "failed", "decode_failed", "an error")
 
 
 def test_a_decoder_that_writes_rubbish_is_a_failed_clip(media: Path, tmp_path: Path) -> None:
     program = fake_program(tmp_path / "ffmpeg", "echo rubbish")
-    clip = decode_clip(downloaded(media / "both.mp4"), DecodeConfig(), program, FOLDERS)
+    clip = decode_row(downloaded(media / "both.mp4"), DecodeConfig(), program)
     assert (clip.outcome.status, clip.outcome.code) == ("failed", "no_usable_stream")
 
 
@@ -296,7 +314,8 @@ def test_covers_of_every_kind_become_jpegs(media: Path, name: str) -> None:
     found = read_cover(clip.cover).images
     assert found.shape == (1, 48, 64, 3)
     original = frames_of(decode(media / "silent.mp4"))[0]
-    assert np.abs(found[0].astype(int) - original).mean() < 12
+    # The pattern is all edges of colour; the lossy WebP of 48 lines is the worst of the three.
+    assert np.abs(found[0].astype(int) - original).mean() < 14
 
 
 def test_a_cover_is_shrunk_and_its_name_is_no_pattern(tmp_path: Path, media: Path) -> None:
@@ -320,7 +339,7 @@ def test_a_damaged_cover_leaves_the_video(media: Path, tmp_path: Path) -> None:
 def test_a_cover_of_another_kind_than_it_claims_is_refused(media: Path) -> None:
     row = downloaded(media / "both.mp4")
     row = replace(row, cover=replace(media_file(media / "page.mp4"), kind="jpeg"))
-    clip = decode_clip(row, DecodeConfig(), ffmpeg(), FOLDERS)
+    clip = decode_row(row, DecodeConfig())
     assert clip.outcome.status == "partial"
     assert clip.cover is None
 
@@ -330,14 +349,14 @@ def test_what_download_could_not_get_is_passed_on(media: Path) -> None:
         Outcome("a", "failed", "http_404", "the server answered 404"),
         problems=(("http_404", "the server answered 404"),),
     )
-    clip = decode_clip(missing, DecodeConfig(), ffmpeg(), FOLDERS)
+    clip = decode_row(missing, DecodeConfig())
     assert clip.outcome == missing.outcome
     no_cover = replace(
         downloaded(media / "both.mp4"),
         outcome=Outcome("a", "partial", "cover_http_404", "no cover"),
         problems=(("cover_http_404", "no cover"),),
     )
-    clip = decode_clip(no_cover, DecodeConfig(), ffmpeg(), FOLDERS)
+    clip = decode_row(no_cover, DecodeConfig())
     assert clip.outcome == no_cover.outcome
     assert clip.matroska is not None
     assert clip.about["codes"] == ["cover_http_404"]
@@ -350,7 +369,7 @@ def test_a_lost_cover_is_told_apart_from_none_even_if_the_video_is_lost_too() ->
     )
 
     assert DownloadedClip.from_line(row.to_line()) == row
-    assert decode_clip(row, DecodeConfig(), ffmpeg(), FOLDERS).about["codes"] == ["http_404", "cover_timeout"]
+    assert decode_row(row, DecodeConfig()).about["codes"] == ["http_404", "cover_timeout"]
 
 
 def test_a_file_that_is_no_longer_the_one_that_download_saw_is_refused(media: Path, tmp_path: Path) -> None:
@@ -359,9 +378,9 @@ def test_a_file_that_is_no_longer_the_one_that_download_saw_is_refused(media: Pa
     row = downloaded(path)
     path.write_bytes((media / "silent.mp4").read_bytes())
 
-    assert decode_clip(row, DecodeConfig(), ffmpeg(), FOLDERS).outcome.code == "changed_since_download"
+    assert decode_row(row, DecodeConfig()).outcome.code == "changed_since_download"
     path.unlink()
-    assert decode_clip(row, DecodeConfig(), ffmpeg(), FOLDERS).outcome.code == "file_missing"
+    assert decode_row(row, DecodeConfig()).outcome.code == "file_missing"
 
 
 def test_a_shard_holds_every_clip_in_order_and_is_the_same_each_time(media: Path, tmp_path: Path) -> None:
@@ -372,7 +391,7 @@ def test_a_shard_holds_every_clip_in_order_and_is_the_same_each_time(media: Path
         path = tmp_path / f"{workers}.tar"
         ticks: list[None] = []
         tick = functools.partial(ticks.append, None)
-        outcomes = decode_shard(clips, DecodeConfig(workers=workers), FOLDERS, path, tick)
+        outcomes = decode_to(path, clips, DecodeConfig(), workers=workers, on_clip=tick).outcomes
         assert [outcome.clip_id for outcome in outcomes] == [clip.outcome.clip_id for clip in clips]
         assert [outcome.status for outcome in outcomes] == [
             "ok", "failed", "partial", "failed", "ok", "partial", "ok", "ok",
@@ -381,11 +400,10 @@ def test_a_shard_holds_every_clip_in_order_and_is_the_same_each_time(media: Path
         digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
     assert digests[0] == digests[1]
     stored = list(read_tar_shard(tmp_path / "1.tar"))
-    assert [clip.outcome for clip in stored] == outcomes
+    assert tuple(clip.outcome for clip in stored) == outcomes
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["1.tar", "3.tar"]
 
 
 def test_a_binary_that_is_not_there_stops_the_stage(media: Path, tmp_path: Path) -> None:
     with pytest.raises(ToolError, match=r"\[decode\] ffmpeg"):
-        decode_shard(
-            [downloaded(media / "both.mp4")], DecodeConfig(ffmpeg=str(tmp_path / "no")), FOLDERS, tmp_path / "t"
-        )
+        decode_to(tmp_path / "t", [downloaded(media / "both.mp4")], DecodeConfig(ffmpeg=str(tmp_path / "no")))

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from features.decoding import decode_shard
 from features.extraction import ClipInput, extract_shard, media_inputs, text_inputs
 from features.extractors.protocol import ClipFeatures, ImageSequence, Waveform
 from features.ffmpeg import DecodeConfig
 from features.outcomes import Outcome
 from features.records import ClipRecord
 from features.shards import ShardReader
-from tests.features.media import FOLDERS, downloaded
+from tests.features.media import decode_to, downloaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -104,7 +103,7 @@ def decoded(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         downloaded(media / "empty.mp4", media / "cover.jpg", clip_id="nothing"),
         downloaded(media / "both.mp4", bad_cover, clip_id="cover"),
     ]
-    decode_shard(clips, DecodeConfig(workers=1), FOLDERS, folder / "a.tar")
+    decode_to(folder / "a.tar", clips, DecodeConfig(workers=1))
     return folder / "a.tar"
 
 

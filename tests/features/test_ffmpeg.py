@@ -5,15 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from features.errors import SettingError, ToolError
-from features.ffmpeg import (
-    PICTURE_FORMATS,
-    VIDEO_FORMATS,
-    DecodeConfig,
-    clip_command,
-    cover_command,
-    ffmpeg_version,
-    find_ffmpeg,
-)
+from features.ffmpeg import DecodeConfig, ffmpeg_version, find_ffmpeg
 from tests.features.media import fake_program, ffmpeg
 
 if TYPE_CHECKING:
@@ -25,7 +17,8 @@ if TYPE_CHECKING:
     [
         {"codec": "h265"}, {"sampling": "quick"}, {"frames_per_second": 0}, {"max_seconds": -1},
         {"timeout_seconds": 0}, {"max_frames": 0}, {"max_pixels": 0}, {"frames_per_second": float("nan")},
-        {"short_side_pixels": 8}, {"max_failed_fraction": 1.5},
+        {"short_side_pixels": 8}, {"max_failed_fraction": 1.5}, {"num_frames": -1}, {"num_frames": 601},
+        {"memory_megabytes": 0}, {"max_process_megabytes": 100}, {"workers": -1},
     ],
 )  # fmt: skip
 def test_bad_settings_are_named_with_their_value(values: dict[str, Any]) -> None:
@@ -93,29 +86,3 @@ def test_a_program_without_an_answer_is_a_tool_error(tmp_path: Path, monkeypatch
     text.chmod(0o755)
     with pytest.raises(ToolError, match="cannot start"):
         ffmpeg_version(str(text))
-
-
-def options_before_input(command: list[str]) -> dict[str, str]:
-    words = command[1 : command.index("-i")]
-    return dict(zip(words[::2], words[1::2], strict=True))
-
-
-def test_every_command_is_guarded() -> None:
-    config = DecodeConfig(max_pixels=1000, max_seconds=7.5)
-    clip = clip_command("ffmpeg", "/media/-a b.mp4", config)
-    cover = cover_command("ffmpeg", "/media/c.png", "png", config)
-    for command, formats in ((clip, VIDEO_FORMATS), (cover, PICTURE_FORMATS["png"])):
-        guards = options_before_input(command)
-        assert guards["-protocol_whitelist"] == "file"
-        assert guards["-format_whitelist"] == formats
-        assert guards["-max_pixels"] == "1000"
-        assert guards["-threads"] == "1"
-        assert {"-nostdin", "-sn", "-dn", "-map_metadata", "-map_chapters"} <= set(command)
-    assert clip[clip.index("-i") + 1] == "file:/media/-a b.mp4"
-    assert options_before_input(clip)["-t"] == "7.5"
-    assert "skip_frame" not in " ".join(clip)
-    assert options_before_input(clip_command("ffmpeg", "a", DecodeConfig(sampling="fast")))["-skip_frame"] == "noref"
-
-
-def test_no_playlist_is_among_the_formats() -> None:
-    assert not {"hls", "dash", "concat", "ffmetadata", "image2", "sdp"} & set(VIDEO_FORMATS.split(","))

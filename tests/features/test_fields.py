@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.fields import RowError, parse_row
+from features.fields import parse_row
 from features.manifest import PRESETS
 from features.records import ClipRecord
+from features.rejections import RowError
 
 PLAIN = PRESETS["plain"]
 
@@ -117,6 +118,37 @@ def test_a_split_is_one_of_three() -> None:
         "train", "validation", "validation", "test",
     ]  # fmt: skip
     assert refused(split="holdout")[0] == "bad_value"
+
+
+@pytest.mark.parametrize(
+    ("value", "checksum"),
+    [
+        ("A" * 64, "sha256:" + "a" * 64),
+        (" SHA256:" + "0f" * 32, "sha256:" + "0f" * 32),
+        ("0f" * 16, "md5:" + "0f" * 16),
+        ("md5:" + "0f" * 16, "md5:" + "0f" * 16),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_checksums(value: object, checksum: str) -> None:
+    assert parse(video_checksum=value).video_checksum == checksum
+    assert parse(cover_checksum=value).cover_checksum == checksum
+
+
+@pytest.mark.parametrize(
+    "value", ["g" * 64, "a" * 63, "md5:" + "a" * 64, "sha256:" + "a" * 32, "sha1:" + "a" * 40, "a" * 40, "٠" * 64]
+)
+def test_checksums_that_are_none(value: str) -> None:
+    code, detail = refused(video_checksum=value)
+    assert (code, detail.startswith("video_checksum is ")) == ("bad_value", True)
+
+
+def test_without_a_field_for_tags_the_category_is_the_tag() -> None:
+    names = PRESETS["xinpianchang"]
+    record = parse_row({"mp4_id": 1, "video_label": "x"}, names, str.upper)
+    assert (record.category, record.tags) == ("X", ("X",))
+    assert parse_row({"mp4_id": 1, "video_label": " "}, names) == ClipRecord("1")
 
 
 JSON = st.recursive(

@@ -70,6 +70,7 @@ def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) -
     living = tmp_path / f".tmp-{os.getpid()}-shard"
     for name in (living.name, f".tmp-{process.pid}-shard", ".tmp-nobody", "shard"):
         (tmp_path / name).touch()
+    (tmp_path / f".tmp-{process.pid}-empty-shard").mkdir(mode=0o500)
     remove_leftovers(tmp_path)
     assert sorted(tmp_path.iterdir()) == [living, tmp_path / "shard"]
 

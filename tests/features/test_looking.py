@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from features.decoding import decode_shard
 from features.errors import ShardError, SourceError, ToolError
 from features.extractors.protocol import ClipFeatures
 from features.ffmpeg import DecodeConfig
@@ -16,7 +15,7 @@ from features.looking import look_at_hdf5, look_at_tar, statistics, write_contac
 from features.outcomes import Outcome
 from features.shards import PredictionShard, ShardWriter, write_predictions
 from features.tarshard import TarShardWriter
-from tests.features.media import FOLDERS, downloaded
+from tests.features.media import decode_to, downloaded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,7 +110,7 @@ def decoded(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("looking") / "a.tar"
     names = ("empty", "both", "sound")
     clips = [downloaded(media / f"{name}.mp4", clip_id=name) for name in names]
-    decode_shard(clips, DecodeConfig(workers=1, frames_per_second=5.0), FOLDERS, path)
+    decode_to(path, clips, DecodeConfig(workers=1, frames_per_second=5.0))
     return path
 
 

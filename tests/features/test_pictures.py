@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from features.decoding import decode_shard
 from features.ffmpeg import DecodeConfig
 from features.pictures import PICTURE_PIXELS, clip_pictures
-from tests.features.media import FOLDERS, downloaded, render, render_picture
+from tests.features.media import decode_to, downloaded, render, render_picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +27,7 @@ def decoded(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         downloaded(media / "empty.mp4", clip_id="nothing"),
         downloaded(media / "both.mp4", clip_id="not asked for"),
     ]
-    decode_shard(clips, DecodeConfig(workers=1), FOLDERS, folder / "a.tar")
+    decode_to(folder / "a.tar", clips, DecodeConfig(workers=1))
     return folder / "a.tar"
 
 

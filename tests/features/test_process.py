@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from features.errors import ClipError, ToolError
-from features.process import MAX_STDERR_BYTES, Completed, run
+from features.process import MAX_STDERR_BYTES, Completed, Limits, run
 
 
-def shell(script: str, *, timeout_seconds: float = 20.0, **options: object) -> Completed:
-    return run(["/bin/sh", "-c", script], timeout_seconds=timeout_seconds, **options)  # type: ignore[arg-type]
+def shell(script: str, *, timeout_seconds: float = 20.0, max_stdout_bytes: int = 1 << 30, **options: Any) -> Completed:  # noqa: ANN401 - of any type
+    return run(["/bin/sh", "-c", script], Limits(timeout_seconds, max_stdout_bytes), **options)
 
 
 def alive(pid: int) -> bool:
@@ -33,13 +37,75 @@ def test_output_messages_and_exit_code_come_back() -> None:
     assert shell("kill -9 $$").returncode == -9
 
 
-def test_the_program_sees_no_environment_and_an_empty_private_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_program_sees_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "key")
-    done = run(["/usr/bin/env"], timeout_seconds=10)
-    assert done.stdout == b""
-    folder = shell("pwd; ls -A").stdout.decode().split()
-    assert len(folder) == 1
-    assert not Path(folder[0]).exists()
+    assert run(["/usr/bin/env"], Limits(10)).stdout == b""
+
+
+def test_output_can_go_to_a_file() -> None:
+    with tempfile.TemporaryFile() as file:
+        done = shell("echo out; echo words >&2", output=file)
+        assert done == Completed(0, b"", "words\n")
+        file.seek(0)
+        assert file.read() == b"out\n"
+
+
+def test_the_time_that_the_processor_spent_is_counted() -> None:
+    assert shell("sleep 0.3").cpu_seconds < 0.1
+    busy = shell("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done")
+    assert 0.02 < busy.cpu_seconds < 10
+
+
+def test_memory_and_files_have_limits() -> None:
+    program = "try:\n x = bytearray(600 << 20)\nexcept MemoryError:\n print('no memory')"
+    limits = Limits(20, max_memory_bytes=500 << 20)
+    # The limits come into force just after the start.
+    command = [sys.executable, "-c", f"import time; time.sleep(0.2)\n{program}"]
+    assert run(command, limits).stdout == b"no memory\n"
+    assert run(command, Limits(20)).stdout == b""
+
+
+def test_a_limited_program_writes_no_file(tmp_path: Path) -> None:
+    limits = Limits(20, max_memory_bytes=500 << 20)
+    run(["/bin/sh", "-c", "sleep 0.2; echo text > file"], limits, folder=tmp_path)
+    assert (tmp_path / "file").read_bytes() == b""
+
+
+@pytest.mark.parametrize("script", ["sleep 60", "(sleep 60 & sleep 60) & sleep 60", "trap '' TERM HUP; sleep 60"])
+def test_a_silent_program_dies_with_a_parent_that_is_killed(tmp_path: Path, script: str) -> None:
+    code = (
+        "import sys; from pathlib import Path; from features.process import Limits, run\n"
+        "run(['/bin/sh', '-c', sys.argv[2]], Limits(60), folder=Path(sys.argv[1]))"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path), f"echo $$ > pid; {script}"], cwd=Path(__file__).parents[2]
+    )
+    deadline = time.monotonic() + 20
+    while not (pid := (tmp_path / "pid").read_text().strip() if (tmp_path / "pid").exists() else ""):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.1)
+    group = int(pid)
+    assert members(group)
+    parent.kill()
+    parent.wait()
+    while members(group) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not members(group)
+
+
+def members(group: int) -> list[int]:
+    """Return the living processes of a group."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                state, _, its_group = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if int(its_group) == group and state != "Z":
+                found.append(int(folder.name))
+    return found
 
 
 def test_a_folder_can_be_named(tmp_path: Path) -> None:
@@ -114,4 +180,4 @@ def test_a_program_that_is_not_there_or_cannot_run_is_a_tool_error(tmp_path: Pat
     text.write_text("no program")
     for path in (tmp_path / "missing", text):
         with pytest.raises(ToolError, match=r"cannot start .*; name an executable in \[decode\] ffmpeg"):
-            run([str(path)], timeout_seconds=5)
+            run([str(path)], Limits(5))

@@ -16,6 +16,7 @@ RECORDS = st.builds(
     tags=st.none() | st.lists(TEXTS).map(tuple),
     duration_seconds=st.none() | st.floats(0, 1e6),
     group=TEXTS,
+    video_checksum=TEXTS,
 )
 
 
@@ -37,6 +38,10 @@ def test_a_line_is_canonical_json() -> None:
 def test_no_tags_and_unknown_tags_stay_different() -> None:
     assert ClipRecord.from_line(ClipRecord("a", tags=()).to_line()).tags == ()
     assert ClipRecord.from_line(ClipRecord("a").to_line()).tags is None
+
+
+def test_a_line_of_an_older_record_reads_with_what_it_has() -> None:
+    assert ClipRecord.from_line('{"clip_id": "a", "tags": null}') == ClipRecord("a")
 
 
 def test_text_joins_what_is_there() -> None:

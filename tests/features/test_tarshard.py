@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from features.errors import ShardError
 from features.outcomes import Outcome
-from features.tarshard import DecodedClip, TarShardWriter, member_key, read_tar_shard
+from features.tarshard import DecodedClip, TarShardWriter, index_tar_shard, member_key, read_tar_shard
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +34,32 @@ def write(path: Path, clips: list[DecodedClip] = CLIPS) -> Path:
 def test_clips_come_back_in_order(tmp_path: Path) -> None:
     assert list(read_tar_shard(write(tmp_path / "a.tar"))) == CLIPS
     assert list(read_tar_shard(write(tmp_path / "none.tar", []))) == []
+
+
+def test_the_index_tells_where_the_parts_stand(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tar")
+    whole = path.read_bytes()
+    index = index_tar_shard(path)
+    assert list(index) == [clip.outcome.clip_id for clip in CLIPS]
+    for clip, stored in zip(CLIPS, index.values(), strict=True):
+        assert (stored.outcome, stored.about) == (clip.outcome, clip.about)
+        parts = {suffix: whole[start : start + size] for suffix, (start, size) in stored.parts.items()}
+        assert (parts.get("mkv"), parts.get("cover.jpg")) == (clip.matroska, clip.cover)
+
+
+def test_a_clip_can_be_copied_from_another_shard(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tar")
+    with path.open("rb") as shard, TarShardWriter(tmp_path / "b.tar") as writer:
+        for stored in index_tar_shard(path).values():
+            writer.copy(stored, shard)
+    assert (tmp_path / "b.tar").read_bytes() == path.read_bytes()
+
+
+def test_a_damaged_shard_has_no_index(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tar")
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(ShardError, match="delete it and run again"):
+        index_tar_shard(path)
 
 
 def test_equal_clips_are_equal_bytes(tmp_path: Path) -> None:

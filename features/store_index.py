@@ -1,0 +1,140 @@
+"""Which URL gave which stored file, and what is known of bodies that broke off: one SQLite file, a cache of facts."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+import threading
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INDEX_NAME = "index.sqlite"
+# Another process that holds the index is waited for.
+BUSY_SECONDS = 60.0
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+_SCHEMA = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+CREATE TABLE IF NOT EXISTS files (url TEXT PRIMARY KEY, sha256 TEXT, kind TEXT, bytes INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS partials
+    (url TEXT PRIMARY KEY, total INTEGER, etag TEXT, last_modified TEXT, boot TEXT) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class StoredFacts:
+    """A whole file: its digest, its kind and its size in bytes."""
+
+    sha256: str
+    kind: str
+    num_bytes: int
+
+
+@dataclass(frozen=True)
+class PartialFacts:
+    """A body that may have broken off.
+
+    Attributes:
+        total: Bytes of the whole body.
+        etag: Strong entity tag, ``""`` = none.
+        last_modified: As the server wrote it, ``""`` = none.
+    """
+
+    total: int
+    etag: str
+    last_modified: str
+
+
+class StoreIndex:
+    """The index of one store; safe from many threads, and from several processes.
+
+    A transaction is not synced one by one (write-ahead log, ``synchronous = NORMAL``): a power cut can lose the last
+    rows, whose files are then fetched again, and never leaves a wrong one. A damaged index is begun anew.
+
+    Args:
+        folder: Where it lies.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / INDEX_NAME
+        self._lock = threading.Lock()
+        self._boot = _BOOT_ID.read_text(encoding="ascii").strip() if _BOOT_ID.exists() else ""
+        if self._path.is_symlink():
+            self._path.unlink()
+        try:
+            self._database = self._open()
+        except sqlite3.OperationalError as error:
+            raise _as_os_error(self._path, error) from error
+        except sqlite3.DatabaseError:
+            for suffix in ("", "-wal", "-shm"):
+                self._path.with_name(INDEX_NAME + suffix).unlink(missing_ok=True)
+            self._database = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            database.executescript(_SCHEMA)
+        except sqlite3.Error:
+            database.close()
+            raise
+        return database
+
+    def close(self) -> None:
+        """Write back what is in the log, and close."""
+        with self._lock:
+            self._database.close()
+
+    @contextmanager
+    def _locked(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                yield self._database
+            except sqlite3.Error as error:
+                raise _as_os_error(self._path, error) from error
+
+    def file(self, url: str) -> StoredFacts | None:
+        """Return the file that a URL gave, ``None`` = it was never fetched."""
+        with self._locked() as database:
+            row = database.execute("SELECT sha256, kind, bytes FROM files WHERE url = ?", (url,)).fetchone()
+        return StoredFacts(*row) if row else None
+
+    def add_file(self, url: str, facts: StoredFacts) -> None:
+        """Remember a file, and forget that its body was under way."""
+        with self._locked() as database:
+            database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (url, *astuple(facts)))
+            database.execute("DELETE FROM partials WHERE url = ?", (url,))
+
+    def partial(self, url: str) -> PartialFacts | None:
+        """Return what is known of an unfinished body.
+
+        After the machine was started anew it is not trusted: its length may be on disk and its bytes not.
+        """
+        query = "SELECT total, etag, last_modified FROM partials WHERE url = ? AND boot = ?"
+        with self._locked() as database:
+            row = database.execute(query, (url, self._boot)).fetchone()
+        return PartialFacts(*row) if row else None
+
+    def add_partial(self, url: str, facts: PartialFacts) -> None:
+        """Remember what a body that begins to arrive belongs to."""
+        row = (url, *astuple(facts), self._boot)
+        with self._locked() as database:
+            database.execute("INSERT OR REPLACE INTO partials VALUES (?, ?, ?, ?, ?)", row)
+
+    def drop_partial(self, url: str) -> None:
+        """Forget an unfinished body."""
+        with self._locked() as database:
+            database.execute("DELETE FROM partials WHERE url = ?", (url,))
+
+
+def _as_os_error(path: Path, error: sqlite3.Error) -> OSError:
+    number = errno.ENOSPC if "full" in str(error) else errno.EROFS if "readonly" in str(error) else errno.EIO
+    return OSError(number, f"the index of the media store cannot be used: {error}", str(path))
