@@ -13,7 +13,7 @@ from features.ffmpeg_commands import clip_command, cover_command
 from features.outcomes import Outcome, Status
 from features.process import Limits, run
 from features.thinning import thin_out
-from features.verdicts import duration_seconds, expected_frames, last_line, reason, what_is_missing
+from features.verdicts import duration_seconds, expected_frames, last_line, reason, was_killed, what_is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,12 +93,21 @@ class _Work:
     def run(self, command: list[str], path: Path, max_stdout_bytes: int) -> tuple[IO[bytes], int, str]:
         """Return ffmpeg's output, exit code and log, in which the path is not named.
 
+        A process that somebody kills from outside (a person, a system out of memory) says nothing of the file: it
+        is started once more.
+
         Raises:
-            ClipError: There is no output.
+            ClipError: There is no output; ``decoder_killed``.
         """
-        output = self.decoder.spool()
-        done = self.decoder.run(command, max_stdout_bytes, output)
-        self.cpu_seconds += done.cpu_seconds
+        for _ in range(2):
+            output = self.decoder.spool()
+            done = self.decoder.run(command, max_stdout_bytes, output)
+            self.cpu_seconds += done.cpu_seconds
+            if not was_killed(done.returncode, done.stderr):
+                break
+            output.close()
+        else:
+            raise ClipError("decoder_killed", f"ffmpeg was killed from outside, twice ({done.returncode})")
         log = done.stderr.replace(f"file:{path}", "the file")
         if not output.tell():
             raise ClipError(*reason(log))

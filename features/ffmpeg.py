@@ -40,7 +40,7 @@ class DecodeConfig:
         workers: ffmpeg processes at a time, each with one thread; 0 = one per CPU.
         memory_megabytes: Memory for the results of a shard that wait for their turn; what does not fit
             waits in unnamed temporary files beside the shard.
-        max_process_megabytes: Address space of one ffmpeg process; a file that needs more is refused.
+        max_process_megabytes: Memory of one ffmpeg process; a file that needs more is refused.
         max_failed_fraction: The stage fails when a larger share of its clips failed.
     """
 

@@ -40,6 +40,9 @@ def clip_command(binary: str, path: str, kind: str, config: DecodeConfig) -> lis
     import ffmpeg  # noqa: PLC0415 - 10 ms that only decoding needs
 
     options = {**_guards(VIDEO_FORMATS, kind, config), "t": config.max_seconds}
+    if kind == "mp4":
+        # Its header tells what others are probed for; the frames of a probe are decoded twice.
+        options.update(analyzeduration=0, fpsprobesize=0)
     if config.sampling == "fast":
         options.update(skip_frame="noref", skip_loop_filter="all")
     source = ffmpeg.input(f"file:{path}", **options)

@@ -22,7 +22,8 @@ PASSING_CODES = frozenset(
      "retry_after_too_long", "host_down",
      "http_408", "http_425", "http_429", "http_500", "http_502", "http_503", "http_504",
      "http_520", "http_521", "http_522", "http_523", "http_524",
-     "file_missing", "file_unreadable", "changed_since_download", "store_not_safe", "decode_timeout"}
+     "file_missing", "file_unreadable", "changed_since_download", "store_not_safe", "decode_timeout",
+     "decoder_killed"}
 )  # fmt: skip
 
 

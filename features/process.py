@@ -31,7 +31,8 @@ class Limits:
     Attributes:
         timeout_seconds: Wall-clock time.
         max_stdout_bytes: Output.
-        max_memory_bytes: Address space; 0 = no limit. A program with this limit may write no file either.
+        max_memory_bytes: Private memory that it can write; 0 = no limit. A program with this limit may write no file
+            either.
     """
 
     timeout_seconds: float
@@ -123,9 +124,9 @@ def _started(argv: Sequence[str], has_stdin: bool, folder: str) -> Iterator[subp
 
 
 def _confine(pid: int, max_memory_bytes: int) -> None:
-    # It may have ended already.
+    # It may have ended already. RLIMIT_AS would count the 64 MiB that glibc reserves for each thread, unused.
     with contextlib.suppress(ProcessLookupError):
-        resource.prlimit(pid, resource.RLIMIT_AS, (max_memory_bytes, max_memory_bytes))
+        resource.prlimit(pid, resource.RLIMIT_DATA, (max_memory_bytes, max_memory_bytes))
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, 0))
         resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import signal
 from typing import TYPE_CHECKING
 
 from features.thinning import CANDIDATES_PER_SECOND, FINENESS
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from features.clipfile import StoredStreams
     from features.ffmpeg import DecodeConfig
 
+# Exit codes of a process that a person, or a system out of memory, has ended.
+OUTSIDE_SIGNALS = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
 # Rounding of the last frame: a clip that gives this share of what is expected is whole.
 COMPLETE_FRACTION = 0.9
 DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+)", re.MULTILINE)
@@ -104,6 +107,11 @@ def _picture_is_short(stored: StoredStreams, duration: float, config: DecodeConf
 def _lower_bound(seconds: float) -> float:
     # Half a second of slack: streams of one file seldom end together.
     return min(COMPLETE_FRACTION * seconds, seconds - 0.5)
+
+
+def was_killed(returncode: int, log: str) -> bool:
+    """Return whether a process ended since somebody else told it to, and not because of the file."""
+    return returncode in OUTSIDE_SIGNALS or "received signal" in log
 
 
 def reason(log: str) -> tuple[str, str]:

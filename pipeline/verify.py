@@ -16,7 +16,7 @@ from tasks.progress import Progress
 from tasks.stage import root_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -75,20 +75,27 @@ def verify(*, media: bool, dry_run: bool) -> Verification:
     """
     hold_root(root_folder())
     damages = [_broken_record(path, dry_run=dry_run) for path in _broken_records()]
-    expected = [*_published(), *(_media() if media else ())]
+    published = list(_published())
+    damages += _examine(published, "published", dry_run=dry_run)
+    stored = list(_media({item.path for item in damages})) if media else []
+    damages += _examine(stored, "media", dry_run=dry_run)
+    expected = [*published, *stored]
+    return Verification(len(expected), sum(item.bytes for item in expected), tuple(damages))
+
+
+def _examine(files: Sequence[_Expected], what: str, *, dry_run: bool) -> list[Damage]:
+    damages = []
     seen: dict[tuple[int, int], str] = {}
-    num_bytes = 0
-    with Progress("verify", len(expected), None, unit="file") as progress:
-        for item in expected:
+    with Progress(f"verify {what}", len(files), None, unit="file") as progress:
+        for item in files:
             problem = _problem(item, seen)
             if problem is not None:
                 removed = item.is_ours and not dry_run
                 if removed:
                     item.path.unlink(missing_ok=True)
                 damages.append(Damage(_shown(item.path), *problem, removed))
-            num_bytes += item.bytes
             progress.advance()
-    return Verification(len(expected), num_bytes, tuple(damages))
+    return damages
 
 
 def _stage_folders() -> Iterator[Path]:
@@ -113,7 +120,8 @@ def _published() -> Iterator[_Expected]:
             yield _Expected(folder / name, receipt.bytes, receipt.sha256)
 
 
-def _media() -> Iterator[_Expected]:
+def _media(damaged: set[str]) -> Iterator[_Expected]:
+    """Yield the files of the store, and those of the user that an undamaged shard of Download speaks of."""
     store = root_folder() / MEDIA_FOLDER
     for path in sorted(store.glob("??/*")):
         if not path.name.startswith(TEMPORARY_PREFIX) and not path.is_symlink():
@@ -122,6 +130,8 @@ def _media() -> Iterator[_Expected]:
     download = Download()
     folders = media_folders(Manifest())
     for path in sorted(download.folder.glob("shard-*.jsonl")):
+        if _shown(path) in damaged:
+            continue
         for clip in read_downloaded(path):
             for file in (clip.video, clip.cover):
                 if file is not None and file.where == FROM_MANIFEST:
@@ -177,5 +187,9 @@ def render_verification(found: Verification) -> str:
     table = render_table(["file", "problem", "detail"], rows)
     removed = sum(item.removed for item in found.damages)
     closing = f"{looked_at}: {len(found.damages)} damaged, {removed} removed"
-    way_out = "the next `luigi --module pipeline RunAll` makes them again" if removed else "nothing was removed"
+    way_out = (
+        "the next `luigi --module pipeline RunAll` makes them again, and fetches media when Decode has to read them"
+        if removed
+        else "nothing was removed"
+    )
     return f"{table}\n\n{closing}; {way_out}"

@@ -70,7 +70,11 @@ class Evaluate(Stage):
         }
         publish_json(self.folder / METRICS_NAME, metrics)
         self._write_report(model, baselines, predictions)
-        receipts = [FileReceipt.of(self.folder, name, 1) for name in (METRICS_NAME, REPORT_NAME)]
+        # The report tells how long everything took, too.
+        receipts = [
+            FileReceipt.of(self.folder, METRICS_NAME, 1),
+            FileReceipt.of(self.folder, REPORT_NAME, 1, is_record=True),
+        ]
         facts = {
             name: {"category": found["category"], "tags": found["tags"]}
             for name, found in {"model": model, **baselines}.items()

@@ -175,8 +175,9 @@ class Stage(luigi.Task):
         try:
             self._build_and_publish()
         except OSError as error:
-            place = f" ({error.filename})" if error.filename else ""
-            raise SourceError(f"{error.strerror or error}{place}: mend that, then run the same command") from error
+            # A disk that is full while something is written does not say where.
+            place = error.filename or self.folder
+            raise SourceError(f"{error.strerror or error} ({place}): mend that, then run the same command") from error
 
     def _build_and_publish(self) -> None:
         started_at, started = datetime.now(timezone.utc), time.monotonic()

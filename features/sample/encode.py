@@ -94,6 +94,8 @@ def _run(argv: list[str], stdin: bytes, folder: Path) -> None:
         completed = run(argv, Limits(TIMEOUT_SECONDS), stdin=stdin, folder=folder)
     except ClipError as error:
         raise ToolError(f"{argv[0]} cannot render the sample corpus: {error}; run it again") from error
+    if completed.returncode < 0:
+        raise ToolError(f"{argv[0]} was killed by signal {-completed.returncode} while it rendered: run it again")
     if completed.returncode != 0:
         lines = completed.stderr.strip().splitlines() or ["no message"]
         raise ToolError(

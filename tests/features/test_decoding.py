@@ -16,7 +16,7 @@ from features.downloaded import DownloadedClip
 from features.errors import ToolError
 from features.ffmpeg import DecodeConfig
 from features.ffmpeg_commands import clip_command
-from features.outcomes import Outcome
+from features.outcomes import Outcome, may_pass
 from features.process import Limits, run
 from features.tarshard import DecodedClip, read_tar_shard
 from tests.features.media import (
@@ -269,6 +269,19 @@ def test_a_decoder_that_hangs_is_a_timeout_and_dies_with_its_children(media: Pat
     while running(tmp_path / "sleeper") and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not running(tmp_path / "sleeper")
+
+
+@pytest.mark.parametrize("name", ["KILL", "TERM"])
+def test_a_decoder_that_is_killed_from_outside_gets_another_go(media: Path, tmp_path: Path, name: str) -> None:
+    # It kills itself the first time; a folder is all that it may make.
+    script = f"mkdir {tmp_path}/been 2>/dev/null && kill -{name} $$; exec {ffmpeg()} \"$@\""
+    killed_once = decode_row(downloaded(media / "both.mp4"), DecodeConfig(), fake_program(tmp_path / "once", script))
+    always = fake_program(tmp_path / "always", f"kill -{name} $$")
+    killed_twice = decode_row(downloaded(media / "both.mp4"), DecodeConfig(), always)
+
+    assert (killed_once.outcome.status, killed_once.about["num_frames"]) == ("ok", 4)
+    assert (killed_twice.outcome.status, killed_twice.outcome.code) == ("failed", "decoder_killed")
+    assert may_pass("decoder_killed")
 
 
 def running(program: Path) -> bool:

@@ -171,8 +171,8 @@ def test_bombs_are_refused_before_they_take_memory(tmp_path: Path) -> None:
 
 
 def test_a_process_that_wants_more_memory_than_it_may_have_fails(tmp_path: Path) -> None:
-    # 15,000 x 15,000 values of two bytes are 450 MB, which the limit on pixels would let pass here.
-    cover = bomb_png(tmp_path / "a.png", 15_000, bits=16)
+    # 16,200 x 16,200 values of two bytes are 525 MB, which the limit on pixels would let pass here.
+    cover = bomb_png(tmp_path / "a.png", 16_200, bits=16)
     render_clip(tmp_path / "a.mp4", seconds=0.2)
     codes, peak = peak_megabytes(tmp_path / "a.mp4", cover, max_pixels=500_000_000, max_process_megabytes=512)
     assert codes == ["cover_too_much_memory"]

@@ -30,12 +30,12 @@ def stage(configure: Configure, tmp_path: Path) -> Path:
     return _publish(tmp_path / "root" / "extract-frames" / "aaaaaaaaaaaa")
 
 
-def _publish(folder: Path) -> Path:
+def _publish(folder: Path, shard_name: str = "shard-00000.h5") -> Path:
     folder.mkdir(parents=True)
-    (folder / "shard-00000.h5").write_bytes(b"features")
+    (folder / shard_name).write_bytes(b"features")
     (folder / "labels.json").write_bytes(b"{}")
     tally = Tally.of([Outcome("a", "ok")])
-    shard = FileReceipt.of_shard(folder / "shard-00000.h5", "shard-00000.h5", "key", tally)
+    shard = FileReceipt.of_shard(folder / shard_name, shard_name, "key", tally)
     write_receipt(folder, shard)
     files = (replace(shard, problems=()), FileReceipt.of(folder, "labels.json", 1))
     write_success(folder, Success("extract-frames", folder.name, {}, files, {"ok": 1}, {}, "2026-01-01", 1.0, 1))
@@ -145,3 +145,20 @@ def test_media_are_read_when_asked_for_and_files_of_the_user_stay(configure: Con
     ]
     assert (tmp_path / "clips" / "own.mp4").exists()
     assert not stored.exists()
+
+
+def test_a_damaged_shard_of_download_does_not_keep_the_media_from_being_read(
+    configure: Configure, tmp_path: Path
+) -> None:
+    configure({})
+    download = Download()
+    folder = _publish(download.folder, "shard-00000.jsonl")
+    (folder / "shard-00000.jsonl").write_bytes(b"{rubbish")
+    stored = tmp_path / "root" / "media" / "ab" / ("0" * 64 + ".mp4")
+    stored.parent.mkdir(parents=True)
+    stored.write_bytes(b"fetched")
+
+    found = verify(media=True, dry_run=False)
+
+    assert [item.problem for item in found.damages] == ["content", "content"]
+    assert not (folder / "shard-00000.jsonl").exists()

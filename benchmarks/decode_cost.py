@@ -1,0 +1,125 @@
+"""What Decode costs: its CPU-seconds a clip divided by those of the bare `ffmpeg -i x -f null -` on the same files.
+
+Each file is decoded by the bare command and by Decode, exact and fast, one after the other, several times over, so
+that a busy machine slows all of them alike. The processor time of each ffmpeg is what the kernel counted for it
+(`wait4`); the time of this process, which starts ffmpeg and counts frames, is told apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from features.clip_decoding import Decoder, decode_clip
+from features.clipfile import read_frames
+from features.downloaded import FROM_MANIFEST, DownloadedClip, MediaFile
+from features.ffmpeg import SAMPLINGS, DecodeConfig, ffmpeg_version, find_ffmpeg
+from features.magic import SNIFF_BYTES, kind_of
+from features.outcomes import Outcome
+
+
+def main() -> None:
+    """Measure, print a table, and keep the figures as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("manifest", type=Path, help="JSON lines with a field `video`, a path beside the manifest")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/decode_cost.json"))
+    options = parser.parse_args()
+    lines = options.manifest.read_text(encoding="utf-8").splitlines()
+    paths = [options.manifest.parent / json.loads(line)["video"] for line in lines if line]
+    binary = find_ffmpeg("")
+    figures: dict[str, object] = {"ffmpeg": ffmpeg_version(binary), "num_clips": len(paths), "repeats": options.repeats}
+    figures.update(_measure(paths, binary, options.repeats))
+    for name, value in figures.items():
+        print(f"{name:<40} {value}")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+def _measure(paths: list[Path], binary: str, repeats: int) -> dict[str, float]:
+    """Return medians over the repeats, in milliseconds of CPU a clip, and ratios."""
+    seconds: dict[str, list[float]] = {}
+    likeness: list[float] = []
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as spools:
+        place = Path(folder)
+        config = DecodeConfig(ffmpeg=binary)
+        decoder = Decoder(config, binary, lambda file: Path(file.path), place, place, 1 << 26, spools)
+        fast = replace(config, sampling="fast")
+        decoders = {"exact": decoder, "fast": replace(decoder, config=fast)}
+        assert set(decoders) == set(SAMPLINGS)
+        for repeat in range(repeats):
+            spent = dict.fromkeys(("start", "bare", *decoders, "python_exact", "python_fast"), 0.0)
+            for path in paths:
+                spent["start"] += _cpu_seconds([binary, "-version"])
+                spent["bare"] += _cpu_seconds([binary, "-nostdin", "-v", "error", "-i", str(path), "-f", "null", "-"])
+                stored = {}
+                for name, chosen in decoders.items():
+                    stored[name], child, own = _decode(path, chosen)
+                    spent[name] += child
+                    spent[f"python_{name}"] += own
+                if repeat == 0:
+                    likeness += _decibels(stored["exact"], stored["fast"])
+            for name, value in spent.items():
+                seconds.setdefault(name, []).append(value)
+    figures = {f"{name}_cpu_ms_per_clip": _median(values) * 1000 / len(paths) for name, values in seconds.items()}
+    bare = np.array(seconds["bare"])
+    for name in decoders:
+        figures[f"{name}_to_bare"] = _median(np.array(seconds[name]) / bare)
+        figures[f"{name}_with_python_to_bare"] = _median((np.array(seconds[name]) + seconds[f"python_{name}"]) / bare)
+    figures["fast_to_exact_psnr_db_median"] = _median(likeness)
+    figures["fast_to_exact_psnr_db_5th_percentile"] = float(np.percentile(likeness, 5))
+    return {name: round(value, 3) for name, value in figures.items()}
+
+
+def _median(values: list[float] | np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+    return float(np.median(values))
+
+
+def _cpu_seconds(argv: list[str]) -> float:
+    with subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, argv
+    return usage.ru_utime + usage.ru_stime
+
+
+def _decode(path: Path, decoder: Decoder) -> tuple[bytes, float, float]:
+    """Return the stored clip, the CPU-seconds of ffmpeg, and those of this process."""
+    with path.open("rb") as stream:
+        kind = kind_of(stream.read(SNIFF_BYTES))
+    row = DownloadedClip(
+        Outcome(path.stem, "ok"), MediaFile(FROM_MANIFEST, str(path.resolve()), kind, path.stat().st_size, "")
+    )
+    started = time.process_time()
+    clip = decode_clip(row, decoder)
+    own = time.process_time() - started
+    assert clip.matroska is not None, clip.outcome
+    clip.matroska.seek(0)
+    data = clip.matroska.read()
+    clip.matroska.close()
+    return data, clip.cpu_seconds, own
+
+
+def _decibels(exact: bytes, fast: bytes) -> list[float]:
+    """Return the peak signal-to-noise ratio of each frame of one clip against the other's."""
+    one, two = read_frames(exact), read_frames(fast)
+    assert one is not None
+    assert two is not None
+    both = min(len(one.images), len(two.images))
+    errors = (one.images[:both].astype(np.float32) - two.images[:both]) ** 2
+    return [float(10 * np.log10(255**2 / max(float(error.mean()), 1e-3))) for error in errors]
+
+
+if __name__ == "__main__":
+    main()
