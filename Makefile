@@ -32,7 +32,7 @@ demo: setup
 	$(BIN)/luigi --module pipeline RunAll
 
 test: setup
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from features.clip_decoding import Decoder, decode_clip
 from features.clipfile import read_frames
-from features.downloaded import FROM_MANIFEST, DownloadedClip, MediaFile
-from features.ffmpeg import SAMPLINGS, DecodeConfig, ffmpeg_version, find_ffmpeg
+from features.decoding.clip import Decoder, decode_clip
+from features.decoding.ffmpeg import SAMPLINGS, DecodeConfig, ffmpeg_version, find_ffmpeg
+from features.downloads.downloaded import FROM_MANIFEST, DownloadedClip, MediaFile
 from features.magic import SNIFF_BYTES, kind_of
 from features.outcomes import Outcome
 

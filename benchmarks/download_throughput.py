@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.download import DownloadConfig, Downloader, download_shard
-from features.downloaded import FROM_MANIFEST, FROM_STORE, read_downloaded
+from features.downloads.download import DownloadConfig, Downloader, download_shard
+from features.downloads.downloaded import FROM_MANIFEST, FROM_STORE, read_downloaded
 from features.parallel import WorkerPool
 from features.records import ClipRecord
 from tests.features.clip_site import GONE, SitePlan, clip_site

@@ -13,16 +13,16 @@ import gzip
 import json
 import multiprocessing
 import random
-import resource
+import re
 import tempfile
 import time
 import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.categories import ENGLISH_TO_CHINESE
-from features.corpus import SPLITS_NAME, build_corpus
-from features.manifest import CorpusConfig, ManifestConfig
+from features.manifests.categories import ENGLISH_TO_CHINESE
+from features.manifests.config import CorpusConfig, ManifestConfig
+from features.manifests.corpus import SPLITS_NAME, build_corpus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +124,7 @@ def _build(manifest: Path, folder: Path, sender: Connection) -> None:
         {
             "seconds": round(time.monotonic() - wall, 1),
             "cpu_seconds": round(time.process_time() - cpu, 1),
-            "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000),
+            "peak_rss_mb": _peak_rss_megabytes(),
             "num_rows": summary.num_rows,
             "num_clips": summary.num_clips,
             "num_merged": summary.num_merged,
@@ -133,6 +133,12 @@ def _build(manifest: Path, folder: Path, sender: Connection) -> None:
             **{f"num_{name}": number for name, number in sorted(summary.clips_per_split.items())},
         }
     )
+
+
+def _peak_rss_megabytes() -> int:
+    # ru_maxrss would count the process that this one was started from.
+    match = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(encoding="ascii"))
+    return int(match[1]) // 1024 if match else 0
 
 
 def prove_splits(folder: Path) -> dict[str, float]:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 import pipeline  # noqa: F401 - sets Luigi's settings
-from features.splits import assign_splits
+from features.manifests.splits import assign_splits
 from models.config import NetworkConfig, TrainConfig
 from models.labelling import positions_of
 from models.metrics import average_precision_per_class

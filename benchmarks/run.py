@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import decode_cost, download_throughput, manifest_scale, order_tags
+from benchmarks import order_tags
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from features.downloaded import FROM_STORE, read_downloaded
+from features.downloads.downloaded import FROM_STORE, read_downloaded
 from features.files import TEMPORARY_PREFIX
 from models.tables import render_table
 from pipeline.workflows import chain

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import psutil
 
+from features.decoding.ffmpeg import DecodeConfig, ffmpeg_version, find_ffmpeg
 from features.errors import FeaturesError
-from features.ffmpeg import DecodeConfig, ffmpeg_version, find_ffmpeg
-from features.manifest import CorpusConfig
-from features.manifest_source import check_manifest
+from features.manifests.config import CorpusConfig
+from features.manifests.source import check_manifest
 from features.parallel import num_cpus
 from models.errors import ModelsError
 from models.tables import render_table

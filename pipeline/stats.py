@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from features.categories import other_name
-from features.corpus import read_labels
-from features.download import DownloadConfig
+from features.downloads.download import DownloadConfig
 from features.errors import SourceError
-from features.statistics import CorpusStatistics, describe
-from features.statistics_columns import Columns, read_columns
-from features.statistics_cost import DownloadCost, download_cost
-from features.statistics_decoded import DecodedDurations, decoded_durations
-from features.statistics_disk import FolderUsage, disk_usage
-from features.statistics_media import read_media
-from features.statistics_pairs import CoOccurrence, co_occurrence
+from features.manifests.categories import other_name
+from features.manifests.corpus import read_labels
+from features.statistics.columns import Columns, read_columns
+from features.statistics.cost import DownloadCost, download_cost
+from features.statistics.counts import CorpusStatistics, describe
+from features.statistics.decoded import DecodedDurations, decoded_durations
+from features.statistics.disk import FolderUsage, disk_usage
+from features.statistics.media import read_media
+from features.statistics.pairs import CoOccurrence, co_occurrence
 from pipeline.workflows import chain
 from tasks.corpus import Manifest
 from tasks.decode import Decode

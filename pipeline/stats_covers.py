@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.categories import other_name
-from features.corpus import read_records
-from features.downloaded import read_downloaded
+from features.decoding.ffmpeg import DecodeConfig
+from features.downloads.downloaded import read_downloaded
 from features.errors import SourceError
-from features.ffmpeg import DecodeConfig
-from features.statistics_pictures import downloaded_covers, stored_covers
+from features.manifests.categories import other_name
+from features.manifests.corpus import read_records
+from features.statistics.pictures import downloaded_covers, stored_covers
 from pipeline.stats import decoded_shard, downloaded_shard
 from tasks.download import media_folders
 from tasks.settings import load
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from features.records import ClipRecord
-    from features.statistics_columns import Columns
+    from features.statistics.columns import Columns
     from pipeline.stats import PublishedCorpus
     from tasks.ledger import FileReceipt
 

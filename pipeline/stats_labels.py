@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from features.fields import SPLITS
+from features.manifests.fields import SPLITS
 from models.markup import Html, element
 from models.plots import count_map
 from models.report_parts import row, section, table
@@ -13,7 +13,7 @@ from pipeline.stats_words import label_text, share_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from features.statistics import LabelCount
+    from features.statistics.counts import LabelCount
     from pipeline.stats import Stats
 
 MAX_OPEN_ROWS = 40  # further labels are folded away

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from features.fields import SPLITS
+from features.manifests.fields import SPLITS
 from models.markup import Html, element
 from models.report_parts import NOTHING, row, section, table
 from pipeline.stats_words import BASES, bytes_text, codes_text, expected_text, mark_text, state_text, times_text

@@ -12,7 +12,7 @@ from pipeline.stats_words import hours_text, number_text, share_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from features.statistics import Bin, Durations
+    from features.statistics.counts import Bin, Durations
     from pipeline.stats import Stats
 
 MINUTE, HOUR = 60, 3600

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from features.fields import SPLITS
+from features.manifests.fields import SPLITS
 from models.tables import render_table
 from pipeline.stats_words import (
     BASES,
@@ -24,7 +24,7 @@ from pipeline.stats_words import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from features.statistics import Bin, Durations, LabelCount
+    from features.statistics.counts import Bin, Durations, LabelCount
     from pipeline.stats import Stats
 
 MAX_ROWS = 40

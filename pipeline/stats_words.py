@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from models.report_parts import NOTHING, seconds_text
 
 if TYPE_CHECKING:
-    from features.statistics import Bin, Durations
-    from features.statistics_cost import DownloadCost
-    from features.statistics_disk import FolderUsage
+    from features.statistics.cost import DownloadCost
+    from features.statistics.counts import Bin, Durations
+    from features.statistics.disk import FolderUsage
     from pipeline.stats import StageOutcomes, Stats
 
 UNITS = ("bytes", "kB", "MB", "GB", "TB")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from features.downloaded import FROM_MANIFEST, read_downloaded
+from features.downloads.downloaded import FROM_MANIFEST, read_downloaded
 from features.files import TEMPORARY_PREFIX, sha256_of
 from models.tables import render_table
 from tasks.corpus import Manifest

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import luigi
 
-from features.corpus import build_corpus
+from features.decoding.ffmpeg import DecodeConfig, find_ffmpeg
 from features.errors import SourceError
-from features.ffmpeg import DecodeConfig, find_ffmpeg
-from features.manifest import CorpusConfig, ManifestConfig
-from features.manifest_source import check_manifest, manifest_digest, manifest_folder
+from features.manifests.config import CorpusConfig, ManifestConfig
+from features.manifests.corpus import build_corpus
+from features.manifests.source import check_manifest, manifest_digest, manifest_folder
 from features.parallel import num_cpus
 from features.sample.config import SampleConfig
 from features.sample.render import render_corpus

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from features.corpus import read_labels, read_records, read_splits
+from features.manifests.corpus import read_labels, read_records, read_splits
 from tasks.extract import Extract
 from tasks.settings import FeaturesConfig, load
 

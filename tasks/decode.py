@@ -6,13 +6,13 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
-from features.decoding import decode_shard
-from features.download import DownloadConfig, Downloader
-from features.downloaded import FROM_STORE, read_downloaded
-from features.ffmpeg import DecodeConfig, ffmpeg_version, find_ffmpeg
+from features.decoding.ffmpeg import DecodeConfig, ffmpeg_version, find_ffmpeg
+from features.decoding.shard import decode_shard
+from features.downloads.download import DownloadConfig, Downloader
+from features.downloads.downloaded import FROM_STORE, read_downloaded
+from features.downloads.store import MediaStore
 from features.outcomes import Tally, may_pass
 from features.parallel import WorkerPool, num_cpus
-from features.store import MediaStore
 from tasks.corpus import Manifest
 from tasks.download import Download, media_folders
 from tasks.settings import load, significant
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from features.downloaded import MediaFile
+    from features.downloads.downloaded import MediaFile
     from tasks.engine import ShardJob
     from tasks.ledger import FileReceipt
     from tasks.progress import Progress

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
-from features.corpus import read_records
-from features.download import DownloadConfig, Downloader, download_shard
-from features.downloaded import FROM_MANIFEST, FROM_STORE
-from features.manifest import ManifestConfig
+from features.downloads.download import DownloadConfig, Downloader, download_shard
+from features.downloads.downloaded import FROM_MANIFEST, FROM_STORE
+from features.manifests.config import ManifestConfig
+from features.manifests.corpus import read_records
 from features.outcomes import Tally
 from features.parallel import WorkerPool
 from tasks.corpus import Manifest

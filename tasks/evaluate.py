@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from features.files import publish_json, published
-from features.manifest import CorpusConfig
+from features.manifests.config import CorpusConfig
 from tasks.corpus import Manifest
 from tasks.dataset import extract_stages, open_clips, read_labelled_corpus
 from tasks.decode import Decode

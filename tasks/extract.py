@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import luigi
 
-from features.corpus import read_records
 from features.errors import SettingError
 from features.extractors.config import ExtractConfig
 from features.extractors.identity import check_backbone_exists, weights_identity
 from features.files import sha256_of_json
+from features.manifests.corpus import read_records
 from features.outcomes import Tally
 from tasks.corpus import Manifest
 from tasks.decode import Decode

@@ -15,11 +15,11 @@ import luigi
 import luigi.configuration
 from luigi.task_register import Register
 
-from features.download import DownloadConfig
+from features.decoding.ffmpeg import DecodeConfig
+from features.downloads.download import DownloadConfig
 from features.errors import FeaturesError, SettingError
 from features.extractors.config import ExtractConfig
-from features.ffmpeg import DecodeConfig
-from features.manifest import CorpusConfig, ManifestConfig
+from features.manifests.config import CorpusConfig, ManifestConfig
 from features.sample.config import SampleConfig
 from models.config import NetworkConfig, TrainConfig
 from models.errors import ModelsError

@@ -8,13 +8,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from features.corpus import build_corpus, read_records
-from features.decoding import decode_shard
-from features.download import DownloadConfig, Downloader, download_shard
-from features.downloaded import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile, read_downloaded
-from features.ffmpeg import DecodeConfig
+from features.decoding.ffmpeg import DecodeConfig
+from features.decoding.shard import decode_shard
+from features.downloads.download import DownloadConfig, Downloader, download_shard
+from features.downloads.downloaded import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile, read_downloaded
 from features.files import sha256_of
-from features.manifest import CorpusConfig, ManifestConfig
+from features.manifests.config import CorpusConfig, ManifestConfig
+from features.manifests.corpus import build_corpus, read_records
 from features.outcomes import Outcome
 from features.parallel import WorkerPool
 from features.tarshard import read_tar_shard

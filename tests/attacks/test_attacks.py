@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from features.corpus import build_corpus
 from features.errors import SourceError
-from features.manifest import CorpusConfig, ManifestConfig
+from features.manifests.config import CorpusConfig, ManifestConfig
+from features.manifests.corpus import build_corpus
 from tests.attacks.battle import Battle, fight
 from tests.attacks.files import endless_zeros
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-# All of them are mounted once.
-pytestmark = pytest.mark.xdist_group("attacks")
 
 
 @pytest.fixture(scope="module")

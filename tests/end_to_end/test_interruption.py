@@ -83,8 +83,8 @@ def test_a_missing_manifest_exits_20_and_is_named(workplace: Workplace) -> None:
     done = workplace.luigi("RunAll")
 
     assert done.returncode == 20, done.stdout
-    assert "there is no manifest" in done.stdout
-    assert "nowhere/clips.jsonl: correct [corpus] manifest" in done.stdout
+    assert "error: cannot read the manifest" in done.stdout
+    assert "nowhere/clips.jsonl: there is nothing of this name; set [corpus] manifest" in done.stdout
     assert "Traceback" not in done.stdout
 
 

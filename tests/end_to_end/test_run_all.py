@@ -16,9 +16,6 @@ from tests.end_to_end.run import Workplace, wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-# One run serves all of them: they stay on one worker.
-pytestmark = pytest.mark.xdist_group("finished")
-
 CATEGORY_KEYS = {"accuracy", "macro_f1", "gap_at_20", "map"}
 TAG_KEYS = {"gap_at_20", "map", "micro_precision", "micro_recall", "micro_f1"}
 

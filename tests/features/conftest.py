@@ -53,5 +53,5 @@ def fetches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fetches:
         made.longest_pauses.append(high)
         return 0.0
 
-    monkeypatch.setattr("features.fetching.random.uniform", draw)
+    monkeypatch.setattr("features.downloads.fetching.random.uniform", draw)
     return made

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from features.corpus import SPLITS_NAME
-from features.statistics_columns import read_columns
+from features.manifests.corpus import SPLITS_NAME
+from features.statistics.columns import read_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from features.records import ClipRecord
-    from features.statistics_columns import Columns
+    from features.statistics.columns import Columns
 
 
 def published_columns(

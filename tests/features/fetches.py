@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from features.backlog import finish
+from features.downloads.backlog import finish
+from features.downloads.client import HttpClient
+from features.downloads.fetching import Fetcher
+from features.downloads.http import HttpConfig
+from features.downloads.politeness import HostGates
+from features.downloads.store import MediaStore
+from features.downloads.wanted import Wanted
 from features.errors import ClipError
-from features.fetching import Fetcher
-from features.http import HttpConfig
-from features.http_client import HttpClient
 from features.magic import VIDEO_KINDS
-from features.politeness import HostGates
-from features.store import MediaStore
-from features.wanted import Wanted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from features.downloaded import MediaFile
+    from features.downloads.downloaded import MediaFile
 
 # Enough of a file to be taken for what it claims to be, and long enough to be gone on with.
 MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(range(256)) * 1000

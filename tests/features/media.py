@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import imageio_ffmpeg
 
-from features.clip_decoding import Decoder, decode_clip
-from features.decoding import Decoding, decode_shard
-from features.downloaded import FROM_MANIFEST, DownloadedClip, MediaFile
+from features.decoding.clip import Decoder, decode_clip
+from features.decoding.shard import Decoding, decode_shard
+from features.downloads.downloaded import FROM_MANIFEST, DownloadedClip, MediaFile
+from features.downloads.local_media import locate_unchanged
 from features.files import sha256_of
-from features.local_media import locate_unchanged
 from features.magic import COVER_KINDS, EXTRA_VIDEO_KINDS, SNIFF_BYTES, VIDEO_KINDS, kind_of
 from features.outcomes import Outcome
 from features.parallel import WorkerPool
@@ -24,7 +24,7 @@ from features.tarshard import DecodedClip
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from features.ffmpeg import DecodeConfig
+    from features.decoding.ffmpeg import DecodeConfig
 
 PICTURE = "testsrc2=size={size}:rate={rate}:duration={seconds}"
 SOUND = "sine=frequency=440:sample_rate=16000:duration={seconds}"

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from features.clipfile import StoredStreams, measure, read_cover, read_frames, read_waveform
+from features.decoding.commands import clip_command, cover_command
+from features.decoding.ffmpeg import DecodeConfig
 from features.errors import ShardError
-from features.ffmpeg import DecodeConfig
-from features.ffmpeg_commands import clip_command, cover_command
 from features.process import Limits, run
 from tests.features.media import ffmpeg, render
 

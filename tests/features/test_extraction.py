@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from features.decoding.ffmpeg import DecodeConfig
 from features.extraction import ClipInput, extract_shard, media_inputs, text_inputs
 from features.extractors.protocol import ClipFeatures, ImageSequence, Waveform
-from features.ffmpeg import DecodeConfig
 from features.outcomes import Outcome
 from features.records import ClipRecord
 from features.shards import ShardReader

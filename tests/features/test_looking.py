@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from features.decoding.ffmpeg import DecodeConfig
 from features.errors import ShardError, SourceError, ToolError
 from features.extractors.protocol import ClipFeatures
-from features.ffmpeg import DecodeConfig
 from features.looking import look_at_hdf5, look_at_tar, statistics, write_contact_sheet, write_heat_map
 from features.outcomes import Outcome
 from features.shards import PredictionShard, ShardWriter, write_predictions

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from features.ffmpeg import DecodeConfig
+from features.decoding.ffmpeg import DecodeConfig
 from features.pictures import PICTURE_PIXELS, clip_pictures
 from tests.features.media import decode_to, downloaded, render, render_picture
 

@@ -27,4 +27,4 @@ def test_a_meaning_over_several_lines_is_whole() -> None:
     text = attribute_texts(SECTIONS["decode"])["sampling"]
 
     assert text.startswith("`exact` decodes every frame;")
-    assert text.endswith("stands for a skipped one.")
+    assert text.endswith("and leaves H.264's loop filter out.")

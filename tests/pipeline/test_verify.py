@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from features.downloaded import FROM_MANIFEST, DownloadedClip, MediaFile
+from features.downloads.downloaded import FROM_MANIFEST, DownloadedClip, MediaFile
 from features.outcomes import Outcome, Tally
 from pipeline.verify import Verification, render_verification, verify
 from tasks.download import Download

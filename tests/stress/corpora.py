@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from features.ffmpeg import find_ffmpeg
+from features.decoding.ffmpeg import find_ffmpeg
 from features.sample.config import SampleConfig
 from features.sample.render import render_corpus
 from tests.features.server import answer

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from features.decoding.ffmpeg import DecodeConfig
 from features.errors import SettingError
 from features.extractors.config import ExtractConfig
-from features.ffmpeg import DecodeConfig
 from models.config import NetworkConfig
 from tasks.settings import SECTIONS, FeaturesConfig, check_keys, load, significant
 
@@ -76,7 +76,12 @@ def test_an_optional_number_may_be_empty(configure: Configure) -> None:
         ("download", "allow_private_addresses", "maybe", "expected true or false"),
         ("network", "frames_aggregator", "lstm9", r"\[network\] unknown frames_aggregator 'lstm9': give one of"),
         ("extract_frames", "backbone", "bundled:resnet", r"\[extract_frames\] unknown bundled frames backbone"),
-        ("corpus", "preset", "youtube", r"\[corpus\] unknown preset 'youtube': expected one of csv, plain, xinpianchang, xinpianchang-folder"),
+        (
+            "corpus",
+            "preset",
+            "youtube",
+            r"\[corpus\] unknown preset 'youtube': expected one of csv, plain, xinpianchang, xinpianchang-folder",
+        ),
         ("corpus", "fields", "titel=brief", r"\[corpus\] cannot read 'titel=brief'"),
         ("features", "modalities", "frames, smell", r"\[features\] modalities is 'frames, smell'"),
     ],

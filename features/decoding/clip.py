@@ -1,0 +1,202 @@
+"""One downloaded clip -> its sampled frames and sound as one small Matroska file, its cover as a JPEG."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+from features.clipfile import measure
+from features.decoding.commands import clip_command, cover_command
+from features.decoding.thinning import thin_out
+from features.decoding.verdicts import duration_seconds, expected_frames, last_line, reason, was_killed, what_is_missing
+from features.errors import ClipError, ShardError
+from features.outcomes import Outcome, Status
+from features.process import Limits, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from features.decoding.ffmpeg import DecodeConfig
+    from features.downloads.downloaded import DownloadedClip, MediaFile
+    from features.process import Completed
+
+# Two hours of frames at two a second are half of this.
+MAX_CLIP_BYTES = 1 << 30
+MAX_COVER_BYTES = 1 << 26
+MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """What decoding a clip needs, whatever the clip.
+
+    Attributes:
+        config: The settings.
+        binary: The ffmpeg to run.
+        locate: Returns the absolute path of a file, or raises :class:`ClipError`.
+        folder: Empty folder in which ffmpeg runs.
+        spool_folder: Where results that are too big for memory wait, in files without a name.
+        max_result_bytes: A result that is bigger waits there.
+        spools: Closes the results that nobody took.
+    """
+
+    config: DecodeConfig
+    binary: str
+    locate: Callable[[MediaFile], Path]
+    folder: Path
+    spool_folder: Path
+    max_result_bytes: int
+    spools: ExitStack = field(default_factory=ExitStack)
+
+    def spool(self) -> IO[bytes]:
+        """Return an empty file, in memory as long as it is small."""
+        return self.spools.enter_context(
+            tempfile.SpooledTemporaryFile(max_size=self.max_result_bytes, dir=str(self.spool_folder))
+        )
+
+    def run(self, command: list[str], max_stdout_bytes: int, output: IO[bytes]) -> Completed:
+        """Return how ffmpeg ended, whose output is in ``output``."""
+        limits = Limits(self.config.timeout_seconds, max_stdout_bytes, self.config.max_process_megabytes * MEGABYTE)
+        return run(command, limits, output=output, folder=self.folder)
+
+
+@dataclass(frozen=True)
+class FreshClip:
+    """What came of one clip.
+
+    Attributes:
+        outcome: How decoding went.
+        matroska: Frames and sound, ``None`` when nothing could be decoded.
+        cover: JPEG, ``None`` when there is none.
+        about: Facts for a person, for later stages and for a retry.
+        cpu_seconds: Processor time of the ffmpeg processes that ended by themselves.
+    """
+
+    outcome: Outcome
+    matroska: IO[bytes] | None
+    cover: IO[bytes] | None
+    about: Mapping[str, Any]  # JSON values
+    cpu_seconds: float
+
+
+class _Work:
+    """What is known of one clip while it is decoded."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.decoder = decoder
+        self.cpu_seconds = 0.0
+        self.facts: dict[str, Any] = {}  # JSON values
+
+    def run(self, command: list[str], path: Path, max_stdout_bytes: int) -> tuple[IO[bytes], int, str]:
+        """Return ffmpeg's output, exit code and log, in which the path is not named.
+
+        A process that somebody kills from outside (a person, a system out of memory) says nothing of the file: it
+        is started once more.
+
+        Raises:
+            ClipError: There is no output; ``decoder_killed``.
+        """
+        for _ in range(2):
+            output = self.decoder.spool()
+            done = self.decoder.run(command, max_stdout_bytes, output)
+            self.cpu_seconds += done.cpu_seconds
+            if not was_killed(done.returncode, done.stderr):
+                break
+            output.close()
+        else:
+            raise ClipError("decoder_killed", f"ffmpeg was killed from outside, twice ({done.returncode})")
+        log = done.stderr.replace(f"file:{path}", "the file")
+        if not output.tell():
+            raise ClipError(*reason(log))
+        return output, done.returncode, log
+
+
+def decode_clip(clip: DownloadedClip, decoder: Decoder) -> FreshClip:
+    """Return what could be decoded of one clip, whatever state its files are in.
+
+    Args:
+        clip: Its row of the Download stage.
+        decoder: The settings and the places.
+
+    Raises:
+        ToolError: ffmpeg itself cannot be run.
+    """
+    problems = list(clip.problems)
+    work = _Work(decoder)
+    matroska = cover = None
+    if clip.video is not None:
+        try:
+            matroska, problem = _decode_video(clip.video, work)
+            problems += [problem] if problem else []
+        except ClipError as error:
+            problems.append((error.code, error.detail))
+    if clip.cover is not None:
+        try:
+            cover = _decode_cover(clip.cover, work)
+        except ClipError as error:
+            problems.append((f"cover_{error.code}", error.detail))
+    about = {
+        **work.facts,
+        **sources(clip),
+        "cover": cover is not None,
+        "codes": [code for code, _ in problems],
+    }
+    return FreshClip(_outcome(clip.outcome.clip_id, matroska, problems), matroska, cover, about, work.cpu_seconds)
+
+
+def sources(clip: DownloadedClip) -> dict[str, Any]:
+    """Return what decides the result of a clip, settings and ffmpeg apart, as JSON values."""
+    return {
+        "video_sha256": clip.video.sha256 if clip.video else "",
+        "cover_sha256": clip.cover.sha256 if clip.cover else "",
+        "download_problems": [[code, detail] for code, detail in clip.problems],
+    }
+
+
+def _outcome(clip_id: str, matroska: IO[bytes] | None, problems: list[tuple[str, str]]) -> Outcome:
+    if not problems:
+        return Outcome(clip_id, "ok", "" if matroska is not None else "no_video")
+    status: Status = "partial" if matroska is not None or all(c.startswith("cover_") for c, _ in problems) else "failed"
+    code, detail = problems[0]
+    return Outcome(clip_id, status, code, "; ".join(text for _, text in problems) if problems[1:] else detail)
+
+
+def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, str] | None]:
+    """Return the Matroska file, and what is missing if it is not everything."""
+    decoder, config = work.decoder, work.decoder.config
+    path = decoder.locate(file)
+    output, returncode, log = work.run(clip_command(decoder.binary, str(path), file.kind, config), path, MAX_CLIP_BYTES)
+    try:
+        stored = measure(output)
+    except ShardError as error:
+        raise ClipError("no_usable_stream", str(error)) from error
+    num_frames = stored.num_frames
+    if not num_frames and not stored.audio_seconds:
+        raise ClipError(*reason(log))
+    duration = duration_seconds(log)
+    problem = what_is_missing(stored, duration, config, log)
+    if returncode != 0 and num_frames:
+        problem = ("decode_errors", f"ffmpeg ended with {returncode}; {last_line(log)}")
+    if config.num_frames and num_frames > config.num_frames:
+        thinned = decoder.spool()
+        thin_out(output, thinned, config.num_frames)
+        output.close()
+        output, num_frames = thinned, config.num_frames
+    work.facts = {
+        "duration_seconds": duration,
+        "num_frames": num_frames,
+        "expected_frames": max(num_frames, expected_frames(duration, config)) if problem else num_frames,
+        "audio_seconds": round(stored.audio_seconds, 3),
+    }
+    return output, problem
+
+
+def _decode_cover(file: MediaFile, work: _Work) -> IO[bytes]:
+    decoder = work.decoder
+    path = decoder.locate(file)
+    command = cover_command(decoder.binary, str(path), file.kind, decoder.config)
+    output, _, _ = work.run(command, path, MAX_COVER_BYTES)
+    return output

@@ -1,0 +1,150 @@
+"""The two commands that Decode gives to ffmpeg: for a clip and for a cover.
+
+Both are made for files from strangers: one protocol, the one demuxer of the file's kind, a bound on pixels, one
+thread, and no stream but the picture and the sound.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from features.decoding.thinning import candidates_filter, max_candidates
+from features.errors import ClipError
+
+if TYPE_CHECKING:
+    from features.decoding.ffmpeg import DecodeConfig
+
+# Kind of a video, as its first bytes tell -> the only demuxer that gets to see it. No other one is asked, so a
+# playlist (HLS, DASH, concat) or any text that names other files is never taken for what it is.
+VIDEO_FORMATS = {
+    "mp4": "mov", "matroska": "matroska", "avi": "avi", "flv": "flv", "mpegts": "mpegts", "mpegps": "mpeg",
+    "gif": "gif", "webp": "webp_anim",
+}  # fmt: skip
+# The demuxer that ffmpeg would choose by a picture's name takes the name for a pattern of many.
+PICTURE_FORMATS = {"jpeg": "jpeg_pipe", "png": "png_pipe", "webp": "webp_pipe"}
+# Kinds of which transparent parts are common.
+TRANSPARENT_KINDS = frozenset({"gif", "webp", "png"})
+# Colours over white. For an opaque picture the three steps change no value.
+ON_WHITE = "format=yuva444p|gbrap,negate,premultiply=inplace=1,negate"
+AUDIO_RATE_HZ = 16000
+
+
+def clip_command(binary: str, path: str, kind: str, config: DecodeConfig) -> list[str]:
+    """Return the command that writes a clip's sampled frames and 16 kHz mono sound to its standard output.
+
+    The output is Matroska with both streams on one clock. A stream that the file lacks is left out.
+
+    Raises:
+        ClipError: ``format_not_allowed`` for a kind that is no video.
+    """
+    import ffmpeg  # noqa: PLC0415 - 10 ms that only decoding needs
+
+    options = {**_guards(VIDEO_FORMATS, kind, config), "t": config.max_seconds}
+    if kind == "mp4":
+        # Its header tells what others are probed for; the frames of a probe are decoded twice.
+        options.update(analyzeduration=0, fpsprobesize=0)
+    if config.sampling == "fast":
+        options.update(skip_frame="noref", skip_loop_filter="all")
+    source = ffmpeg.input(f"file:{path}", **options)
+    output = ffmpeg.output(
+        # V leaves attached pictures out.
+        source["V:0?"],
+        source["a:0?"],
+        "pipe:1",
+        vf=",".join([_sampled(config), "estdif=mode=frame:deint=interlaced", *_shrunk(kind, config)]),
+        # Gaps become silence, so that a sample's place in the stream is its time.
+        af=f"aresample={AUDIO_RATE_HZ}:async=1",
+        ac=1,
+        format="matroska",
+        **{"c:a": "flac", "sample_fmt:a": "s16", "flags:a": "+bitexact"},
+        **_picture_codec(config.codec),
+        **_PLAIN_OUTPUT,
+        # The last frame may last longer than the input is read.
+        t=config.max_seconds,
+    )
+    return [str(word) for word in output.global_args(*_GLOBAL).compile(binary)]
+
+
+def cover_command(binary: str, path: str, kind: str, config: DecodeConfig) -> list[str]:
+    """Return the command that writes a cover picture, shrunk, as one JPEG to its standard output.
+
+    Raises:
+        ClipError: ``format_not_allowed`` for a kind that is no picture.
+    """
+    import ffmpeg  # noqa: PLC0415 - see clip_command
+
+    source = ffmpeg.input(f"file:{path}", **_guards(PICTURE_FORMATS, kind, config))
+    output = ffmpeg.output(
+        source["v:0"],
+        "pipe:1",
+        vf=",".join(_shrunk(kind, config)),
+        format="image2pipe",
+        **{"frames:v": 1},
+        **_picture_codec("mjpeg"),
+        **_PLAIN_OUTPUT,
+    )
+    return [str(word) for word in output.global_args(*_GLOBAL).compile(binary)]
+
+
+_GLOBAL = ("-hide_banner", "-nostdin", "-nostats")
+_PLAIN_OUTPUT = {
+    "map_metadata": -1,
+    "map_chapters": -1,
+    "sn": None,
+    "dn": None,
+    "fflags": "+bitexact",
+    "threads": 1,
+}
+
+
+def _guards(formats: dict[str, str], kind: str, config: DecodeConfig) -> dict[str, object]:
+    if kind not in formats:
+        raise ClipError("format_not_allowed", f"{kind or 'an unknown kind'} is not read: expected {', '.join(formats)}")
+    return {
+        "protocol_whitelist": "file",
+        # Matched against each of a demuxer's names, of which the first is the one above.
+        "format_whitelist": formats[kind],
+        "f": formats[kind],
+        "max_pixels": config.max_pixels,
+        "threads": 1,
+    }
+
+
+def _sampled(config: DecodeConfig) -> str:
+    """Return the filters that let the wanted frames pass; any video gives at least one.
+
+    Their number is capped here since the option ``-frames:v`` ends the sound where the picture ends.
+    """
+    if config.num_frames:
+        return f"{candidates_filter(config.num_frames)},trim=end_frame={max_candidates(config)}"
+    return f"fps={config.frames_per_second!r}:round=up,trim=end_frame={config.max_frames}"
+
+
+def _shrunk(kind: str, config: DecodeConfig) -> list[str]:
+    """Return filters for square pixels, the short side as set, aspect kept, both sides even, none enlarged.
+
+    A picture of pixels that are wider than high loses height, one of narrow pixels loses width.
+    """
+    width, height = "iw*min(1,sar)", "ih/max(1,sar)"
+    short = f"max(2,2*trunc(min({config.short_side_pixels},min({width},{height}))/2))"
+
+    def side(own: str, other: str, stored: str) -> str:
+        long = f"max(2,min(2*trunc(({stored}+1)/2),2*round({short}*({own})/({other})/2)))"
+        return f"if(gt({own},{other}),{long},{short})"
+
+    scale = f"scale=w='{side(width, height, 'iw')}':h='{side(height, width, 'ih')}'"
+    return [scale, "setsar=1", *([ON_WHITE] if kind in TRANSPARENT_KINDS else [])]
+
+
+def _picture_codec(codec: str) -> dict[str, object]:
+    if codec == "lossless":
+        return {
+            "c:v": "libx264",
+            "qp": 0,
+            "preset": "ultrafast",
+            # Each frame by itself, so that any of them can be left out.
+            "g": 1,
+            "pix_fmt": "yuv420p",
+            "flags:v": "+bitexact",
+        }
+    return {"c:v": "mjpeg", "qmin": 1, "q:v": 1, "pix_fmt": "yuvj420p", "flags:v": "+bitexact"}

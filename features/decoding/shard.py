@@ -1,0 +1,103 @@
+"""The downloaded clips of one shard -> a decoded shard; what an older shard already holds is copied."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from features.decoding.clip import MEGABYTE, Decoder, FreshClip, decode_clip
+from features.decoding.decoded_before import DecodedBefore
+from features.decoding.ffmpeg import find_ffmpeg
+from features.files import TEMPORARY_PREFIX
+from features.tarshard import TarShardWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from features.decoding.ffmpeg import DecodeConfig
+    from features.downloads.downloaded import DownloadedClip, MediaFile
+    from features.outcomes import Outcome
+    from features.parallel import WorkerPool
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """The account of one shard.
+
+    Attributes:
+        outcomes: One a clip.
+        cpu_seconds: Processor time of the ffmpeg processes.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    cpu_seconds: float
+
+
+def decode_shard(
+    clips: Iterable[DownloadedClip],
+    config: DecodeConfig,
+    locate: Callable[[MediaFile], Path],
+    path: Path,
+    pool: WorkerPool,
+    on_clip: Callable[[], None] = lambda: None,
+    previous: Path | None = None,
+) -> Decoding:
+    """Write the decoded shard of ``clips`` to ``path`` and return its account.
+
+    Args:
+        clips: Rows of the Download stage, in the order in which they are written.
+        config: The settings.
+        locate: Returns the absolute path of a file, or raises :class:`ClipError`.
+        path: The new file; in its folder ffmpeg's empty working folder stands meanwhile.
+        pool: The threads that wait for ffmpeg.
+        on_clip: Called after each clip.
+        previous: An older shard, made with the same settings and the same ffmpeg: a clip whose files are the
+            same there, and whose problems another attempt would meet again, is copied from it.
+
+    Raises:
+        ToolError: ffmpeg cannot be run.
+    """
+    outcomes: list[Outcome] = []
+    cpu_seconds = 0.0
+    with ExitStack() as stack:
+        decoder = stack.enter_context(_decoder(config, locate, path, pool.window))
+        older = stack.enter_context(DecodedBefore(previous))
+        writer = stack.enter_context(TarShardWriter(path))
+        for ready in pool.ordered_map(lambda clip: older.find(clip) or decode_clip(clip, decoder), clips):
+            if isinstance(ready, FreshClip):
+                cpu_seconds += ready.cpu_seconds
+                _write(ready, writer)
+            else:
+                older.copy(ready, writer)
+            outcomes.append(ready.outcome)
+            on_clip()
+    return Decoding(tuple(outcomes), cpu_seconds)
+
+
+@contextmanager
+def _decoder(config: DecodeConfig, locate: Callable[[MediaFile], Path], path: Path, window: int) -> Iterator[Decoder]:
+    folder = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-empty-{path.name}")
+    folder.mkdir(mode=0o500, parents=True)
+    try:
+        with ExitStack() as spools:
+            yield Decoder(
+                config,
+                find_ffmpeg(config.ffmpeg),
+                locate,
+                folder,
+                path.parent,
+                config.memory_megabytes * MEGABYTE // window,
+                spools,
+            )
+    finally:
+        folder.rmdir()
+
+
+def _write(clip: FreshClip, writer: TarShardWriter) -> None:
+    writer.add_streamed(clip.outcome, clip.matroska, clip.cover, clip.about)
+    for part in (clip.matroska, clip.cover):
+        if part is not None:
+            part.close()

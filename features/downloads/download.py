@@ -1,0 +1,239 @@
+"""The files of the clips: fetched over http(s), or found below the manifest's folder, and checked."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from features.downloads.backlog import Backlog, finish
+from features.downloads.downloaded import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile, read_downloaded
+from features.downloads.fetching import Fetcher
+from features.downloads.http import HttpConfig
+from features.downloads.local_media import find_local, locate_unchanged
+from features.downloads.politeness import HostGates
+from features.downloads.store import MediaStore
+from features.downloads.wanted import Wanted
+from features.errors import ClipError, SettingError
+from features.magic import COVER_KINDS, EXTRA_VIDEO_KINDS, VIDEO_KINDS
+from features.outcomes import Outcome, may_pass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from features.downloads.backlog import Steps
+    from features.parallel import WorkerPool
+    from features.records import ClipRecord
+
+NOT_A_VIDEO = "not_a_video"
+NOT_A_PICTURE = "not_a_picture"
+
+
+@dataclass(frozen=True)
+class DownloadConfig(HttpConfig):
+    """How media files are fetched and checked; the http part is :class:`features.downloads.http.HttpConfig`.
+
+    Attributes:
+        workers: Files at a time, whatever their hosts.
+        extra_video_kinds: What counts as a video beside the usual containers: names of ``gif`` and ``webp``, joined by
+            commas.
+        keep_media: ``false`` deletes the fetched files of a shard once Decode has read them; whoever needs them later
+            fetches them again.
+        max_failed_fraction: The stage fails when a larger share of its clips failed.
+    """
+
+    workers: int = 8
+    extra_video_kinds: str = ""
+    keep_media: bool = True
+    max_failed_fraction: float = 0.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.workers < 1:
+            raise SettingError(f"workers is {self.workers}: give 1 or more")
+        if not 0 <= self.max_failed_fraction <= 1:
+            raise SettingError(f"max_failed_fraction is {self.max_failed_fraction}: give a share, 0 to 1")
+        unknown = self._extra_kinds() - EXTRA_VIDEO_KINDS
+        if unknown:
+            known = ", ".join(sorted(EXTRA_VIDEO_KINDS))
+            raise SettingError(f"extra_video_kinds names {', '.join(sorted(unknown))}: expected some of {known}")
+
+    def _extra_kinds(self) -> frozenset[str]:
+        return frozenset(kind for part in self.extra_video_kinds.split(",") if (kind := part.strip()))
+
+    def video_kinds(self) -> frozenset[str]:
+        """Return every kind of file that counts as a video."""
+        return VIDEO_KINDS | self._extra_kinds()
+
+
+class Downloader:
+    """Gets the files of clips; one for the run of a stage, safe from many threads.
+
+    Args:
+        config: The settings.
+        folders: Where local files and the store lie, by the ``where`` of a file.
+        refetch: Fetch files that are in the store anew.
+        on_bytes: Told of every piece that arrives from the network, from any thread.
+    """
+
+    def __init__(
+        self,
+        config: DownloadConfig,
+        folders: Mapping[str, Path],
+        *,
+        refetch: bool = False,
+        on_bytes: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self.gates = HostGates(
+            config.connections_per_host, config.requests_per_second_per_host, config.max_retry_after_seconds
+        )
+        self._config = config
+        self._folders = folders
+        self._refetch = refetch
+        self._on_bytes = on_bytes
+        self._lock = threading.Lock()
+        self._refetched: set[str] = set()
+        self._store: MediaStore | None = None
+        self._fetcher: Fetcher | None = None
+        self._close: list[Callable[[], None]] = []
+
+    def __enter__(self) -> Downloader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._close:
+            self._close.pop()()
+
+    def clip(self, record: ClipRecord) -> DownloadedClip:
+        """Return the files of one clip and how getting them went, waited for."""
+        return finish(self.clip_steps(record), self.gates)
+
+    def clip_steps(self, record: ClipRecord) -> Steps[DownloadedClip]:
+        """Return the files of one clip and how getting them went, in steps.
+
+        ``failed``: the video could not be had. ``partial``: the video is there, a cover was named and could not
+        be had. A clip of which the manifest names no cover, or no video (code ``no_video``), is ``ok``.
+        """
+        problems: list[ClipError] = []
+        video = cover = None
+        if record.video:
+            try:
+                wanted = self._wanted(self._config.video_kinds(), NOT_A_VIDEO, record.video_checksum)
+                video = yield from self._obtain(record.video, wanted)
+            except ClipError as error:
+                problems.append(error)
+        if record.cover:
+            try:
+                wanted = self._wanted(COVER_KINDS, NOT_A_PICTURE, record.cover_checksum)
+                cover = yield from self._obtain(record.cover, wanted)
+            except ClipError as error:
+                problems.append(ClipError(f"cover_{error.code}", error.detail))
+        return _row(record, video, cover, problems)
+
+    def restore(self, file: MediaFile) -> Path:
+        """Return the absolute path of a file of an earlier row; one that the store lost is fetched again.
+
+        Raises:
+            ClipError: ``file_missing``; ``changed_since_download`` when there is another content now; or why it
+                could not be fetched.
+        """
+        if file.where == FROM_MANIFEST:
+            return locate_unchanged(file, self._folders[FROM_MANIFEST])
+        store, fetcher = self._network()
+        if not store.has(file):
+            if not file.url:
+                raise ClipError("file_missing", f"{file.path} has gone from the store, and its URL is not known")
+            wanted = self._wanted(frozenset({file.kind}), "changed_since_download", f"sha256:{file.sha256}")
+            try:
+                finish(fetcher.fetch(file.url, wanted), self.gates)
+            except ClipError as error:
+                if error.code != "checksum_mismatch":
+                    raise
+                raise ClipError("changed_since_download", f"its URL gives another file now: {error.detail}") from error
+        return file.locate(self._folders)
+
+    def _wanted(self, kinds: frozenset[str], wrong_kind_code: str, checksum: str) -> Wanted:
+        return Wanted(kinds, wrong_kind_code, self._config.max_bytes, checksum)
+
+    def _network(self) -> tuple[MediaStore, Fetcher]:
+        """Return the store and what fills it, made when the first URL is met: local corpora need neither."""
+        with self._lock:
+            if self._store is None or self._fetcher is None:
+                from features.downloads.client import HttpClient  # noqa: PLC0415 - imports requests
+
+                client = HttpClient(self._config)
+                self._store = MediaStore(self._folders[FROM_STORE])
+                self._close += [self._store.close, client.close]
+                self._fetcher = Fetcher(self._config, self._store, client, self.gates, self._on_bytes)
+            return self._store, self._fetcher
+
+    def _obtain(self, source: str, wanted: Wanted) -> Steps[MediaFile]:
+        scheme, is_url, _ = source.partition("://")
+        if not is_url:
+            return find_local(source, wanted, self._folders[FROM_MANIFEST])
+        if scheme.lower() not in {"http", "https"}:
+            raise ClipError("scheme_not_allowed", f"{scheme}:// is not fetched: give http(s) or a relative path")
+        _, fetcher = self._network()
+        refetch = self._refetch and source not in self._refetched
+        found = None if refetch else fetcher.known(source, wanted)
+        if found is None:
+            found = yield from fetcher.fetch(source, wanted, refetch=refetch)
+        if refetch:
+            self._refetched.add(source)
+        return found
+
+
+def _row(
+    record: ClipRecord, video: MediaFile | None, cover: MediaFile | None, problems: list[ClipError]
+) -> DownloadedClip:
+    if not problems:
+        # A modality that the manifest never named is missing, not lost.
+        return DownloadedClip(Outcome(record.clip_id, "ok", "" if record.video else "no_video"), video, cover)
+    detail = "; ".join(problem.detail for problem in problems)
+    outcome = Outcome(record.clip_id, "failed", problems[0].code, detail)
+    if video is not None or not record.video:
+        outcome = replace(outcome, status="partial")
+    return DownloadedClip(outcome, video, cover, tuple((problem.code, problem.detail) for problem in problems))
+
+
+def download_shard(
+    records: Iterable[ClipRecord],
+    downloader: Downloader,
+    path: Path,
+    pool: WorkerPool,
+    on_clip: Callable[[], None] = lambda: None,
+    previous: Path | None = None,
+) -> list[Outcome]:
+    """Write one row a record to ``path``, JSON lines, and return one outcome a record.
+
+    Args:
+        records: The clips.
+        downloader: What gets their files.
+        path: Where the rows go.
+        pool: Its threads do the work; its window should hold a shard.
+        on_clip: Called after each clip, from any thread.
+        previous: An older version of this shard: its rows are taken over, but for those that failed for a reason that
+            may have passed.
+    """
+    records = list(records)
+    rows = {row.outcome.clip_id: row for row in read_downloaded(previous)} if previous is not None else {}
+    rows = {clip_id: row for clip_id, row in rows.items() if not any(map(may_pass, row.codes()))}
+    missing = [record for record in records if record.clip_id not in rows]
+    for _ in range(len(records) - len(missing)):
+        on_clip()
+    backlog = Backlog([downloader.clip_steps(record) for record in missing], downloader.gates)
+
+    def work(_: ClipRecord) -> DownloadedClip:
+        clip = backlog.finish_one()
+        on_clip()
+        return clip
+
+    for clip in pool.ordered_map(work, missing):
+        rows[clip.outcome.clip_id] = clip
+    with path.open("w", encoding="utf-8") as stream:
+        stream.writelines(rows[record.clip_id].to_line() for record in records)
+    return [rows[record.clip_id].outcome for record in records]

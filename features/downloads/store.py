@@ -1,0 +1,148 @@
+"""Fetched media by content: one video under two URLs is one file, and what was fetched once is not fetched again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from typing import TYPE_CHECKING
+
+from features.downloads.downloaded import FROM_STORE, MediaFile
+from features.downloads.partial import Partial
+from features.downloads.store_index import StoredFacts, StoreIndex
+from features.errors import ClipError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+    from types import TracebackType
+
+PARTIALS_FOLDER = ".partial"
+# A body that nobody went on with for this long is not waited for any more.
+PARTIAL_DAYS = 7
+_SECONDS_A_DAY = 86400
+
+
+class MediaStore:
+    """Files ``<folder>/<2 hex digits>/<sha256>.<kind>`` and an index of the URLs that they came from.
+
+    Safe from many threads, and from several processes. The folder itself may be a symbolic link; nothing below it
+    is followed if it is one.
+
+    Args:
+        folder: Where it lies; made when it is not there.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._partials = folder / PARTIALS_FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        if self._partials.is_symlink():
+            self._partials.unlink()
+        self._partials.mkdir(exist_ok=True)
+        self._index = StoreIndex(folder)
+        self._remove_stale_partials()
+
+    def __enter__(self) -> MediaStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the index."""
+        self._index.close()
+
+    def find(self, url: str) -> MediaFile | None:
+        """Return the file that was fetched from ``url`` before, if it is there with its size."""
+        facts = self._index.file(url)
+        if facts is None:
+            return None
+        file = _file(facts, url)
+        return file if self.has(file) else None
+
+    def has(self, file: MediaFile) -> bool:
+        """Return whether a file is there: a plain file with its size, in a folder that is no link."""
+        path = os.path.join(self.folder, file.path)  # noqa: PTH118 - 3 times as fast, and asked for every clip
+        try:
+            found = os.lstat(path)
+            above = os.lstat(os.path.dirname(path))  # noqa: PTH120 - likewise
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and found.st_size == file.bytes and stat.S_ISDIR(above.st_mode)
+
+    def partial_path(self, url: str) -> Path:
+        """Return where the body of ``url`` is written to, and waits to be gone on with when it broke off."""
+        return self._partials / hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def claim(self, url: str) -> Partial | None:
+        """Return the file for the body of ``url``, ``None`` while somebody else writes it."""
+        return Partial.open(self.partial_path(url), url, self._index)
+
+    def add(self, temporary: Path, url: str, facts: StoredFacts) -> MediaFile:
+        """Publish a whole, checked file under its digest; it and its folder are synced.
+
+        Args:
+            temporary: A plain file on the file system of the store; the name is gone afterwards.
+            url: Where it came from.
+            facts: What it holds.
+
+        Raises:
+            ClipError: ``store_not_safe``: a symbolic link stands where a folder of the store should be.
+            OSError: The disk is full or may not be written.
+        """
+        file = _file(facts, url)
+        folder = _open_folder(self.folder / facts.sha256[:2])
+        try:
+            _sync(temporary)
+            # Noted first: whoever finds the temporary name free finds the URL known. A row without its file is
+            # none at all.
+            self._index.add_file(url, facts)
+            # A link or an older file under the final name is replaced, never written through.
+            os.replace(temporary, f"{facts.sha256}.{facts.kind}", dst_dir_fd=folder)
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return file
+
+    def remove(self, files: Iterable[MediaFile]) -> None:
+        """Delete files, those that are gone already included; :meth:`find` then knows nothing of them."""
+        for file in files:
+            if file.where == FROM_STORE and self.has(file):
+                (self.folder / file.path).unlink(missing_ok=True)
+
+    def _remove_stale_partials(self) -> None:
+        oldest = time.time() - PARTIAL_DAYS * _SECONDS_A_DAY
+        for path in self._partials.iterdir():
+            if path.lstat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
+
+
+def _file(facts: StoredFacts, url: str) -> MediaFile:
+    path = f"{facts.sha256[:2]}/{facts.sha256}.{facts.kind}"
+    return MediaFile(FROM_STORE, path, facts.kind, facts.num_bytes, facts.sha256, url)
+
+
+def _open_folder(path: Path) -> int:
+    """Return a descriptor of a folder, which is made when it is not there."""
+    path.mkdir(exist_ok=True)
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if path.is_symlink():
+            raise ClipError("store_not_safe", f"{path} is a symbolic link: remove it") from error
+        raise
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,136 @@
+"""Which corpus a run is about, and how its manifest becomes records, labels and splits: the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from features.errors import SettingError
+from features.manifests.categories import LANGUAGES
+from features.records import ClipRecord
+
+_PLAIN = {
+    "clip_id": "id",
+    "video": "video",
+    "cover": "cover",
+    "title": "text",
+    "asr": "asr",
+    "ocr": "ocr",
+    "category": "category",
+    "tags": "tags",
+    "duration_seconds": "duration_seconds",
+    "group": "group",
+    "split": "split",
+    "video_checksum": "video_checksum",
+    "cover_checksum": "cover_checksum",
+}
+_XINPIANCHANG = {
+    "clip_id": "mp4_id",
+    "video": "mp4_download_url",
+    "cover": "mp4_background_image_url",
+    "title": "mp4_txt_brief",
+    "category": "video_label",
+    "duration_seconds": "mp4_time",
+}
+FOLDER_PRESET = "xinpianchang-folder"
+# Record field -> name of the field in the manifest.
+PRESETS: dict[str, dict[str, str]] = {
+    "plain": _PLAIN,
+    "csv": _PLAIN,
+    "xinpianchang": _XINPIANCHANG,
+    FOLDER_PRESET: _XINPIANCHANG,
+}
+# Presets whose categories are the 31 of the data set, which has them in both languages.
+_ENGLISH_PRESETS = ("xinpianchang", FOLDER_PRESET)
+CATEGORY_LANGUAGES = ("auto", "written", *LANGUAGES)
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """Which corpus a run is about, and how its manifest is to be read.
+
+    Attributes:
+        manifest: JSON lines (.jsonl), CSV (.csv) or TSV (.tsv), UTF-8, one clip a line, also as .gz or .zst;
+            for the preset xinpianchang-folder a folder; empty = the embedded sample corpus. Paths in it start
+            from its own folder.
+        preset: Field map to start from, one of plain, csv, xinpianchang, xinpianchang-folder.
+        fields: Changes to it, ``record_field=manifest_field`` separated by commas, such as
+            ``title=brief, category=label``.
+        category_language: Name of a category that has a Chinese and an English one: ``en``, ``zh``, ``written``
+            = as the manifest has it, ``auto`` = ``en`` for the xinpianchang presets and else ``written``.
+        tag_separator: What stands between two tags in a cell of CSV; a cell may also hold a JSON list.
+        max_manifest_bytes: Text that may come out of a manifest, decompressed; a larger one is not read.
+    """
+
+    manifest: str = ""
+    preset: str = "plain"
+    fields: str = ""
+    category_language: str = "auto"
+    tag_separator: str = "|"
+    max_manifest_bytes: int = 20_000_000_000
+
+    def __post_init__(self) -> None:
+        self.field_map()
+        if self.category_language not in CATEGORY_LANGUAGES:
+            raise SettingError(
+                f"unknown category_language {self.category_language!r}: expected one of {', '.join(CATEGORY_LANGUAGES)}"
+            )
+        if not self.tag_separator:
+            raise SettingError("tag_separator is empty: give what stands between two tags, such as |")
+        if self.max_manifest_bytes < 1:
+            raise SettingError(f"max_manifest_bytes is {self.max_manifest_bytes}: give 1 or more")
+
+    def field_map(self) -> dict[str, str]:
+        """Return record field -> manifest field.
+
+        Raises:
+            SettingError: An unknown preset, or a change that names no record field.
+        """
+        if self.preset not in PRESETS:
+            raise SettingError(f"unknown preset {self.preset!r}: expected one of {', '.join(sorted(PRESETS))}")
+        result = dict(PRESETS[self.preset])
+        known = [item.name for item in fields(ClipRecord)]
+        for change in filter(None, (part.strip() for part in self.fields.split(","))):
+            name, equals, source = (part.strip() for part in change.partition("="))
+            if not equals or name not in known or not source:
+                raise SettingError(
+                    f"cannot read {change!r} in the setting fields: expected record_field=manifest_field,"
+                    f" with record_field one of {', '.join(known)}"
+                )
+            result[name] = source
+        return result
+
+    def language(self) -> str:
+        """Return ``en`` or ``zh`` where known categories are translated, else ``""``."""
+        if self.category_language == "auto":
+            return "en" if self.preset in _ENGLISH_PRESETS else ""
+        return "" if self.category_language == "written" else self.category_language
+
+
+@dataclass(frozen=True)
+class ManifestConfig:
+    """How records become shards, label space and splits.
+
+    Attributes:
+        clips_per_shard: Records in one shard of every later stage.
+        min_clips_per_label: A label that fewer clips carry leaves the label space; its clips stay.
+        validation_fraction: Share of the clips in the validation split, 0 to 1.
+        test_fraction: Share of the clips in the test split, 0 to 1.
+        seed: Of the split.
+    """
+
+    clips_per_shard: int = 1000
+    min_clips_per_label: int = 2
+    validation_fraction: float = 0.15
+    test_fraction: float = 0.15
+    seed: int = 7
+
+    def __post_init__(self) -> None:
+        for name in ("clips_per_shard", "min_clips_per_label"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"{name} is {getattr(self, name)}: give 1 or more")
+        fractions = (self.validation_fraction, self.test_fraction)
+        if not (min(fractions) >= 0 and sum(fractions) < 1):
+            raise SettingError(
+                f"validation_fraction and test_fraction are {fractions}: give two shares of 0 or more"
+                " that leave something for training"
+            )

@@ -1,0 +1,72 @@
+"""What Download has found so far, clip by clip."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from features.errors import ShardError
+from features.statistics.columns import MEDIA, Bools, Int64
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class MediaColumns:
+    """N clips in the order of the records.
+
+    Attributes:
+        tried: ``(N,)`` whether Download has published a row for the clip.
+        bytes: For ``video`` and ``cover`` ``(N,)`` the size of the file, -1 where there is none.
+    """
+
+    tried: Bools
+    bytes: Mapping[str, Int64]
+
+    def found(self) -> dict[str, int]:
+        """Return the number of clips whose file is there, by kind of media."""
+        return {name: int((sizes >= 0).sum()) for name, sizes in self.bytes.items()}
+
+
+def read_media(shards: Sequence[tuple[Path | None, int]]) -> MediaColumns:
+    """Return what the rows of downloaded clips tell.
+
+    Args:
+        shards: For every record shard the file of Download's rows, ``None`` where it is not published, and
+            the number of its clips.
+
+    Raises:
+        ShardError: A file is damaged, or holds another number of rows.
+    """
+    num_clips = sum(rows for _, rows in shards)
+    tried = np.zeros(num_clips, np.bool_)
+    sizes = {name: np.full(num_clips, -1, np.int64) for name in MEDIA}
+    start = 0
+    for path, rows in shards:
+        if path is not None:
+            found = _sizes(path)
+            if len(found) != rows:
+                raise ShardError(f"{path} holds {len(found)} rows, its records are {rows}: delete it and run again")
+            tried[start : start + rows] = True
+            for number, name in enumerate(MEDIA):
+                sizes[name][start : start + rows] = [row[number] for row in found]
+        start += rows
+    return MediaColumns(tried, sizes)
+
+
+def _sizes(path: Path) -> list[list[int]]:
+    """Return for each row the sizes of its ``MEDIA``, -1 for none.
+
+    Only the sizes are taken out: a whole ``DownloadedClip`` takes nearly three times as long.
+    """
+    try:
+        with path.open(encoding="utf-8") as stream:
+            rows = (json.loads(line) for line in stream)
+            return [[row[name]["bytes"] if row[name] else -1 for name in MEDIA] for row in rows]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ShardError(f"{path} is damaged ({error}): delete it and run again") from error

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from features.decoding.commands import PICTURE_FORMATS, VIDEO_FORMATS, clip_command, cover_command
+from features.decoding.ffmpeg import DecodeConfig
+from features.errors import ClipError
+from features.magic import COVER_KINDS, EXTRA_VIDEO_KINDS, VIDEO_KINDS
+
+
+def options_before_input(command: list[str]) -> dict[str, str]:
+    words = command[1 : command.index("-i")]
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+def test_every_command_is_guarded() -> None:
+    config = DecodeConfig(max_pixels=1000, max_seconds=7.5)
+    clip = clip_command("ffmpeg", "/media/-a b.mp4", "mp4", config)
+    cover = cover_command("ffmpeg", "/media/c.png", "png", config)
+    for command, demuxer in ((clip, "mov"), (cover, "png_pipe")):
+        guards = options_before_input(command)
+        assert guards["-protocol_whitelist"] == "file"
+        assert guards["-format_whitelist"] == guards["-f"] == demuxer
+        assert guards["-max_pixels"] == "1000"
+        assert guards["-threads"] == "1"
+        assert {"-nostdin", "-sn", "-dn", "-map_metadata", "-map_chapters"} <= set(command)
+    assert clip[clip.index("-i") + 1] == "file:/media/-a b.mp4"
+    assert options_before_input(clip)["-t"] == "7.5"
+    assert "skip_" not in " ".join(clip)
+    fast = options_before_input(clip_command("ffmpeg", "a", "mp4", DecodeConfig(sampling="fast")))
+    assert (fast["-skip_frame"], fast["-skip_loop_filter"]) == ("noref", "all")
+
+
+def test_every_kind_that_download_lets_pass_has_one_demuxer() -> None:
+    assert set(VIDEO_FORMATS) == VIDEO_KINDS | EXTRA_VIDEO_KINDS
+    assert set(PICTURE_FORMATS) == COVER_KINDS
+    assert not any("," in name for name in [*VIDEO_FORMATS.values(), *PICTURE_FORMATS.values()])
+
+
+@pytest.mark.parametrize("kind", ["", "html", "hls", "jpeg"])
+def test_a_kind_that_is_no_video_gets_no_command(kind: str) -> None:
+    with pytest.raises(ClipError, match=f"format_not_allowed: {kind or 'an unknown kind'} is not read: expected mp4, "):
+        clip_command("ffmpeg", "a", kind, DecodeConfig())
+    with pytest.raises(ClipError, match="format_not_allowed"):
+        cover_command("ffmpeg", "a", "mp4", DecodeConfig())

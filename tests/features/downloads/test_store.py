@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from features.downloads.downloaded import MediaFile
+from features.downloads.store import MediaStore
+from features.downloads.store_index import PartialFacts, StoredFacts, StoreIndex
+from features.errors import ClipError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+URL = "http://example.org/a.mp4"
+BODY = b"content" * 20_000
+SHA256 = hashlib.sha256(BODY).hexdigest()
+FACTS = StoredFacts(SHA256, "mp4", len(BODY))
+NAME = f"{SHA256[:2]}/{SHA256}.mp4"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[MediaStore]:
+    with MediaStore(tmp_path / "store") as made:
+        yield made
+
+
+def put(store: MediaStore, url: str = URL, body: bytes = BODY) -> MediaFile:
+    partial = store.claim(url)
+    assert partial is not None
+    with partial:
+        partial.begin(None)
+        partial.stream.write(body)
+        return store.add(partial.path, url, StoredFacts(hashlib.sha256(body).hexdigest(), "mp4", len(body)))
+
+
+def everything(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_file_lies_under_its_digest_and_is_found_by_its_url(store: MediaStore) -> None:
+    assert store.find(URL) is None
+    file = put(store)
+    assert file == MediaFile("store", NAME, "mp4", len(BODY), SHA256, URL)
+    assert (store.folder / NAME).read_bytes() == BODY
+    assert store.find(URL) == file
+    assert store.find(URL + "?") is None
+    store.close()
+    assert everything(store.folder) == [NAME, "index.sqlite"]
+
+
+def test_the_index_outlives_the_process(store: MediaStore) -> None:
+    file = put(store)
+    # Not closed: what a killed process leaves.
+    with MediaStore(store.folder) as other:
+        assert other.find(URL) == file
+
+
+def test_one_content_under_two_urls_is_one_file(store: MediaStore) -> None:
+    first, second = put(store, URL), put(store, URL + "?2")
+    assert first.path == second.path
+    assert (store.find(URL), store.find(URL + "?2")) == (first, second)
+    store.close()
+    assert everything(store.folder) == [NAME, "index.sqlite"]
+
+
+def test_a_url_with_another_content_gives_the_new_one(store: MediaStore) -> None:
+    put(store)
+    file = put(store, body=b"other")
+    assert store.find(URL) == file
+    assert (store.folder / NAME).exists()
+
+
+def test_a_file_that_is_gone_or_has_another_size_is_not_found(store: MediaStore) -> None:
+    file = put(store)
+    (store.folder / NAME).write_bytes(BODY[:-1])
+    assert store.find(URL) is None
+    put(store)
+    assert store.find(URL) == file
+    store.remove([file, file, MediaFile("manifest", "../precious", "mp4", 1, "")])
+    assert store.find(URL) is None
+    assert not (store.folder / NAME).exists()
+    assert put(store) == file
+
+
+def test_a_planted_link_is_not_followed(store: MediaStore, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(BODY)
+    file = put(store)
+    (store.folder / NAME).unlink()
+    (store.folder / NAME).symlink_to(secret)
+    assert store.find(URL) is None
+    store.remove([file])
+    put(store, body=BODY)
+    assert not (store.folder / NAME).is_symlink()
+    assert (store.folder / NAME).read_bytes() == BODY
+    assert secret.read_bytes() == BODY
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_a_link_planted_where_a_body_goes_is_replaced(store: MediaStore, tmp_path: Path, *, hard: bool) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("precious")
+    path = store.partial_path(URL)
+    if hard:
+        path.hardlink_to(secret)
+    else:
+        path.symlink_to(secret)
+    put(store)
+    assert secret.read_text() == "precious"
+    assert (store.folder / NAME).read_bytes() == BODY
+
+
+def test_a_planted_pipe_blocks_nobody(store: MediaStore) -> None:
+    os.mkfifo(store.partial_path(URL))
+    assert put(store) == store.find(URL)
+
+
+def test_a_link_in_place_of_a_folder_is_an_outcome(store: MediaStore, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (store.folder / SHA256[:2]).symlink_to(elsewhere)
+    with pytest.raises(ClipError, match=r"store_not_safe: .* is a symbolic link: remove it"):
+        put(store)
+    assert list(elsewhere.iterdir()) == []
+    (elsewhere / f"{SHA256}.mp4").write_bytes(BODY)
+    store._index.add_file(URL, FACTS)
+    assert store.find(URL) is None
+
+
+@pytest.mark.parametrize("name", [".partial", "index.sqlite"])
+def test_links_in_place_of_its_own_files_are_replaced(tmp_path: Path, name: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / name).symlink_to(elsewhere if name == ".partial" else elsewhere / "file")
+    with MediaStore(tmp_path / "store") as store:
+        put(store)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "store").symlink_to(tmp_path / "disk")
+    with MediaStore(tmp_path / "store") as store:
+        assert store.find(URL) != put(store)
+        assert store.find(URL) is not None
+
+
+def test_a_damaged_index_is_begun_anew(store: MediaStore) -> None:
+    put(store)
+    store.close()
+    (store.folder / "index.sqlite").write_bytes(b"not a database" * 1000)
+    with MediaStore(store.folder) as again:
+        assert again.find(URL) is None
+        assert put(again) == again.find(URL)
+
+
+def fill(store: MediaStore) -> None:
+    for number in range(1000):
+        store._index.add_file(f"{URL}?{number}" + "x" * 500, FACTS)
+
+
+def test_a_full_or_readonly_index_is_an_error_of_the_disk(store: MediaStore) -> None:
+    store._index._database.execute("PRAGMA query_only = 1")
+    with pytest.raises(OSError, match=r"the index of the media store cannot be used: .*readonly") as caught:
+        put(store)
+    assert caught.value.errno == errno.EROFS
+    store._index._database.execute("PRAGMA query_only = 0")
+    store._index._database.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(OSError, match="full") as caught:
+        fill(store)
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_a_full_disk_is_no_outcome_of_a_clip(store: MediaStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("features.downloads.store.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        put(store)
+    monkeypatch.undo()
+    assert store.find(URL) is None
+    assert list((store.folder / ".partial").iterdir()) == []
+
+
+def test_many_threads_may_write(store: MediaStore) -> None:
+    def work(number: int) -> MediaFile:
+        return put(store, f"{URL}?{number}", b"x" * (number % 7 + 1))
+
+    with ThreadPoolExecutor(8) as pool:
+        files = list(pool.map(work, range(200)))
+    assert [store.find(f"{URL}?{number}") for number in range(200)] == files
+    store.close()
+    assert len(everything(store.folder)) == 7 + 1
+
+
+def test_a_body_is_written_by_one_at_a_time(store: MediaStore) -> None:
+    first = store.claim(URL)
+    assert first is not None
+    with first:
+        assert store.claim(URL) is None
+        with MediaStore(store.folder) as other:
+            assert other.claim(URL) is None
+    second = store.claim(URL)
+    assert second is not None
+    with second:
+        pass
+
+
+def interrupt(store: MediaStore, facts: PartialFacts | None, body: bytes = BODY[:100_000]) -> None:
+    partial = store.claim(URL)
+    assert partial is not None
+    with partial:
+        partial.begin(facts)
+        partial.stream.write(body)
+
+
+WHOLE = PartialFacts(len(BODY), '"1"', "")
+
+
+def test_an_unfinished_body_waits_with_its_facts(store: MediaStore) -> None:
+    interrupt(store, WHOLE)
+    with MediaStore(store.folder) as other:
+        partial = other.claim(URL)
+        assert partial is not None
+        with partial:
+            assert (partial.size, partial.facts) == (100_000, WHOLE)
+            partial.discard()
+            assert (partial.size, partial.facts) == (0, None)
+        assert list((store.folder / ".partial").iterdir()) == []
+        interrupt(store, None)
+        assert list((store.folder / ".partial").iterdir()) == []
+
+
+def test_bytes_without_facts_are_not_gone_on_with(store: MediaStore) -> None:
+    for body in (BODY[:1000], BODY + b"more than the whole"):
+        if len(body) > len(BODY):
+            store._index.add_partial(URL, WHOLE)
+        store.partial_path(URL).write_bytes(body)
+        partial = store.claim(URL)
+        assert partial is not None
+        with partial:
+            assert (partial.size, partial.facts) == (0, None)
+
+
+def test_after_a_restart_of_the_machine_nothing_unfinished_is_trusted(store: MediaStore) -> None:
+    interrupt(store, WHOLE)
+    store._index._boot = "another"
+    assert store._index.partial(URL) is None
+
+
+def test_what_nobody_goes_on_with_is_removed_after_a_week(store: MediaStore) -> None:
+    interrupt(store, WHOLE)
+    path = store.partial_path(URL)
+    for days, there in ((6, True), (8, False)):
+        before = time.time() - days * 86400
+        os.utime(path, (before, before))
+        with MediaStore(store.folder):
+            assert path.exists() is there
+
+
+def test_the_names_of_bodies_are_safe(store: MediaStore) -> None:
+    for url in ("http://a/../../x", "http://a/" + "x" * 8000, "http://a/\udcff", "http://a/猫\0"):
+        path = store.partial_path(url)
+        assert path.parent == store.folder / ".partial"
+        assert len(path.name) == 64
+
+
+def test_an_index_in_a_folder_that_is_not_there_is_an_error_of_the_disk(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="cannot be used"):
+        StoreIndex(tmp_path / "nowhere")
