@@ -13,7 +13,6 @@ import os
 import subprocess
 import tempfile
 import time
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,10 +48,10 @@ def _measure(paths: list[Path], binary: str, repeats: int) -> dict[str, float]:
     """Return medians over the repeats, in milliseconds of CPU a clip, and ratios."""
     seconds: dict[str, list[float]] = {}
     likeness: list[float] = []
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as spools:
+    with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         config = DecodeConfig(ffmpeg=binary)
-        decoder = Decoder(config, binary, lambda file: Path(file.path), place, place, 1 << 26, spools)
+        decoder = Decoder(config, binary, lambda file: Path(file.path), place, place, 1 << 26)
         fast = replace(config, sampling="fast")
         decoders = {"exact": decoder, "fast": replace(decoder, config=fast)}
         assert set(decoders) == set(SAMPLINGS)

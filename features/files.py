@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,12 +52,15 @@ def _sync(path: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete temporary files and empty folders in ``folder`` that no living process of this machine uses."""
+    """Delete temporary files and folders in ``folder`` that no other living process of this machine uses.
+
+    It is called before this process writes there: what bears its number is of an earlier one.
+    """
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
         owner = path.name[len(TEMPORARY_PREFIX) :].split("-", 1)[0]
-        if not (owner.isdigit() and Path("/proc", owner).exists()):
+        if owner == str(os.getpid()) or not (owner.isdigit() and Path("/proc", owner).exists()):
             if path.is_dir() and not path.is_symlink():
-                path.rmdir()
+                shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 Status = Literal["ok", "partial", "failed"]
 # How a status is stored in the `/status` data set of an embedding shard.
@@ -23,13 +23,18 @@ PASSING_CODES = frozenset(
      "http_408", "http_425", "http_429", "http_500", "http_502", "http_503", "http_504",
      "http_520", "http_521", "http_522", "http_523", "http_524",
      "file_missing", "file_unreadable", "changed_since_download", "store_not_safe", "decode_timeout",
-     "decoder_killed"}
+     "decoder_killed", "too_much_memory"}
 )  # fmt: skip
 
 
 def may_pass(code: str) -> bool:
     """Return whether another attempt at a clip that failed with ``code`` may succeed."""
     return code.removeprefix("cover_") in PASSING_CODES
+
+
+def leading_code(codes: Sequence[str]) -> str:
+    """Return the one of several codes that counts: the first that may pass, so that a retry sees it, else the first."""
+    return next(filter(may_pass, codes), codes[0])
 
 
 @dataclass(frozen=True)

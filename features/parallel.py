@@ -62,9 +62,15 @@ class WorkerPool:
         set, so that work that can wait for long ends soon.
         """
         waiting: deque[Future[Result]] = deque()
+
+        def work(item: Item) -> Result:
+            if STOPPING.is_set():
+                raise StoppedError("the run was stopped")
+            return function(item)
+
         try:
             for item in items:
-                waiting.append(self._threads.submit(function, item))
+                waiting.append(self._threads.submit(work, item))
                 if len(waiting) >= self.window:
                     yield _next(waiting)
             while waiting:

@@ -10,16 +10,19 @@ import resource
 import signal
 import subprocess
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from features.errors import ClipError, ToolError
+from features.parallel import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 CHUNK_BYTES = 1 << 16
+SECONDS_BETWEEN_LOOKS = 0.25
 # What ffmpeg has to say of one clip fits in far less; a damaged file can make it print megabytes.
 MAX_STDERR_BYTES = 1 << 16
 
@@ -33,11 +36,13 @@ class Limits:
         max_stdout_bytes: Output.
         max_memory_bytes: Private memory that it can write; 0 = no limit. A program with this limit may write no file
             either.
+        stop: Set when the program is no longer wanted.
     """
 
     timeout_seconds: float
     max_stdout_bytes: int = 1 << 30
     max_memory_bytes: int = 0
+    stop: threading.Event | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ def run(
     Raises:
         ToolError: The program cannot be started.
         ClipError: ``decode_timeout`` or ``output_too_large``.
+        StoppedError: ``limits.stop`` was set.
     """
     kept = io.BytesIO() if output is None else output
     with _started(argv, stdin is not None, str(folder or "/")) as process:
@@ -135,15 +141,9 @@ def _collect(
     process: subprocess.Popen[bytes], stdin: bytes | None, limits: Limits, output: IO[bytes]
 ) -> tuple[int, str, float]:
     """Return exit code, messages and CPU seconds of a program whose output goes to ``output``."""
-    late = threading.Event()
-
-    def stop_late() -> None:
-        late.set()
-        _kill_group(process)
-
-    timer = threading.Timer(limits.timeout_seconds, stop_late)
+    watch = _Watch(process, limits)
     messages = _Messages()
-    threads: list[threading.Thread] = [timer, threading.Thread(target=messages.read, args=(process.stderr,))]
+    threads = [threading.Thread(target=watch.run), threading.Thread(target=messages.read, args=(process.stderr,))]
     if stdin is not None:
         threads.append(threading.Thread(target=_feed, args=(process.stdin, stdin)))
     try:
@@ -153,7 +153,7 @@ def _collect(
         # Waits without taking the exit code, so that the group cannot be another program's by now.
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     finally:
-        timer.cancel()
+        watch.ended.set()
         # A child that the program left behind could hold the pipes open for ever.
         _kill_group(process)
         for thread in threads:
@@ -164,10 +164,33 @@ def _collect(
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
-    if late.is_set():
+    if watch.stopped:
+        raise StoppedError("the run was stopped")
+    if watch.late:
         name = os.path.basename(str(process.args[0]))  # type: ignore[index] # noqa: PTH119 - a list of words
         raise ClipError("decode_timeout", f"{name} ran longer than {limits.timeout_seconds:g} s")
     return process.returncode, messages.text(), usage.ru_utime + usage.ru_stime
+
+
+class _Watch:
+    """Kills a program when its time is up, or when it is no longer wanted."""
+
+    def __init__(self, process: subprocess.Popen[bytes], limits: Limits) -> None:
+        self._process = process
+        self._until = time.monotonic() + limits.timeout_seconds
+        self._stop = limits.stop
+        self.ended = threading.Event()
+        self.late = False
+        self.stopped = False
+
+    def run(self) -> None:
+        """Watch until the program has ended."""
+        while not self.ended.wait(max(0.0, min(SECONDS_BETWEEN_LOOKS, self._until - time.monotonic()))):
+            self.stopped = self._stop is not None and self._stop.is_set()
+            self.late = time.monotonic() >= self._until
+            if self.stopped or self.late:
+                _kill_group(self._process)
+                return
 
 
 def _copy_bounded(process: subprocess.Popen[bytes], output: IO[bytes], max_bytes: int) -> None:

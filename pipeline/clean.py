@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from features.downloads.downloaded import FROM_STORE, read_downloaded
 from features.files import TEMPORARY_PREFIX
 from models.tables import render_table
+from pipeline.ours import stage_folders, stored_media
 from pipeline.workflows import chain
 from tasks.download import MEDIA_FOLDER, Download
 from tasks.locking import hold_root
@@ -59,26 +59,26 @@ def clean(*, delete: bool) -> list[Waste]:
 
 def _other_fingerprints() -> Iterator[tuple[Path, Waste]]:
     used = {stage.folder for stage in chain()}
-    for parent in sorted({folder.parent for folder in used}):
-        for folder in sorted(parent.glob("*")):
-            if folder.is_dir() and not folder.is_symlink() and folder not in used:
-                yield folder, Waste(_shown(folder), "another fingerprint", _freed(folder))
+    stages = {folder.parent for folder in used}
+    for folder in stage_folders():
+        if folder not in used and folder.parent in stages:
+            yield folder, Waste(_shown(folder), "another fingerprint", _freed(folder))
 
 
 def _leftovers() -> Iterator[tuple[Path, Waste]]:
-    for folder, folders, names in os.walk(root_folder()):
-        for name in sorted([*folders, *names]):
-            if name.startswith(TEMPORARY_PREFIX):
-                path = root_folder() / folder / name
-                yield path, Waste(_shown(path), "left by a killed run", _freed(path))
+    used = {stage.folder for stage in chain()}
+    for folder in (*sorted(used), root_folder() / MEDIA_FOLDER):
+        for path in sorted(folder.rglob(f"{TEMPORARY_PREFIX}*")):
+            yield path, Waste(_shown(path), "left by a killed run", _freed(path))
 
 
 def _unused_media() -> Iterator[tuple[Path, Waste]]:
     download = Download()
-    store = root_folder() / MEDIA_FOLDER
-    if download.success() is None:
+    success = download.success()
+    if success is None or not success.is_whole(download.folder):
         # Until Download is complete nobody knows what it will refer to.
         return
+    store = root_folder() / MEDIA_FOLDER
     used = {
         file.path
         for path in download.folder.glob("shard-*.jsonl")
@@ -86,8 +86,8 @@ def _unused_media() -> Iterator[tuple[Path, Waste]]:
         for file in (clip.video, clip.cover)
         if file is not None and file.where == FROM_STORE
     }
-    for path in sorted(store.glob("??/*")):
-        if path.relative_to(store).as_posix() not in used and not path.name.startswith(TEMPORARY_PREFIX):
+    for path in stored_media():
+        if path.relative_to(store).as_posix() not in used:
             yield path, Waste(_shown(path), "no clip refers to it", _freed(path))
 
 

@@ -132,10 +132,10 @@ def _positive(text: str) -> int:
 
 
 def _retry(options: argparse.Namespace) -> int:
-    from pipeline.retry import render_retry, retry, retry_to_json  # noqa: PLC0415 - as above
+    from pipeline.retry import render_retry, retry  # noqa: PLC0415 - as above
 
-    rows, code = retry()
-    _print(retry_to_json(rows) if options.json else render_retry(rows))
+    found, code = retry()
+    _print(found.to_json() if options.json else render_retry(found))
     return code
 
 

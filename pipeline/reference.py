@@ -24,7 +24,8 @@ def settings_reference() -> str:
         "read after it. On the command line a key is `--section-key`, such as `--decode-frames-per-second 4`.",
         "An unknown section or key is an error. Keys marked * are not part of a stage's identity: changing them",
         "re-runs nothing. (Of a manifest and of a checkpoint the content counts, not the path; of ffmpeg its version.",
-        "Limits on time and attempts can turn a clip into a failure; `--force` tries again.)",
+        "Limits on time and attempts can turn a clip into a failure; `python -m pipeline retry` tries again. What a",
+        "server refuses for good, such as a 403 for another `user_agent`, only `--force Download` asks for again.)",
     ]
     for name, section in SECTIONS.items():
         parts += ["", f"## [{name}]", "", *_section_table(section)]

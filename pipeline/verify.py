@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from features.downloads.downloaded import FROM_MANIFEST, read_downloaded
-from features.files import TEMPORARY_PREFIX, sha256_of
+from features.files import sha256_of
 from models.tables import render_table
+from pipeline.ours import stage_folders, stored_media
 from tasks.corpus import Manifest
-from tasks.download import MEDIA_FOLDER, Download, media_folders
+from tasks.download import Download, media_folders
 from tasks.ledger import SUCCESS_NAME, FileReceipt, read_receipt, read_success
 from tasks.locking import hold_root
 from tasks.progress import Progress
@@ -18,6 +19,10 @@ from tasks.stage import root_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+
+# A file that cannot be read now (the disk, permissions) may be whole.
+REMOVED = frozenset({"size", "content"})
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,12 @@ def verify(*, media: bool, dry_run: bool) -> Verification:
 
     Raises:
         SystemExit: With 10, while a run is at work.
+        SourceError: The media are wanted, and the manifest is not there that names them.
     """
     hold_root(root_folder())
+    if media:
+        # Known to be there before anything is removed.
+        Download().fingerprint  # noqa: B018 - raises when the manifest is missing
     damages = [_broken_record(path, dry_run=dry_run) for path in _broken_records()]
     published = list(_published())
     damages += _examine(published, "published", dry_run=dry_run)
@@ -90,7 +99,7 @@ def _examine(files: Sequence[_Expected], what: str, *, dry_run: bool) -> list[Da
         for item in files:
             problem = _problem(item, seen)
             if problem is not None:
-                removed = item.is_ours and not dry_run
+                removed = item.is_ours and not dry_run and problem[0] in REMOVED
                 if removed:
                     item.path.unlink(missing_ok=True)
                 damages.append(Damage(_shown(item.path), *problem, removed))
@@ -98,15 +107,9 @@ def _examine(files: Sequence[_Expected], what: str, *, dry_run: bool) -> list[Da
     return damages
 
 
-def _stage_folders() -> Iterator[Path]:
-    for folder in sorted(root_folder().glob("*/*")):
-        if folder.is_dir() and not folder.is_symlink() and folder.parent.name != MEDIA_FOLDER:
-            yield folder
-
-
 def _published() -> Iterator[_Expected]:
     """Yield every file that a receipt or a ``_SUCCESS.json`` speaks of."""
-    for folder in _stage_folders():
+    for folder in stage_folders():
         files: dict[str, FileReceipt] = {}
         success = read_success(folder)
         if success is not None:
@@ -122,14 +125,11 @@ def _published() -> Iterator[_Expected]:
 
 def _media(damaged: set[str]) -> Iterator[_Expected]:
     """Yield the files of the store, and those of the user that an undamaged shard of Download speaks of."""
-    store = root_folder() / MEDIA_FOLDER
-    for path in sorted(store.glob("??/*")):
-        if not path.name.startswith(TEMPORARY_PREFIX) and not path.is_symlink():
-            # The name is the digest of what should be in it.
-            yield _Expected(path, path.stat().st_size, path.name.partition(".")[0])
-    download = Download()
+    for path in stored_media():
+        # The name is the digest of what should be in it.
+        yield _Expected(path, path.stat().st_size, path.name.partition(".")[0])
     folders = media_folders(Manifest())
-    for path in sorted(download.folder.glob("shard-*.jsonl")):
+    for path in sorted(Download().folder.glob("shard-*.jsonl")):
         if _shown(path) in damaged:
             continue
         for clip in read_downloaded(path):
@@ -158,7 +158,7 @@ def _problem(item: _Expected, seen: dict[tuple[int, int], str]) -> tuple[str, st
 
 def _broken_records() -> Iterator[Path]:
     """Yield receipts and accounts that cannot be read."""
-    for folder in _stage_folders():
+    for folder in stage_folders():
         success = folder / SUCCESS_NAME
         if success.exists() and read_success(folder) is None:
             yield success
@@ -187,9 +187,10 @@ def render_verification(found: Verification) -> str:
     table = render_table(["file", "problem", "detail"], rows)
     removed = sum(item.removed for item in found.damages)
     closing = f"{looked_at}: {len(found.damages)} damaged, {removed} removed"
+    lost = removed or any(item.problem == "missing" for item in found.damages)
     way_out = (
-        "the next `luigi --module pipeline RunAll` makes them again, and fetches media when Decode has to read them"
-        if removed
+        "the next `luigi --module pipeline RunAll` makes again what is gone; media are fetched when Decode needs them"
+        if lost
         else "nothing was removed"
     )
     return f"{table}\n\n{closing}; {way_out}"

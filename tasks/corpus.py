@@ -11,6 +11,7 @@ import luigi
 
 from features.decoding.ffmpeg import DecodeConfig, find_ffmpeg
 from features.errors import SourceError
+from features.files import remove_leftovers
 from features.manifests.config import CorpusConfig, ManifestConfig
 from features.manifests.corpus import build_corpus
 from features.manifests.source import check_manifest, manifest_digest, manifest_folder
@@ -46,6 +47,7 @@ class SampleCorpus(Stage):
         """Render what the manifest then lists."""
         config = load("sample", SampleConfig)
         ffmpeg = find_ffmpeg(load("decode", DecodeConfig).ffmpeg)
+        remove_leftovers(self.folder / "media")
         with Progress(self.stage_name, config.num_clips, self.folder) as progress:
             rows = render_corpus(config, self.folder, ffmpeg=ffmpeg, workers=num_cpus(), on_clip=progress.advance)
         media = sorted(path.relative_to(self.folder).as_posix() for path in self.folder.glob("media/[!.]*"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,7 +9,7 @@ from features.decoding.ffmpeg import DecodeConfig, ffmpeg_version, find_ffmpeg
 from features.decoding.shard import decode_shard
 from features.downloads.download import DownloadConfig, Downloader
 from features.downloads.downloaded import FROM_STORE, read_downloaded
-from features.downloads.store import MediaStore
+from features.downloads.sweeping import MediaSweeper
 from features.outcomes import Tally, may_pass
 from features.parallel import WorkerPool, num_cpus
 from tasks.corpus import Manifest
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from features.downloads.downloaded import MediaFile
     from tasks.engine import ShardJob
     from tasks.ledger import FileReceipt
     from tasks.progress import Progress
@@ -79,13 +77,10 @@ class Decode(ShardedStage):
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
         """Decode what is missing; without ``keep_media`` delete the files that nobody has to read any more."""
-        if load("download", DownloadConfig).keep_media:
-            return super().build()
-        jobs = self.jobs()
-        folder = media_folders(Manifest(force=self.force))[FROM_STORE]
-        with MediaStore(folder) as store:
-            self._sweeper = MediaSweeper(store, {job.name: job.inputs["download"] for job in jobs})
-            return super().build()
+        if not load("download", DownloadConfig).keep_media:
+            folder = media_folders(Manifest(force=self.force))[FROM_STORE]
+            self._sweeper = MediaSweeper(folder, {job.name: job.inputs["download"] for job in self.jobs()})
+        return super().build()
 
     _sweeper: MediaSweeper | None = None
 
@@ -93,37 +88,10 @@ class Decode(ShardedStage):
         """Delete what only this shard needed."""
         if self._sweeper is not None:
             retried = {outcome.clip_id for outcome in receipt.problems if may_pass(outcome.code)}
-            self._sweeper.shard_done(receipt.name, retried)
+            failed = {outcome.clip_id for outcome in receipt.problems if outcome.status == "failed"}
+            self._sweeper.shard_done(receipt.name, keep=retried, hold=failed)
 
-
-class MediaSweeper:
-    """Deletes fetched media once every shard that refers to them has been decoded; files of the user never.
-
-    Args:
-        store: Where fetched files lie.
-        rows: Shard -> the rows of its downloaded clips.
-    """
-
-    def __init__(self, store: MediaStore, rows: Mapping[str, Path]) -> None:
-        self._store = store
-        self._rows = rows
-        # One video under two URLs is one file: the last shard that refers to it lets it go.
-        self._references = Counter(file.path for path in rows.values() for _, file in _stored(path))
-
-    def shard_done(self, name: str, keep: set[str]) -> None:
-        """Let go of the files of a shard, other than those of the clips in ``keep``."""
-        files = {}
-        for clip_id, file in _stored(self._rows[name]):
-            if clip_id not in keep:
-                self._references[file.path] -= 1
-                if self._references[file.path] == 0:
-                    files[file.path] = file
-        self._store.remove(files.values())
-
-
-def _stored(path: Path) -> Iterator[tuple[str, MediaFile]]:
-    """Yield clip id and file for every file of these rows that lies in the store."""
-    for clip in read_downloaded(path):
-        for file in (clip.video, clip.cover):
-            if file is not None and file.where == FROM_STORE:
-                yield clip.outcome.clip_id, file
+    def on_success(self) -> None:
+        """Delete the files of clips that failed for good, now that the stage has not failed with them."""
+        if self._sweeper is not None:
+            self._sweeper.finish()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from dataclasses import asdict, dataclass, field
@@ -174,7 +175,17 @@ def write_success(folder: Path, success: Success) -> None:
 def read_success(folder: Path) -> Success | None:
     """Return the ``_SUCCESS.json`` of a folder, ``None`` when there is none that can be read."""
     try:
-        row = json.loads((folder / SUCCESS_NAME).read_text(encoding="utf-8"))
+        stat = (folder / SUCCESS_NAME).stat()
+    except OSError:
+        return None
+    return _parse_success(folder / SUCCESS_NAME, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+# A run asks each stage many times, and the account of 600 shards takes 16 ms to read.
+@functools.lru_cache(maxsize=64)
+def _parse_success(path: Path, mtime_ns: int, size: int, inode: int) -> Success | None:  # noqa: ARG001 - they make the cache forget
+    try:
+        row = json.loads(path.read_text(encoding="utf-8"))
         row["files"] = tuple(FileReceipt(**item) for item in row["files"])
         return Success(**row)
     except (OSError, ValueError, KeyError, TypeError):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 FINGERPRINT_DIGITS = 12
+PARAMS_NAME = "params.json"
 # Stages forced by --force count as done once they were published after this moment.
 _STARTED_AT = time.time()
 
@@ -184,7 +185,7 @@ class Stage(luigi.Task):
         children = children_cpu_seconds()
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.folder)
-        publish_json(self.folder / "params.json", self._identity())
+        publish_json(self.folder / PARAMS_NAME, self._identity())
         # From here on files are replaced; a run that ends in between must not look complete.
         (self.folder / SUCCESS_NAME).unlink(missing_ok=True)
         receipts, built, facts = self.build()
@@ -203,6 +204,7 @@ class Stage(luigi.Task):
         )
         self.check_failures(success)
         write_success(self.folder, success)
+        self.on_success()
         point_latest(self)
         say(_closing_line(success))
 
@@ -213,6 +215,9 @@ class Stage(luigi.Task):
         Returns:
             The receipts of all files, how many of them were built now, and facts for a person.
         """
+
+    def on_success(self) -> None:
+        """Hear that the stage is complete."""
 
     def max_failed_fraction(self) -> float:
         """Return the share of failed clips above which the stage fails."""

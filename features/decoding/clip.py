@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
@@ -12,13 +11,15 @@ from features.decoding.commands import clip_command, cover_command
 from features.decoding.thinning import thin_out
 from features.decoding.verdicts import duration_seconds, expected_frames, last_line, reason, was_killed, what_is_missing
 from features.errors import ClipError, ShardError
-from features.outcomes import Outcome, Status
+from features.outcomes import Outcome, Status, leading_code
+from features.parallel import STOPPING
 from features.process import Limits, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from features.clipfile import StoredStreams
     from features.decoding.ffmpeg import DecodeConfig
     from features.downloads.downloaded import DownloadedClip, MediaFile
     from features.process import Completed
@@ -40,7 +41,7 @@ class Decoder:
         folder: Empty folder in which ffmpeg runs.
         spool_folder: Where results that are too big for memory wait, in files without a name.
         max_result_bytes: A result that is bigger waits there.
-        spools: Closes the results that nobody took.
+        spools: Results that are open.
     """
 
     config: DecodeConfig
@@ -49,17 +50,27 @@ class Decoder:
     folder: Path
     spool_folder: Path
     max_result_bytes: int
-    spools: ExitStack = field(default_factory=ExitStack)
+    spools: set[IO[bytes]] = field(default_factory=set)
 
     def spool(self) -> IO[bytes]:
         """Return an empty file, in memory as long as it is small."""
-        return self.spools.enter_context(
-            tempfile.SpooledTemporaryFile(max_size=self.max_result_bytes, dir=str(self.spool_folder))
+        result: IO[bytes] = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - closed by release()
+            max_size=self.max_result_bytes, dir=str(self.spool_folder)
         )
+        self.spools.add(result)
+        return result
+
+    def release(self, spools: Iterable[IO[bytes]]) -> None:
+        """Close files that nobody reads any more."""
+        for spool in list(spools):
+            spool.close()
+            self.spools.discard(spool)
 
     def run(self, command: list[str], max_stdout_bytes: int, output: IO[bytes]) -> Completed:
         """Return how ffmpeg ended, whose output is in ``output``."""
-        limits = Limits(self.config.timeout_seconds, max_stdout_bytes, self.config.max_process_megabytes * MEGABYTE)
+        limits = Limits(
+            self.config.timeout_seconds, max_stdout_bytes, self.config.max_process_megabytes * MEGABYTE, STOPPING
+        )
         return run(command, limits, output=output, folder=self.folder)
 
 
@@ -88,7 +99,13 @@ class _Work:
     def __init__(self, decoder: Decoder) -> None:
         self.decoder = decoder
         self.cpu_seconds = 0.0
+        self.spools: list[IO[bytes]] = []
         self.facts: dict[str, Any] = {}  # JSON values
+
+    def spool(self) -> IO[bytes]:
+        """Return an empty file, which is closed with the clip unless it is its result."""
+        self.spools.append(self.decoder.spool())
+        return self.spools[-1]
 
     def run(self, command: list[str], path: Path, max_stdout_bytes: int) -> tuple[IO[bytes], int, str]:
         """Return ffmpeg's output, exit code and log, in which the path is not named.
@@ -100,12 +117,11 @@ class _Work:
             ClipError: There is no output; ``decoder_killed``.
         """
         for _ in range(2):
-            output = self.decoder.spool()
+            output = self.spool()
             done = self.decoder.run(command, max_stdout_bytes, output)
             self.cpu_seconds += done.cpu_seconds
             if not was_killed(done.returncode, done.stderr):
                 break
-            output.close()
         else:
             raise ClipError("decoder_killed", f"ffmpeg was killed from outside, twice ({done.returncode})")
         log = done.stderr.replace(f"file:{path}", "the file")
@@ -138,6 +154,7 @@ def decode_clip(clip: DownloadedClip, decoder: Decoder) -> FreshClip:
             cover = _decode_cover(clip.cover, work)
         except ClipError as error:
             problems.append((f"cover_{error.code}", error.detail))
+    decoder.release(spool for spool in work.spools if spool not in {matroska, cover})
     about = {
         **work.facts,
         **sources(clip),
@@ -160,8 +177,9 @@ def _outcome(clip_id: str, matroska: IO[bytes] | None, problems: list[tuple[str,
     if not problems:
         return Outcome(clip_id, "ok", "" if matroska is not None else "no_video")
     status: Status = "partial" if matroska is not None or all(c.startswith("cover_") for c, _ in problems) else "failed"
-    code, detail = problems[0]
-    return Outcome(clip_id, status, code, "; ".join(text for _, text in problems) if problems[1:] else detail)
+    return Outcome(
+        clip_id, status, leading_code([code for code, _ in problems]), "; ".join(text for _, text in problems)
+    )
 
 
 def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, str] | None]:
@@ -171,6 +189,7 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, s
     output, returncode, log = work.run(clip_command(decoder.binary, str(path), file.kind, config), path, MAX_CLIP_BYTES)
     try:
         stored = measure(output)
+        thinned = _thinned(output, stored, work)
     except ShardError as error:
         raise ClipError("no_usable_stream", str(error)) from error
     num_frames = stored.num_frames
@@ -180,10 +199,7 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, s
     problem = what_is_missing(stored, duration, config, log)
     if returncode != 0 and num_frames:
         problem = ("decode_errors", f"ffmpeg ended with {returncode}; {last_line(log)}")
-    if config.num_frames and num_frames > config.num_frames:
-        thinned = decoder.spool()
-        thin_out(output, thinned, config.num_frames)
-        output.close()
+    if thinned is not None:
         output, num_frames = thinned, config.num_frames
     work.facts = {
         "duration_seconds": duration,
@@ -192,6 +208,16 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, s
         "audio_seconds": round(stored.audio_seconds, 3),
     }
     return output, problem
+
+
+def _thinned(output: IO[bytes], stored: StoredStreams, work: _Work) -> IO[bytes] | None:
+    """Return a copy with the frames that a fixed number asks for, ``None`` where there are no more than that."""
+    num_frames = work.decoder.config.num_frames
+    if not num_frames or stored.num_frames <= num_frames:
+        return None
+    thinned = work.spool()
+    thin_out(output, thinned, num_frames)
+    return thinned
 
 
 def _decode_cover(file: MediaFile, work: _Work) -> IO[bytes]:

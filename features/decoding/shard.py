@@ -69,7 +69,7 @@ def decode_shard(
         for ready in pool.ordered_map(lambda clip: older.find(clip) or decode_clip(clip, decoder), clips):
             if isinstance(ready, FreshClip):
                 cpu_seconds += ready.cpu_seconds
-                _write(ready, writer)
+                _write(ready, writer, decoder)
             else:
                 older.copy(ready, writer)
             outcomes.append(ready.outcome)
@@ -80,24 +80,17 @@ def decode_shard(
 @contextmanager
 def _decoder(config: DecodeConfig, locate: Callable[[MediaFile], Path], path: Path, window: int) -> Iterator[Decoder]:
     folder = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-empty-{path.name}")
-    folder.mkdir(mode=0o500, parents=True)
+    # A killed process of the same number may have left it.
+    folder.mkdir(mode=0o500, parents=True, exist_ok=True)
+    max_result_bytes = config.memory_megabytes * MEGABYTE // window
+    decoder = Decoder(config, find_ffmpeg(config.ffmpeg), locate, folder, path.parent, max_result_bytes)
     try:
-        with ExitStack() as spools:
-            yield Decoder(
-                config,
-                find_ffmpeg(config.ffmpeg),
-                locate,
-                folder,
-                path.parent,
-                config.memory_megabytes * MEGABYTE // window,
-                spools,
-            )
+        yield decoder
     finally:
+        decoder.release(decoder.spools)
         folder.rmdir()
 
 
-def _write(clip: FreshClip, writer: TarShardWriter) -> None:
+def _write(clip: FreshClip, writer: TarShardWriter, decoder: Decoder) -> None:
     writer.add_streamed(clip.outcome, clip.matroska, clip.cover, clip.about)
-    for part in (clip.matroska, clip.cover):
-        if part is not None:
-            part.close()
+    decoder.release(part for part in (clip.matroska, clip.cover) if part is not None)

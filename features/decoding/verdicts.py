@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Exit codes of a process that a person, or a system out of memory, has ended.
 OUTSIDE_SIGNALS = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
+RECEIVED_SIGNAL = re.compile(r"^Exiting normally, received signal", re.MULTILINE)
 # Rounding of the last frame: a clip that gives this share of what is expected is whole.
 COMPLETE_FRACTION = 0.9
 DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+)", re.MULTILINE)
@@ -25,7 +26,7 @@ DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+)", re.MULTILINE)
 CUT = re.compile(r"partial file|Error during demuxing|ended prematurely|truncat|Packet corrupt", re.IGNORECASE)
 TELLING = re.compile(r"error|invalid|not|fail|missing|corrupt|partial", re.IGNORECASE)
 # Lines that tell of the output, and hints that follow an error.
-IDLE = re.compile(r"deprecated pixel format|muxing overhead|^frame=|^size=|Last message repeated")
+IDLE = re.compile(r"deprecated pixel format|Codec AVOption|muxing overhead|^frame=|^size=|Last message repeated")
 
 # Text in ffmpeg's log -> code, the first match counts.
 _REASONS = (
@@ -79,7 +80,7 @@ def what_is_missing(
     """
     if not stored.num_frames:
         return "no_video_stream", "only sound could be decoded"
-    was_cut = CUT.search(log) is not None
+    was_cut = any(CUT.search(line) for line in _told(log))
     if duration is None:
         return ("truncated", f"no duration is stated; {last_line(log)}") if was_cut else None
     is_short = [_picture_is_short(stored, duration, config)]
@@ -111,13 +112,13 @@ def _lower_bound(seconds: float) -> float:
 
 def was_killed(returncode: int, log: str) -> bool:
     """Return whether a process ended since somebody else told it to, and not because of the file."""
-    return returncode in OUTSIDE_SIGNALS or "received signal" in log
+    return returncode in OUTSIDE_SIGNALS or RECEIVED_SIGNAL.search(log) is not None
 
 
 def reason(log: str) -> tuple[str, str]:
     """Return code and detail of why nothing came out of a file."""
     for text, code in _REASONS:
-        line = next((line for line in log.splitlines() if text in line), "")
+        line = next((line for line in _told(log) if text in line), "")
         if line:
             return code, _without_prefix(line)
     return "decode_failed", last_line(log)
@@ -125,10 +126,15 @@ def reason(log: str) -> tuple[str, str]:
 
 def last_line(log: str) -> str:
     """Return the last line of ffmpeg's log that says something."""
-    stripped = (_without_prefix(line).strip() for line in log.splitlines())
+    stripped = (_without_prefix(line).strip() for line in _told(log))
     lines = [line for line in stripped if line and not IDLE.search(line)]
     telling = [line for line in lines if TELLING.search(line)]
     return (telling or lines or ["ffmpeg said nothing"])[-1]
+
+
+def _told(log: str) -> list[str]:
+    """Return what ffmpeg says itself: what it repeats of the file, such as a title, is indented."""
+    return [line for line in log.splitlines() if not line.startswith(" ")]
 
 
 def _without_prefix(line: str) -> str:

@@ -35,5 +35,9 @@ class Rejection:
 
     @classmethod
     def of(cls, line: int, error: RowError) -> Rejection:
-        """Return the row that records ``error``."""
-        return cls(line, error.code, str(error), error.clip_id)
+        """Return the row that records ``error``; bytes of a file's name that are no UTF-8 are spelled out."""
+        return cls(line, error.code, _writable(str(error)), _writable(error.clip_id))
+
+
+def _writable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

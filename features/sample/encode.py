@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import wave
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from features.errors import ClipError, ToolError
+from features.files import TEMPORARY_PREFIX
 from features.process import Limits, run
 from features.sample.sound import SAMPLE_RATE_HZ
 
@@ -68,7 +70,7 @@ def encode_clip(
     _, height, width, _ = frames.shape
     picture: Options = {"f": "rawvideo", "pix_fmt": "rgb24", "s": f"{width}x{height}", "r": frames_per_second}
     coding: Options = {**VIDEO_CODING, "g": frames_per_second // 2, "keyint_min": frames_per_second // 2}
-    with tempfile.TemporaryDirectory(prefix="sample-") as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{TEMPORARY_PREFIX}{os.getpid()}-", dir=target.parent) as folder:
         argv = [ffmpeg, "-hide_banner", "-y", *_options(INPUT), *_options(picture), "-i", "pipe:0"]
         if sound is not None:
             _write_wave(sound, Path(folder) / SOUND_NAME)

@@ -74,7 +74,7 @@ def test_retry_attempts_only_what_may_pass(workplace: Workplace, site: Site) -> 
     again = workplace.pipeline("retry", "--json")
 
     assert site.paths() == ["/b.mp4"]
-    assert json.loads(again.stdout)[0] == {
+    assert json.loads(again.stdout)["stages"][0] == {
         "stage": "download",
         "before": {},
         "after": {},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import subprocess
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,12 +107,16 @@ def decode_to(
 
 def decode_row(row: DownloadedClip, config: DecodeConfig, program: str = "") -> DecodedClip:
     """Return what could be decoded of one clip, its parts in memory."""
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as spools:
+    with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        clip = decode_clip(row, Decoder(config, program or ffmpeg(), locate, place, place, 1 << 20, spools))
+        decoder = Decoder(config, program or ffmpeg(), locate, place, place, 1 << 20)
+        clip = decode_clip(row, decoder)
+        # What is not part of the result does not wait for the end of the shard.
+        assert decoder.spools == {part for part in (clip.matroska, clip.cover) if part is not None}
         parts = []
         for part in (clip.matroska, clip.cover):
             if part is not None:
                 part.seek(0)
             parts.append(None if part is None else part.read())
+        decoder.release(decoder.spools)
     return DecodedClip(clip.outcome, parts[0], parts[1], clip.about)

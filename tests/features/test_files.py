@@ -67,10 +67,13 @@ def test_equal_values_are_equal_bytes(tmp_path: Path) -> None:
 def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) -> None:
     process = subprocess.Popen(["/bin/true"])
     process.wait()
-    living = tmp_path / f".tmp-{os.getpid()}-shard"
-    for name in (living.name, f".tmp-{process.pid}-shard", ".tmp-nobody", "shard"):
+    living = tmp_path / f".tmp-{os.getppid()}-shard"
+    # In a container the next process often has the number of the one that was killed.
+    for name in (living.name, f".tmp-{process.pid}-shard", f".tmp-{os.getpid()}-shard", ".tmp-nobody", "shard"):
         (tmp_path / name).touch()
     (tmp_path / f".tmp-{process.pid}-empty-shard").mkdir(mode=0o500)
+    (tmp_path / f".tmp-{process.pid}-folder").mkdir()
+    (tmp_path / f".tmp-{process.pid}-folder" / "sound.wav").touch()
     remove_leftovers(tmp_path)
     assert sorted(tmp_path.iterdir()) == [living, tmp_path / "shard"]
 

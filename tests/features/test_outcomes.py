@@ -1,4 +1,4 @@
-from features.outcomes import MAX_DETAIL_CHARACTERS, Outcome, Tally
+from features.outcomes import MAX_DETAIL_CHARACTERS, Outcome, Tally, leading_code
 
 
 def test_a_detail_is_one_bounded_line() -> None:
@@ -29,3 +29,8 @@ def test_a_tally_counts_every_row_and_orders_the_codes_by_number() -> None:
 
 def test_no_outcome_gives_zeros() -> None:
     assert Tally.of([]) == Tally(0, {"ok": 0, "partial": 0, "failed": 0}, {}, ())
+
+
+def test_of_several_codes_one_that_may_pass_counts_first() -> None:
+    assert leading_code(["truncated", "cover_decode_timeout"]) == "cover_decode_timeout"
+    assert leading_code(["http_404", "cover_not_a_picture"]) == "http_404"

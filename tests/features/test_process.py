@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from features.errors import ClipError, ToolError
+from features.parallel import StoppedError
 from features.process import MAX_STDERR_BYTES, Completed, Limits, run
 
 
@@ -181,3 +183,14 @@ def test_a_program_that_is_not_there_or_cannot_run_is_a_tool_error(tmp_path: Pat
     for path in (tmp_path / "missing", text):
         with pytest.raises(ToolError, match=r"cannot start .*; name an executable in \[decode\] ffmpeg"):
             run([str(path)], Limits(5))
+
+
+def test_a_program_that_is_no_longer_wanted_ends_soon() -> None:
+    stop = threading.Event()
+    threading.Timer(0.3, stop.set).start()
+    started = time.monotonic()
+
+    with pytest.raises(StoppedError):
+        run(["/bin/sleep", "60"], Limits(60, stop=stop))
+
+    assert time.monotonic() - started < 10

@@ -27,7 +27,8 @@ def root(configure: Configure, tmp_path: Path) -> Path:
     other = used.with_name("000000000000")
     for folder in (used, other):
         folder.mkdir(parents=True)
-        (folder / "shard-00000.tar").write_bytes(b"x" * 100)
+        (folder / "shard-00000.tar").write_bytes(b"x" * 97)
+        (folder / "params.json").write_bytes(b"{}\n")
     (used / ".tmp-1-shard-00001.tar").write_bytes(b"x" * 7)
     (root / "notes").mkdir()
     (root / "notes" / "mine.txt").write_text("keep", encoding="utf-8")
@@ -51,7 +52,7 @@ def test_with_yes_it_deletes_that_and_nothing_else(root: Path, capsys: pytest.Ca
 
     assert "0.0 MB freed" in capsys.readouterr().out
     assert not (root / "decode" / "000000000000").exists()
-    assert [path.name for path in Decode().folder.iterdir()] == ["shard-00000.tar"]
+    assert sorted(path.name for path in Decode().folder.iterdir()) == ["params.json", "shard-00000.tar"]
     assert (root / "notes" / "mine.txt").exists()
     assert (root / "decode" / "latest" / "shard-00000.tar").exists()
     assert clean(delete=False) == []
@@ -62,4 +63,16 @@ def test_a_shard_that_is_linked_from_the_configured_run_frees_nothing(root: Path
     target.unlink()
     os.link(Decode().folder / "shard-00000.tar", target)
 
-    assert clean(delete=False)[0].bytes == 0
+    assert clean(delete=False)[0].bytes == len(b"{}\n")
+
+
+def test_what_only_looks_like_ours_stays(root: Path) -> None:
+    (root / "train" / "notes").mkdir(parents=True)
+    (root / "media" / "01").mkdir(parents=True)
+    (root / "media" / "01" / "holiday.mp4").write_bytes(b"ours")
+    (root / ".tmp-mine").write_bytes(b"ours")
+    clean(delete=True)
+
+    assert (root / "train" / "notes").exists()
+    assert (root / "media" / "01" / "holiday.mp4").exists()
+    assert (root / ".tmp-mine").exists()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from features.downloads.downloaded import FROM_MANIFEST, DownloadedClip, MediaFile
+from features.errors import SourceError
 from features.outcomes import Outcome, Tally
 from pipeline.verify import Verification, render_verification, verify
 from tasks.download import Download
@@ -38,6 +39,7 @@ def _publish(folder: Path, shard_name: str = "shard-00000.h5") -> Path:
     shard = FileReceipt.of_shard(folder / shard_name, shard_name, "key", tally)
     write_receipt(folder, shard)
     files = (replace(shard, problems=()), FileReceipt.of(folder, "labels.json", 1))
+    (folder / "params.json").write_text("{}", encoding="utf-8")
     write_success(folder, Success("extract-frames", folder.name, {}, files, {"ok": 1}, {}, "2026-01-01", 1.0, 1))
     return folder
 
@@ -100,6 +102,7 @@ def test_a_dry_run_removes_nothing(stage: Path) -> None:
 def test_damage_is_found_through_every_hard_link(stage: Path) -> None:
     other = stage.with_name("bbbbbbbbbbbb")
     other.mkdir()
+    (other / "params.json").write_text("{}", encoding="utf-8")
     os.link(stage / "shard-00000.h5", other / "shard-00000.h5")
     receipt = FileReceipt.of_shard(other / "shard-00000.h5", "shard-00000.h5", "key", Tally.of([Outcome("a", "ok")]))
     write_receipt(other, receipt)
@@ -132,7 +135,8 @@ def test_media_are_read_when_asked_for_and_files_of_the_user_stay(configure: Con
     download.folder.mkdir(parents=True)
     row = DownloadedClip(Outcome("a", "ok"), file).to_line()
     (download.folder / "shard-00000.jsonl").write_text(row, encoding="utf-8")
-    stored = tmp_path / "root" / "media" / "ab" / f"{hashlib.sha256(b'fetched').hexdigest()}.mp4"
+    digest = hashlib.sha256(b"fetched").hexdigest()
+    stored = tmp_path / "root" / "media" / digest[:2] / f"{digest}.mp4"
     stored.parent.mkdir(parents=True)
     stored.write_bytes(b"Fetched")
 
@@ -140,11 +144,34 @@ def test_media_are_read_when_asked_for_and_files_of_the_user_stay(configure: Con
     found = verify(media=True, dry_run=False)
 
     assert _found(found) == [
-        (f"media/ab/{stored.name}", "content", True),
+        (f"media/{digest[:2]}/{stored.name}", "content", True),
         (str(tmp_path / "clips" / "own.mp4"), "content", False),
     ]
     assert (tmp_path / "clips" / "own.mp4").exists()
     assert not stored.exists()
+
+
+def test_files_of_the_user_below_the_root_are_not_looked_at(configure: Configure, tmp_path: Path) -> None:
+    configure({})
+    own = tmp_path / "root" / "media" / "01" / "holiday.mp4"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"ours")
+    notes = tmp_path / "root" / "train" / "notes"
+    notes.mkdir(parents=True)
+    (notes / "_SUCCESS.json").write_text("{", encoding="utf-8")
+
+    assert verify(media=True, dry_run=False) == Verification(0, 0, ())
+    assert own.exists()
+
+
+def test_without_the_manifest_that_names_the_media_nothing_is_removed(stage: Path, configure: Configure) -> None:
+    (stage / "labels.json").write_bytes(b"[]")
+    configure({"corpus": {"manifest": "/nowhere/clips.jsonl"}})
+
+    with pytest.raises(SourceError, match="cannot read the manifest"):
+        verify(media=True, dry_run=False)
+
+    assert (stage / "labels.json").exists()
 
 
 def test_a_damaged_shard_of_download_does_not_keep_the_media_from_being_read(
@@ -154,7 +181,7 @@ def test_a_damaged_shard_of_download_does_not_keep_the_media_from_being_read(
     download = Download()
     folder = _publish(download.folder, "shard-00000.jsonl")
     (folder / "shard-00000.jsonl").write_bytes(b"{rubbish")
-    stored = tmp_path / "root" / "media" / "ab" / ("0" * 64 + ".mp4")
+    stored = tmp_path / "root" / "media" / "00" / ("0" * 64 + ".mp4")
     stored.parent.mkdir(parents=True)
     stored.write_bytes(b"fetched")
 

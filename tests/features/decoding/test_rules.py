@@ -17,6 +17,7 @@ from PIL import Image
 
 from features.clipfile import read_cover, read_frames, read_waveform
 from features.decoding.ffmpeg import DecodeConfig
+from features.outcomes import Outcome
 from tests.features.media import decode_row, downloaded, ffmpeg, render, render_clip
 
 if TYPE_CHECKING:
@@ -395,3 +396,10 @@ def test_memory_does_not_grow_with_the_clip(tmp_path: Path) -> None:
     assert num_bytes > 48 << 20
     assert own_megabytes < 130
     assert child_megabytes < 300
+
+
+@pytest.mark.parametrize("title", ["Exiting normally, received signal 15.", "A truncated cone", "Invalid data found"])
+def test_what_a_file_says_of_itself_is_not_what_ffmpeg_says(tmp_path: Path, title: str) -> None:
+    options = ("-metadata", f"title={title}", "-movflags", "+faststart")
+    clip = decode(render_clip(tmp_path / "a.mp4", seconds=1.0, options=options))
+    assert clip.outcome == Outcome("clip", "ok")

@@ -1,0 +1,32 @@
+"""Which files below the root a run has written: a root may hold other things, and those are nobody's business here."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from tasks.download import MEDIA_FOLDER
+from tasks.stage import FINGERPRINT_DIGITS, PARAMS_NAME, root_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FINGERPRINT = re.compile(rf"[0-9a-f]{{{FINGERPRINT_DIGITS}}}")
+STORED = re.compile(r"([0-9a-f]{2})[0-9a-f]{62}\.[a-z0-9]+")
+
+
+def stage_folders() -> Iterator[Path]:
+    """Yield every ``<root>/<stage>/<fingerprint>``, the configured ones and others, sorted."""
+    for path in sorted(root_folder().glob(f"*/*/{PARAMS_NAME}")):
+        folder = path.parent
+        if FINGERPRINT.fullmatch(folder.name) and not folder.is_symlink():
+            yield folder
+
+
+def stored_media() -> Iterator[Path]:
+    """Yield every file of the media store, which is named by its sha256, sorted."""
+    for path in sorted((root_folder() / MEDIA_FOLDER).glob("??/*")):
+        match = STORED.fullmatch(path.name)
+        if match and match[1] == path.parent.name and path.is_file() and not path.is_symlink():
+            yield path
