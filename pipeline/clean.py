@@ -13,7 +13,7 @@ from pipeline.ours import stage_folders, stored_media
 from pipeline.workflows import chain
 from tasks.download import MEDIA_FOLDER, Download
 from tasks.locking import hold_root
-from tasks.stage import root_folder
+from tasks.stage import point_latest, root_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,7 +54,19 @@ def clean(*, delete: bool) -> list[Waste]:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+        _mend_latest()
     return [waste for _, waste in found]
+
+
+def _mend_latest() -> None:
+    """Let every ``latest`` whose folder has gone lead to the configured run, or take it away."""
+    for stage in chain():
+        link = stage.folder.parent / "latest"
+        if link.is_symlink() and not link.exists():
+            if stage.folder.is_dir():
+                point_latest(stage)
+            else:
+                link.unlink()
 
 
 def _other_fingerprints() -> Iterator[tuple[Path, Waste]]:

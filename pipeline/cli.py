@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from features.errors import SettingError
 from tasks.console import OWN_ERRORS, UNUSABLE_SETTINGS, say
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ def _stats(options: argparse.Namespace) -> int:
     from pipeline.stats_page import write_stats_page  # noqa: PLC0415 - as above
     from pipeline.stats_text import render_stats  # noqa: PLC0415 - as above
 
+    if options.category is not None and options.html is None:
+        raise SettingError("--category chooses the covers of the page: give --html FILE too")
     corpus = read_corpus()
     stats = read_stats(corpus)
     if options.html is not None:

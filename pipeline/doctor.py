@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
+import tempfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -89,8 +89,12 @@ def _settings(what: str) -> Finding:
 def _root(what: str) -> Finding:
     root = root_folder()
     existing = next(folder for folder in (root, *root.parents) if folder.exists())
-    if not os.access(existing, os.W_OK):
-        return Finding(what, "fault", f"{existing} cannot be written: set [paths] root")
+    try:
+        # Asking for the permission is not enough: root has every one, and some file systems take no files.
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        return Finding(what, "fault", f"{existing} cannot be written ({error.strerror}): set [paths] root")
     free = shutil.disk_usage(existing).free / GIB
     holder = holder_of(root)
     if holder is not None:

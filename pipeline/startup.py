@@ -90,5 +90,11 @@ def set_run_settings() -> None:
                 config.set(section, key, value)
 
 
+_MAIN_PROCESS = os.getpid()
+
+
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
+    if os.getpid() == _MAIN_PROCESS:
+        # Not through say(): the signal may have come in the middle of another line.
+        os.write(2, b"\nstopped: the same command goes on where this one was\n")
     raise SystemExit(SIGNAL_EXIT_BASE + number)

@@ -100,7 +100,7 @@ def disk_section(stats: Stats) -> Html:
     return section(
         "Disk",
         table(("Stage", "Fingerprint", "", "Files", "Size", "of its own"), rows, numbers=numbers),
-        note=f"{total} in all. A file that several fingerprints share by hard links is counted once, for the first.",
+        note=f"{total} in all. A file that several fingerprints share by hard links is counted once, for the latest.",
     )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 BASES = {
-    "measured": "mean size of the files fetched so far; 95 % interval as if they were a random sample",
+    "measured": "mean size of the files fetched so far; from 30 on with a 95 % interval, as of a random sample",
     "published": "nothing was fetched yet: 1.54 MB a clip, from the published 865 GB for 562,342 clips",
     "nothing remains": "no URL is left to fetch",
 }
@@ -70,7 +70,8 @@ def state_text(outcome: StageOutcomes) -> str:
     """Return how far a stage has come."""
     if not outcome.shards:
         return "not yet"
-    return "complete" if outcome.shards == outcome.of_shards else f"{outcome.shards} of {outcome.of_shards} shards"
+    whole = outcome.shards == outcome.of_shards
+    return "all shards" if whole else f"{outcome.shards} of {outcome.of_shards} shards"
 
 
 def mark_text(usage: FolderUsage) -> str:

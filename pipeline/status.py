@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, TypedDict
 
 from features.errors import SourceError
 from models.tables import render_table
-from pipeline.summary import reasons
+from pipeline.summary import most_frequent, reasons
 from pipeline.workflows import chain
+from tasks.ledger import read_receipt, total
 from tasks.locking import holder_of
 from tasks.progress import PROGRESS_NAME
+from tasks.sharded import ShardedStage
 from tasks.stage import root_folder
 
 if TYPE_CHECKING:
@@ -78,10 +80,23 @@ def _stage_status(stage: Stage, *, running: bool) -> StageStatus:
         row["ok"], row["partial"], row["failed"] = (totals.get(name) for name in ("ok", "partial", "failed"))
         row["seconds"] = found.seconds
         row["why"] = reasons(found)
+    elif isinstance(stage, ShardedStage):
+        _count_receipts(stage, row)
     row["state"] = (
         "complete" if stage.complete() else _unfinished(stage, complete_once=found is not None, running=running)
     )
     return row
+
+
+def _count_receipts(stage: ShardedStage, row: StageStatus) -> None:
+    """Fill in what is known of a stage of which some shards are there."""
+    found = [read_receipt(stage.folder, path.name) for path in sorted(stage.folder.glob("*.receipt.json"))]
+    receipts = [receipt for receipt in found if receipt is not None]
+    if receipts:
+        counts = {name: int(count) for name, count in total(receipts, "counts").items()}
+        row["clips"] = sum(counts.values())
+        row["ok"], row["partial"], row["failed"] = (counts.get(name) for name in ("ok", "partial", "failed"))
+        row["why"] = most_frequent({name: int(count) for name, count in total(receipts, "codes").items()})
 
 
 def _unfinished(stage: Stage, *, complete_once: bool, running: bool) -> str:

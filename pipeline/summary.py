@@ -64,7 +64,11 @@ def time_shares(accounts: Sequence[Success]) -> str:
 
 def reasons(success: Success) -> str:
     """Return the most frequent codes of a stage with their counts, in one line."""
-    codes = {**success.codes, **success.facts.get("rejected", {})}
+    return most_frequent({**success.codes, **success.facts.get("rejected", {})})
+
+
+def most_frequent(codes: Mapping[str, int]) -> str:
+    """Return the most frequent codes with their counts, in one line."""
     listed = sorted(codes.items(), key=lambda item: -item[1])
     rest = f" and {len(listed) - MAX_REASONS} more" if len(listed) > MAX_REASONS else ""
     return ", ".join(f"{count} {code}" for code, count in listed[:MAX_REASONS]) + rest

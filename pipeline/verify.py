@@ -180,6 +180,8 @@ def _shown(path: Path) -> str:
 
 def render_verification(found: Verification) -> str:
     """Return what was found for a person."""
+    if not found.num_files and not found.damages:
+        return f"nothing is published below {root_folder()}"
     looked_at = f"{found.num_files:,} files, {found.num_bytes / 1e6:,.1f} MB"
     if not found.damages:
         return f"{looked_at}: every one is as it was published"

@@ -71,6 +71,6 @@ def holder_of(root: Path) -> int | None:
             except BlockingIOError:
                 holder = stream.read().strip()
                 return int(holder) if holder.isdigit() else None
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -52,6 +53,7 @@ class Progress:
             from tqdm import tqdm  # noqa: PLC0415 - terminals only
 
             self._bar = tqdm(total=self._total, desc=f"{self._name:<15}", unit=self._unit, mininterval=0.2)
+        self._write()
         return self
 
     def __exit__(
@@ -59,7 +61,8 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
-        if kind is None:
+        # Whatever ended it (a full disk, too), that is what should be told.
+        with contextlib.suppress(OSError):
             self._write()
 
     def advance(self, count: int = 1) -> None:

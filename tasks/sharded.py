@@ -15,6 +15,7 @@ from tasks.progress import Progress
 from tasks.stage import Stage, StageFailedError
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
@@ -162,10 +163,10 @@ class ShardedStage(Stage):
             (self.folder / SUCCESS_NAME).unlink(missing_ok=True)
         return codes
 
-    def check_failures(self, success: Success) -> None:
+    def check_failures(self, success: Success, failures: Counter[str]) -> None:
         """Refuse to call a stage done when too many clips failed; those that may do better get another try then."""
         try:
-            super().check_failures(success)
+            super().check_failures(success, failures)
         except StageFailedError:
             self.mark_for_retry()
             raise

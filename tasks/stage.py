@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from abc import abstractmethod
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -20,6 +21,7 @@ import luigi
 
 from features.errors import FeaturesError, SettingError, SourceError
 from features.files import publish_json, remove_leftovers, sha256_of_json
+from features.outcomes import STATUS_NUMBERS
 from tasks.console import OWN_ERRORS, UNUSABLE_SETTINGS, say
 from tasks.ledger import SUCCESS_NAME, FileReceipt, Success, read_success, total, write_success
 from tasks.locking import hold_root
@@ -194,7 +196,7 @@ class Stage(luigi.Task):
             fingerprint=self.fingerprint,
             inputs={name: stage.published_success().digest for name, stage in self.inputs().items()},
             files=tuple(replace(receipt, problems=()) for receipt in receipts),
-            totals={name: int(count) for name, count in total(receipts, "counts").items()},
+            totals=_in_order({name: int(count) for name, count in total(receipts, "counts").items()}),
             codes={name: int(count) for name, count in total(receipts, "codes").items()},
             started_at=started_at.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - started, 3),
@@ -202,7 +204,8 @@ class Stage(luigi.Task):
             timings=total(receipts, "timings") or {"child_cpu_seconds": round(children_cpu_seconds() - children, 3)},
             facts=facts,
         )
-        self.check_failures(success)
+        failures = Counter(row.code for item in receipts for row in item.problems if row.status == "failed")
+        self.check_failures(success, failures)
         write_success(self.folder, success)
         self.on_success()
         point_latest(self)
@@ -223,8 +226,12 @@ class Stage(luigi.Task):
         """Return the share of failed clips above which the stage fails."""
         return 1.0
 
-    def check_failures(self, success: Success) -> None:
+    def check_failures(self, success: Success, failures: Counter[str]) -> None:
         """Refuse to call a stage done when too many of its clips failed.
+
+        Args:
+            success: The account of the stage.
+            failures: Failed clips by code.
 
         Raises:
             StageFailedError: Naming the share, the limit and the reasons.
@@ -232,7 +239,7 @@ class Stage(luigi.Task):
         rows = sum(success.totals.values())
         failed = success.totals.get("failed", 0)
         if rows and failed > self.max_failed_fraction() * rows:
-            reasons = ", ".join(f"{count} {code}" for code, count in list(success.codes.items())[:5])
+            reasons = ", ".join(f"{count} {code}" for code, count in failures.most_common(5))
             raise StageFailedError(
                 f"{failed} of {rows} clips failed ({reasons}), more than max_failed_fraction ="
                 f" {self.max_failed_fraction():g}; mend the cause or raise the limit, then run the same command:"
@@ -267,11 +274,17 @@ FORCEABLE = (
 )  # fmt: skip
 
 
+def _in_order(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return counts by status in the order ok, partial, failed, whichever file they were read from."""
+    return {name: counts[name] for name in STATUS_NUMBERS if name in counts}
+
+
 def _closing_line(success: Success) -> str:
-    counts = ", ".join(f"{count:,} {name}" for name, count in success.totals.items())
+    counts = ", ".join(f"{count:,} {name}" for name, count in success.totals.items()) or _corpus_counts(success.facts)
     rows = sum(success.totals.values())
-    speed = f"  {rows / success.seconds:,.1f} clips/s" if rows and success.seconds and success.built else ""
     kept = len(success.files) - success.built
+    # Files that were kept took no time now.
+    speed = f"  {rows / success.seconds:,.1f} clips/s" if rows and success.seconds and not kept else ""
     reuse = f"  ({kept} of {len(success.files)} files kept)" if kept and success.built < len(success.files) else ""
     return f"{success.stage:<15} done in {success.seconds:,.1f} s  {counts}{speed}{reuse}"
 
@@ -287,3 +300,11 @@ def _die_with_parent() -> None:
     if sys.platform == "linux":
         set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
         ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGTERM)
+
+
+def _corpus_counts(facts: Mapping[str, Any]) -> str:
+    """Return what became of the rows of a manifest, where the facts are of one."""
+    if "rejected" not in facts:
+        return ""
+    left_out = sum(facts["rejected"].values())
+    return f"{facts['clips']:,} clips of {facts['rows']:,} rows, {facts['merged']:,} merged, {left_out:,} left out"

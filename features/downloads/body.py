@@ -54,7 +54,7 @@ def receive(
         PassingError: ``incomplete_body``, ``too_slow`` or ``timeout``; what has come is kept if it can be gone on with.
     """
     inspector = Inspector(wanted)
-    encoding = answer.header("Content-Encoding").lower()
+    encoding = _encoding(answer)
     total: int | None
     if answer.status == HTTP_PARTIAL:
         total = _check_range(answer, partial)
@@ -62,7 +62,7 @@ def receive(
     else:
         total = answer.length
         wanted.check_size(total or 0)
-        partial.begin(_facts(answer, wanted) if encoding in {"", "identity"} else None)
+        partial.begin(None if encoding else _facts(answer, wanted))
     num_raw = inspector.num_bytes
     pace = _Pace(config, num_raw)
     unpacker = _Unpacker(encoding)
@@ -71,7 +71,7 @@ def receive(
         on_bytes(len(chunk))
         for data in unpacker.pieces(chunk):
             inspector.update(data)
-            partial.stream.write(data)
+            partial.write(data)
         pace.check(num_raw)
     if total is not None and num_raw != total:
         raise PassingError("incomplete_body", f"{num_raw:,} of {total:,} bytes came")
@@ -89,6 +89,12 @@ def finished_before(partial: Partial, wanted: Wanted) -> StoredFacts | None:
     return inspector.facts()
 
 
+def _encoding(answer: Answer) -> str:
+    """Return how the body is packed, ``""`` when it is not."""
+    encoding = answer.header("Content-Encoding").lower()
+    return "" if encoding == "identity" else encoding
+
+
 def _facts(answer: Answer, wanted: Wanted) -> PartialFacts | None:
     etag, date = answer.strong_etag, answer.header("Last-Modified")
     total = answer.length
@@ -103,8 +109,11 @@ def _check_range(answer: Answer, partial: Partial) -> int:
     if facts is None:
         raise ClipError("http_206", "the server sent a part that was not asked for")
     first, last, total = answer.content_range or (-1, -1, -1)
-    other_tag = answer.strong_etag not in {"", facts.etag} if facts.etag else False
-    if first != size or not size <= last < facts.total or total not in {None, facts.total} or other_tag:
+    other_place = first != size or not size <= last < facts.total or total not in {None, facts.total}
+    other_tag = facts.etag and answer.strong_etag not in {"", facts.etag}
+    other_date = facts.last_modified and answer.header("Last-Modified") not in {"", facts.last_modified}
+    # Bytes of a packed body are no bytes of the file.
+    if other_place or other_tag or other_date or _encoding(answer):
         partial.discard()
         raise PassingError("incomplete_body", "the part that came does not fit the one that is there")
     return facts.total
@@ -146,8 +155,8 @@ class _Unpacker:
     """
 
     def __init__(self, encoding: str) -> None:
-        self._zlib = None if encoding in {"", "identity"} else zlib.decompressobj(_ANY_HEADER)
-        if encoding not in {"", "identity", "gzip", "x-gzip", "deflate"}:
+        self._zlib = zlib.decompressobj(_ANY_HEADER) if encoding else None
+        if encoding not in {"", "gzip", "x-gzip", "deflate"}:
             raise ClipError("encoding_not_allowed", f"the body is packed as {encoding[:40]}, which was not asked for")
 
     def pieces(self, chunk: bytes) -> Iterator[bytes]:

@@ -24,7 +24,7 @@ from features.errors import ClipError
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     from features.downloads.guard import Guard
     from features.downloads.http import HttpConfig
@@ -42,7 +42,7 @@ class HttpClient:
 
     def __init__(self, config: HttpConfig) -> None:
         self._config = config
-        self._session = requests.Session()
+        self._session = _OneRequestSession()
         self._session.trust_env = False
         self._session.cookies = _NoCookies()
         self._session.headers = requests.structures.CaseInsensitiveDict(
@@ -114,6 +114,14 @@ class _NoCookies(RequestsCookieJar):
 
     def extract_cookies(self, response: object, request: object) -> None:
         """Leave them."""
+
+
+class _OneRequestSession(requests.Session):
+    """Sends one request and leaves the body of its answer alone."""
+
+    def resolve_redirects(self, *_: Any, **__: Any) -> Generator[requests.Response, None, None]:  # noqa: ANN401 - as the original
+        """Yield nothing: even where redirects are not followed, the original reads and unpacks their whole body."""
+        yield from ()
 
 
 class _CheckedAdapter(HTTPAdapter):

@@ -16,7 +16,7 @@ from features.downloads.store import MediaStore
 from features.downloads.wanted import Wanted
 from features.errors import ClipError, SettingError
 from features.magic import COVER_KINDS, EXTRA_VIDEO_KINDS, VIDEO_KINDS
-from features.outcomes import Outcome, may_pass
+from features.outcomes import Outcome, leading_code, may_pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -94,7 +94,6 @@ class Downloader:
         self._refetch = refetch
         self._on_bytes = on_bytes
         self._lock = threading.Lock()
-        self._refetched: set[str] = set()
         self._store: MediaStore | None = None
         self._fetcher: Fetcher | None = None
         self._close: list[Callable[[], None]] = []
@@ -168,7 +167,9 @@ class Downloader:
                 client = HttpClient(self._config)
                 self._store = MediaStore(self._folders[FROM_STORE])
                 self._close += [self._store.close, client.close]
-                self._fetcher = Fetcher(self._config, self._store, client, self.gates, self._on_bytes)
+                self._fetcher = Fetcher(
+                    self._config, self._store, client, self.gates, self._on_bytes, refetch=self._refetch
+                )
             return self._store, self._fetcher
 
     def _obtain(self, source: str, wanted: Wanted) -> Steps[MediaFile]:
@@ -178,12 +179,9 @@ class Downloader:
         if scheme.lower() not in {"http", "https"}:
             raise ClipError("scheme_not_allowed", f"{scheme}:// is not fetched: give http(s) or a relative path")
         _, fetcher = self._network()
-        refetch = self._refetch and source not in self._refetched
-        found = None if refetch else fetcher.known(source, wanted)
+        found = fetcher.known(source, wanted)
         if found is None:
-            found = yield from fetcher.fetch(source, wanted, refetch=refetch)
-        if refetch:
-            self._refetched.add(source)
+            found = yield from fetcher.fetch(source, wanted)
         return found
 
 
@@ -194,7 +192,7 @@ def _row(
         # A modality that the manifest never named is missing, not lost.
         return DownloadedClip(Outcome(record.clip_id, "ok", "" if record.video else "no_video"), video, cover)
     detail = "; ".join(problem.detail for problem in problems)
-    outcome = Outcome(record.clip_id, "failed", problems[0].code, detail)
+    outcome = Outcome(record.clip_id, "failed", leading_code([problem.code for problem in problems]), detail)
     if video is not None or not record.video:
         outcome = replace(outcome, status="partial")
     return DownloadedClip(outcome, video, cover, tuple((problem.code, problem.detail) for problem in problems))

@@ -99,6 +99,7 @@ class Fetcher:
         client: What asks.
         gates: Who says when.
         on_bytes: Told of every piece that arrives.
+        refetch: Do not believe what is in the store, unless it was put there by this fetcher.
     """
 
     def __init__(
@@ -108,19 +109,28 @@ class Fetcher:
         client: HttpClient,
         gates: HostGates,
         on_bytes: Callable[[int], None],
+        *,
+        refetch: bool = False,
     ) -> None:
         self._config = config
         self._store = store
         self._client = client
         self._gates = gates
         self._on_bytes = on_bytes
+        self._refetch = refetch
+        # URL -> sha256 of the files that came since this fetcher was made, noted where they are told from older ones.
+        self._fetched: dict[str, str] = {}
 
     def known(self, url: str, wanted: Wanted) -> MediaFile | None:
         """Return the file that was fetched from ``url`` before, if it is there and will do."""
         found = self._store.find(url)
-        return found if found is not None and wanted.accepts(found) else None
+        if found is None or not wanted.accepts(found):
+            return None
+        if self._refetch and self._fetched.get(url) != found.sha256:
+            return None
+        return found if wanted.accepts_content(self._store.folder / found.path) else None
 
-    def fetch(self, url: str, wanted: Wanted, *, refetch: bool = False) -> Steps[MediaFile]:
+    def fetch(self, url: str, wanted: Wanted) -> Steps[MediaFile]:
         """Return the stored file of a URL, in steps of one request each.
 
         A failure that may pass is tried again after a pause, from where the body broke off if that can be proved.
@@ -128,7 +138,6 @@ class Fetcher:
         Args:
             url: Where it is.
             wanted: What it has to be.
-            refetch: Do not believe what is in the store, unless another thread has just put it there.
 
         Raises:
             ClipError: See docs/download.md.
@@ -144,7 +153,7 @@ class Fetcher:
                 continue
             with partial:
                 # Whoever had the file until now may have finished it.
-                found = self.known(url, wanted) if busy or not refetch else None
+                found = self.known(url, wanted)
                 if found is None and busy:
                     busy, trip.not_before = False, 0.0
                     continue
@@ -189,6 +198,9 @@ class Fetcher:
                 self._check_status(answer, partial, host)
                 self._gates.went_well(host)
                 facts = receive(answer, partial, wanted, self._config, self._on_bytes)
+        if self._refetch:
+            # Before it is published: whoever finds the URL free then finds its new file.
+            self._fetched[trip.url] = facts.sha256
         return self._store.add(partial.path, trip.url, facts)
 
     @contextmanager

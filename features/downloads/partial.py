@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
 from typing import TYPE_CHECKING
+
+from features.errors import ClipError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +46,9 @@ class Partial:
         """Return the file of a URL, ``None`` while somebody else writes it.
 
         What is no plain file of its own, such as a symbolic or a hard link, is replaced and not followed.
+
+        Raises:
+            ClipError: ``store_not_safe``: a folder stands there.
         """
         descriptor = _open_plain(path)
         try:
@@ -73,6 +79,16 @@ class Partial:
         """Bytes that are there."""
         return os.fstat(self.stream.fileno()).st_size
 
+    def write(self, data: bytes) -> None:
+        """Append bytes.
+
+        Raises:
+            OSError: They do not fit on the disk. A write without a buffer says so by its result first, and raises only
+                when there is no room at all.
+        """
+        if self.stream.write(data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+
     def discard(self) -> None:
         """Forget the bytes that are there."""
         self.stream.truncate(0)
@@ -94,8 +110,10 @@ def _open_plain(path: Path) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
         descriptor = os.open(path, flags, 0o644)
-    except OSError:
-        if not path.is_symlink():
+    except OSError as error:
+        if path.is_dir() and not path.is_symlink():
+            raise ClipError("store_not_safe", f"{path} is a folder: remove it") from error
+        if not (path.is_symlink() or path.is_socket()):
             raise
         path.unlink()
         return os.open(path, flags | os.O_EXCL, 0o644)

@@ -94,7 +94,7 @@ class MediaStore:
             facts: What it holds.
 
         Raises:
-            ClipError: ``store_not_safe``: a symbolic link stands where a folder of the store should be.
+            ClipError: ``store_not_safe``: something else stands where a folder or a file of the store should be.
             OSError: The disk is full or may not be written.
         """
         file = _file(facts, url)
@@ -107,6 +107,8 @@ class MediaStore:
             # A link or an older file under the final name is replaced, never written through.
             os.replace(temporary, f"{facts.sha256}.{facts.kind}", dst_dir_fd=folder)
             os.fsync(folder)
+        except IsADirectoryError as error:
+            raise ClipError("store_not_safe", f"{self.folder / file.path} is a folder: remove it") from error
         finally:
             os.close(folder)
         return file
@@ -120,7 +122,8 @@ class MediaStore:
     def _remove_stale_partials(self) -> None:
         oldest = time.time() - PARTIAL_DAYS * _SECONDS_A_DAY
         for path in self._partials.iterdir():
-            if path.lstat().st_mtime < oldest:
+            found = path.lstat()
+            if found.st_mtime < oldest and not stat.S_ISDIR(found.st_mode):
                 path.unlink(missing_ok=True)
 
 
@@ -131,12 +134,15 @@ def _file(facts: StoredFacts, url: str) -> MediaFile:
 
 def _open_folder(path: Path) -> int:
     """Return a descriptor of a folder, which is made when it is not there."""
-    path.mkdir(exist_ok=True)
     try:
+        # Says that it is there of whatever stands there and is no folder, such as a link that leads nowhere.
+        path.mkdir(exist_ok=True)
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         if path.is_symlink():
             raise ClipError("store_not_safe", f"{path} is a symbolic link: remove it") from error
+        if path.exists() and not path.is_dir():
+            raise ClipError("store_not_safe", f"{path} is no folder: remove it") from error
         raise
 
 

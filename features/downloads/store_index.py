@@ -5,13 +5,9 @@ from __future__ import annotations
 import errno
 import sqlite3
 import threading
-from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Any
 
 INDEX_NAME = "index.sqlite"
 # Another process that holds the index is waited for.
@@ -55,7 +51,8 @@ class StoreIndex:
     """The index of one store; safe from many threads, and from several processes.
 
     A transaction is not synced one by one (write-ahead log, ``synchronous = NORMAL``): a power cut can lose the last
-    rows, whose files are then fetched again, and never leaves a wrong one. A damaged index is begun anew.
+    rows, whose files are then fetched again, and never leaves a wrong one. A damaged index is begun anew, whether the
+    damage shows when it is opened or at a later look-up.
 
     Args:
         folder: Where it lies.
@@ -72,12 +69,10 @@ class StoreIndex:
             self._path.unlink()
         try:
             self._database = self._open()
-        except sqlite3.OperationalError as error:
-            raise _as_os_error(self._path, error) from error
-        except sqlite3.DatabaseError:
-            for suffix in ("", "-wal", "-shm"):
-                self._path.with_name(INDEX_NAME + suffix).unlink(missing_ok=True)
-            self._database = self._open()
+        except sqlite3.Error as error:
+            if not _is_damage(error):
+                raise _as_os_error(self._path, error) from error
+            self._database = self._begin_anew()
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
@@ -88,30 +83,44 @@ class StoreIndex:
             raise
         return database
 
+    def _begin_anew(self) -> sqlite3.Connection:
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(INDEX_NAME + suffix).unlink(missing_ok=True)
+        return self._open()
+
     def close(self) -> None:
         """Write back what is in the log, and close."""
         with self._lock:
             self._database.close()
 
-    @contextmanager
-    def _locked(self) -> Iterator[sqlite3.Connection]:
+    def _do(self, statement: str, row: tuple[object, ...]) -> tuple[Any, ...] | None:
+        """Return the first row that a statement gives; on a damaged index it is done again on an empty one."""
         with self._lock:
             try:
-                yield self._database
+                try:
+                    return self._first_row(statement, row)
+                except sqlite3.DatabaseError as error:
+                    if not _is_damage(error):
+                        raise
+                    self._database.close()
+                    self._database = self._begin_anew()
+                    return self._first_row(statement, row)
             except sqlite3.Error as error:
                 raise _as_os_error(self._path, error) from error
 
+    def _first_row(self, statement: str, row: tuple[object, ...]) -> tuple[Any, ...] | None:
+        found: tuple[Any, ...] | None = self._database.execute(statement, row).fetchone()
+        return found
+
     def file(self, url: str) -> StoredFacts | None:
         """Return the file that a URL gave, ``None`` = it was never fetched."""
-        with self._locked() as database:
-            row = database.execute("SELECT sha256, kind, bytes FROM files WHERE url = ?", (url,)).fetchone()
+        row = self._do("SELECT sha256, kind, bytes FROM files WHERE url = ?", (url,))
         return StoredFacts(*row) if row else None
 
     def add_file(self, url: str, facts: StoredFacts) -> None:
         """Remember a file, and forget that its body was under way."""
-        with self._locked() as database:
-            database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (url, *astuple(facts)))
-            database.execute("DELETE FROM partials WHERE url = ?", (url,))
+        self._do("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (url, *astuple(facts)))
+        self.drop_partial(url)
 
     def partial(self, url: str) -> PartialFacts | None:
         """Return what is known of an unfinished body.
@@ -119,20 +128,22 @@ class StoreIndex:
         After the machine was started anew it is not trusted: its length may be on disk and its bytes not.
         """
         query = "SELECT total, etag, last_modified FROM partials WHERE url = ? AND boot = ?"
-        with self._locked() as database:
-            row = database.execute(query, (url, self._boot)).fetchone()
+        row = self._do(query, (url, self._boot))
         return PartialFacts(*row) if row else None
 
     def add_partial(self, url: str, facts: PartialFacts) -> None:
         """Remember what a body that begins to arrive belongs to."""
         row = (url, *astuple(facts), self._boot)
-        with self._locked() as database:
-            database.execute("INSERT OR REPLACE INTO partials VALUES (?, ?, ?, ?, ?)", row)
+        self._do("INSERT OR REPLACE INTO partials VALUES (?, ?, ?, ?, ?)", row)
 
     def drop_partial(self, url: str) -> None:
         """Forget an unfinished body."""
-        with self._locked() as database:
-            database.execute("DELETE FROM partials WHERE url = ?", (url,))
+        self._do("DELETE FROM partials WHERE url = ?", (url,))
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Return whether the content of the index is at fault: such errors come without a class of their own."""
+    return type(error) is sqlite3.DatabaseError
 
 
 def _as_os_error(path: Path, error: sqlite3.Error) -> OSError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,8 +13,11 @@ from features.errors import ClipError
 from features.magic import SNIFF_BYTES, kind_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from features.downloads.downloaded import MediaFile
 
+_READ_BYTES = 1 << 20
 _CHECKSUM = re.compile(r"(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})?")
 
 
@@ -38,9 +42,22 @@ class Wanted:
             raise ClipError("bad_checksum", f"{self.checksum[:80]!r}: give sha256:<64 hex> or md5:<32 hex>")
 
     def accepts(self, file: MediaFile) -> bool:
-        """Return whether a file that was checked before will do, as far as its facts tell."""
+        """Return whether a file that was checked before will do, as far as its facts tell: they hold no MD5."""
         other_digest = self.checksum.startswith("sha256:") and self.checksum != f"sha256:{file.sha256}"
         return file.kind in self.kinds and file.bytes <= self.max_bytes and not other_digest
+
+    def accepts_content(self, path: Path) -> bool:
+        """Return whether a file holds what an ``md5:`` checksum says; it is read for such a one only."""
+        if not self.checksum.startswith("md5:"):
+            return True
+        digest = hashlib.md5(usedforsecurity=False)
+        try:
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as stream:
+                while data := stream.read(_READ_BYTES):
+                    digest.update(data)
+        except OSError:
+            return False
+        return self.checksum == f"md5:{digest.hexdigest()}"
 
     def check_size(self, num_bytes: int) -> None:
         """Refuse a file that is too large.

@@ -87,7 +87,15 @@ class CorpusConfig:
         """
         if self.preset not in PRESETS:
             raise SettingError(f"unknown preset {self.preset!r}: expected one of {', '.join(sorted(PRESETS))}")
-        result = dict(PRESETS[self.preset])
+        return {**PRESETS[self.preset], **self.changed_fields()}
+
+    def changed_fields(self) -> dict[str, str]:
+        """Return the part of the field map that the setting ``fields`` gives.
+
+        Raises:
+            SettingError: A change that names no record field, or one that was named before.
+        """
+        result: dict[str, str] = {}
         known = [item.name for item in fields(ClipRecord)]
         for change in filter(None, (part.strip() for part in self.fields.split(","))):
             name, equals, source = (part.strip() for part in change.partition("="))
@@ -96,6 +104,8 @@ class CorpusConfig:
                     f"cannot read {change!r} in the setting fields: expected record_field=manifest_field,"
                     f" with record_field one of {', '.join(known)}"
                 )
+            if name in result:
+                raise SettingError(f"the setting fields names {name!r} twice: give it once")
             result[name] = source
         return result
 

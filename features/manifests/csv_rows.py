@@ -41,7 +41,7 @@ def read_csv(
     header: list[str] | None = None
     for number, cells in _cells(stream, DELIMITERS[kind]):
         if header is None:
-            header = _checked_header(cells, names)
+            header = _checked_header(cells, names, config.changed_fields())
         elif isinstance(cells, RowError):
             yield number, cells
         elif len(cells) != len(header):
@@ -105,7 +105,7 @@ class _TextLines:
         return result
 
 
-def _checked_header(cells: Sequence[str] | RowError, names: Mapping[str, str]) -> list[str]:
+def _checked_header(cells: Sequence[str] | RowError, names: Mapping[str, str], changed: Mapping[str, str]) -> list[str]:
     if isinstance(cells, RowError):
         raise SourceError(f"the header of the manifest cannot be read: {cells.code}: {cells}")
     header = [cell.strip() for cell in cells]
@@ -114,6 +114,12 @@ def _checked_header(cells: Sequence[str] | RowError, names: Mapping[str, str]) -
             f"the header of the manifest has no column {names['clip_id']!r} for the id: its columns are"
             f" {', '.join(header)[:200]!r}; see the settings preset and fields"
         )
+    for name in changed.values():
+        if name not in header:
+            raise SourceError(
+                f"the header of the manifest has no column {name!r}, which the setting fields names: its columns are"
+                f" {', '.join(header)[:200]!r}"
+            )
     for name in names.values():
         if header.count(name) > 1:
             raise SourceError(f"the header of the manifest names the column {name!r} twice: rename one of them")

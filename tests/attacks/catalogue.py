@@ -145,6 +145,13 @@ def _redirects(ground: Ground) -> None:
         ground.add(f"redirect to {name}", code, video=web.url("public.example", f"/to-{number}.mp4"))
     web.public.pages["/circle.mp4"] = network.redirect("/circle.mp4")
     ground.add("redirects in a circle", "too_many_redirects", video=web.url("public.example", "/circle.mp4"))
+    # The body of a redirect is nobody's business: the clip is what it leads to.
+    web.public.add("/moved.mp4", (ground.folder / "healthy.mp4").read_bytes())
+    web.public.pages["/endless-redirect.mp4"] = network.endless_redirect("/moved.mp4")
+    ground.add("redirect with an endless body", "", video=web.url("public.example", "/endless-redirect.mp4"))
+    bomb = gzip.compress(bytes(50_000_000))
+    web.public.add("/bomb-redirect.mp4", bomb, 302, Location="/moved.mp4", Content_Encoding="gzip")
+    ground.add("redirect with 50 MB packed into 50 kB", "", video=web.url("public.example", "/bomb-redirect.mp4"))
 
 
 def _servers(ground: Ground) -> None:
@@ -226,16 +233,21 @@ def _links(ground: Ground) -> None:
 def _planted_links(ground: Ground) -> None:
     """Links in the media store, where somebody knows under which name a film will be kept."""
     film = (ground.folder / "healthy.mp4").read_bytes()
-    for number, (what, code) in enumerate(
-        {"link in place of a folder of the store": "store_not_safe", "link in place of a file of the store": ""}.items()
-    ):
+    places = {
+        "link in place of a folder of the store": ground.outside,
+        "link that leads nowhere in place of a folder of the store": ground.outside / "nowhere",
+        "link to a file in place of a folder of the store": ground.outside / "secret.mp4",
+        "link in place of a file of the store": None,
+    }
+    for number, (what, place) in enumerate(places.items()):
         body = film + b"\0\0\0\x09free" + bytes([number])
         digest = hashlib.sha256(body).hexdigest()
         folder = ground.store / digest[:2]
-        if code:
-            folder.symlink_to(ground.outside)
+        if place is not None:
+            folder.symlink_to(place)
         else:
             folder.mkdir()
             (folder / f"{digest}.mp4").symlink_to(ground.outside / "secret.mp4")
         ground.web.public.add(f"/linked-{number}.mp4", body)
+        code = "" if place is None else "store_not_safe"
         ground.add(what, code, video=ground.web.url("public.example", f"/linked-{number}.mp4"))

@@ -94,9 +94,25 @@ def endless(request: BaseHTTPRequestHandler) -> None:
     """Send a body without a length for as long as somebody listens."""
     request.send_response(200)
     request.end_headers()
-    request.wfile.write(b"\0\0\0\x18ftypisom")
+    _send_without_end(request)
+
+
+def endless_redirect(location: str) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Return a page that leads elsewhere and has a body without an end all the same."""
+
+    def page(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(302)
+        request.send_header("Location", location)
+        request.end_headers()
+        _send_without_end(request)
+
+    return page
+
+
+def _send_without_end(request: BaseHTTPRequestHandler) -> None:
     request.close_connection = True
     with _until_gone():
+        request.wfile.write(b"\0\0\0\x18ftypisom")
         while not request.wfile.closed:
             request.wfile.write(bytes(1 << 16))
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import contextlib
+import gzip
 import shutil
 import socket
 import ssl
 import subprocess
 import threading
 import time
+import tracemalloc
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,6 +22,7 @@ from tests.features.fetches import MP4
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from http.server import BaseHTTPRequestHandler
     from pathlib import Path
 
     from tests.features.fetches import Fetches
@@ -111,6 +115,44 @@ def test_a_name_without_an_address_is_tried_again(fetches: Fetches, monkeypatch:
     with pytest.raises(ClipError, match=r"connection_failed: the host name has no address \(4 attempts\)"):
         fetches.get("http://nowhere.invalid/a")
     assert len(fetches.longest_pauses) == 3
+
+
+def test_the_body_of_a_redirect_is_not_read(site: Site, fetches: Fetches) -> None:
+    num_sent = 0
+
+    def move(request: BaseHTTPRequestHandler) -> None:
+        nonlocal num_sent
+        request.send_response(302)
+        request.send_header("Location", "/b")
+        request.end_headers()
+        request.close_connection = True
+        with contextlib.suppress(OSError):
+            while True:
+                num_sent += request.wfile.write(bytes(1 << 16))
+
+    site.pages["/a"] = move
+    site.add("/b", MP4)
+    assert fetches.body(site.url("/a"), max_seconds=2.0, max_attempts=1) == MP4
+    # What the buffers of the connection hold.
+    assert num_sent < 16_000_000
+
+
+def test_the_body_of_a_redirect_is_not_unpacked(site: Site, fetches: Fetches) -> None:
+    bomb = gzip.compress(bytes(50_000_000))
+    site.add("/b", MP4)
+    url = site.add("/a", bomb, 302, Location="/b", Content_Encoding="gzip")
+    tracemalloc.start()
+    try:
+        assert fetches.body(url) == MP4
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_connection_outlives_a_redirect_with_a_short_body(site: Site, fetches: Fetches) -> None:
+    site.add("/b", MP4)
+    assert fetches.body(site.add("/a", b"moved", 302, Location="/b")) == MP4
+    assert site.num_connections == 1
 
 
 @contextmanager

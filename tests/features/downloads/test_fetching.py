@@ -3,11 +3,13 @@ from __future__ import annotations
 import email.utils
 import gzip
 import hashlib
+import io
 import socket
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 SHA256 = f"sha256:{hashlib.sha256(MP4).hexdigest()}"
 DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
+OTHER_DATE = "Wed, 21 Oct 2015 07:28:01 GMT"
 
 
 def test_a_file_arrives_whole(site: Site, fetches: Fetches) -> None:
@@ -264,16 +267,21 @@ def test_a_file_that_changed_in_between_comes_whole(site: Site, fetches: Fetches
         {"Content_Range": f"bytes 100000-99999/{len(MP4)}"},
         {"Content_Range": "bytes */5"},
         {"Content_Range": f"bytes 100000-{len(MP4) - 1}/{len(MP4)}", "ETag": '"2"'},
+        {"Content_Range": f"bytes 100000-{len(MP4) - 1}/{len(MP4)}", "Last_Modified": OTHER_DATE},
+        {"Content_Range": f"bytes 100000-{len(MP4) - 1}/{len(MP4)}", "Content_Encoding": "deflate"},
+        {"Content_Range": f"bytes 100000-{len(MP4) - 1}/{len(MP4)}", "Content_Encoding": "br"},
         {},
     ],
 )
 def test_a_part_that_does_not_fit_is_thrown_away(site: Site, fetches: Fetches, headers: dict[str, str]) -> None:
-    url = site.add_file("/a", MP4, 100_000, ETag='"1"')
+    url = site.add_file("/a", MP4, 100_000, ETag='"1"', Last_Modified=DATE)
     first = site.pages["/a"]
 
     def lie(request: BaseHTTPRequestHandler) -> None:
         if request.headers.get("Range"):
-            answer(request, b"x" * (len(MP4) - 100_000), 206, headers)
+            rest = b"x" * (len(MP4) - 100_000)
+            packed = zlib.compress(rest) if headers.get("Content_Encoding") == "deflate" else rest
+            answer(request, packed, 206, headers)
         else:
             first(request)
 
@@ -490,6 +498,22 @@ def test_a_body_that_had_come_whole_is_not_asked_for_again(site: Site, fetches: 
             partial.stream.write(MP4)
     assert fetches.body(url) == MP4
     assert site.asked == []
+
+
+class FullFile(io.FileIO):
+    """Takes 1,000 bytes of what is written, as a disk does that is full then."""
+
+    def write(self, data: Any, /) -> int:  # noqa: ANN401 - as the original
+        return super().write(data[:1000])
+
+
+def test_a_disk_that_takes_a_part_of_a_body_stops_the_run(
+    site: Site, fetches: Fetches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = site.add("/a", MP4)
+    monkeypatch.setattr("features.downloads.partial.os.fdopen", lambda number, *_, **__: FullFile(number, "r+"))
+    with pytest.raises(OSError, match="No space left on device"):
+        fetches.get(url)
 
 
 def test_a_closed_host_is_left_alone(site: Site, tmp_path: Path) -> None:

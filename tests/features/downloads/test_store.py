@@ -3,6 +3,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import resource
+import sqlite3
+import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -117,9 +120,39 @@ def test_a_link_planted_where_a_body_goes_is_replaced(store: MediaStore, tmp_pat
     assert (store.folder / NAME).read_bytes() == BODY
 
 
-def test_a_planted_pipe_blocks_nobody(store: MediaStore) -> None:
-    os.mkfifo(store.partial_path(URL))
+@pytest.mark.parametrize("kind", [stat.S_IFIFO, stat.S_IFSOCK])
+def test_a_planted_pipe_or_socket_blocks_nobody(store: MediaStore, kind: int) -> None:
+    os.mknod(store.partial_path(URL), kind | 0o600)
     assert put(store) == store.find(URL)
+
+
+@pytest.mark.parametrize("place", ["partial", "file"])
+def test_a_folder_in_place_of_a_file_is_an_outcome(store: MediaStore, place: str) -> None:
+    path = store.partial_path(URL) if place == "partial" else store.folder / NAME
+    path.mkdir(parents=True)
+    with pytest.raises(ClipError, match=r"store_not_safe: .* is a folder: remove it"):
+        put(store)
+    assert store.find(URL) is None
+    assert put(store, URL + "?2", b"other") == store.find(URL + "?2")
+    os.utime(path, (0, 0))
+    with MediaStore(store.folder):
+        assert path.is_dir()
+
+
+@pytest.mark.parametrize("kind", ["link that leads nowhere", "link to a file", "file"])
+def test_what_is_no_folder_in_place_of_one_is_an_outcome(store: MediaStore, tmp_path: Path, kind: str) -> None:
+    path = store.folder / SHA256[:2]
+    (tmp_path / "precious").write_text("precious")
+    if kind == "file":
+        path.write_text("precious")
+    else:
+        path.symlink_to(tmp_path / ("precious" if kind == "link to a file" else "nowhere"))
+    expected = "is no folder" if kind == "file" else "is a symbolic link"
+    with pytest.raises(ClipError, match=f"store_not_safe: .* {expected}: remove it"):
+        put(store)
+    assert store.find(URL) is None
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_link_in_place_of_a_folder_is_an_outcome(store: MediaStore, tmp_path: Path) -> None:
@@ -162,6 +195,40 @@ def test_a_damaged_index_is_begun_anew(store: MediaStore) -> None:
         assert put(again) == again.find(URL)
 
 
+@pytest.mark.parametrize("first_use", ["look-up", "note", "body"])
+def test_an_index_that_is_damaged_inside_is_begun_anew_at_its_first_use(store: MediaStore, first_use: str) -> None:
+    fill(store)
+    store.close()
+    path = store.folder / "index.sqlite"
+    # The first page, with the schema, is whole.
+    with path.open("r+b") as stream:
+        stream.seek(4096)
+        stream.write(b"\xff" * (path.stat().st_size - 4096))
+    with MediaStore(store.folder) as again:
+        if first_use == "look-up":
+            assert again.find(f"{URL}?7" + "x" * 500) is None
+        elif first_use == "note":
+            again._index.add_file(URL, FACTS)
+            assert again._index.file(URL) == FACTS
+        else:
+            assert again._index.partial(URL) is None
+        assert put(again) == again.find(URL)
+    with MediaStore(store.folder) as again:
+        assert again.find(URL) is not None
+    with sqlite3.connect(path) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    database.close()
+
+
+def test_a_closed_index_is_not_begun_anew(store: MediaStore) -> None:
+    put(store)
+    store.close()
+    with pytest.raises(OSError, match="closed"):
+        store.find(URL)
+    with MediaStore(store.folder) as again:
+        assert again.find(URL) is not None
+
+
 def fill(store: MediaStore) -> None:
     for number in range(1000):
         store._index.add_file(f"{URL}?{number}" + "x" * 500, FACTS)
@@ -189,6 +256,21 @@ def test_a_full_disk_is_no_outcome_of_a_clip(store: MediaStore, monkeypatch: pyt
     monkeypatch.undo()
     assert store.find(URL) is None
     assert list((store.folder / ".partial").iterdir()) == []
+
+
+def test_a_write_that_is_cut_short_is_a_full_disk(store: MediaStore) -> None:
+    partial = store.claim(URL)
+    assert partial is not None
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with partial:
+        # The kernel writes what fits below the limit, and says how much it was.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        try:
+            with pytest.raises(OSError, match="No space left on device") as caught:
+                partial.write(BODY)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert (caught.value.errno, partial.size) == (errno.ENOSPC, 1000)
 
 
 def test_many_threads_may_write(store: MediaStore) -> None:

@@ -69,3 +69,8 @@ def test_every_preset_names_record_fields_only_and_an_id() -> None:
 )  # fmt: skip
 def test_the_language_of_categories(preset: str, setting: str, language: str) -> None:
     assert CorpusConfig(preset=preset, category_language=setting).language() == language
+
+
+def test_a_field_is_changed_once() -> None:
+    with pytest.raises(SettingError, match="the setting fields names 'title' twice"):
+        CorpusConfig(fields="title=a, title=b")

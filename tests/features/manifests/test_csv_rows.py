@@ -116,3 +116,15 @@ def test_a_broken_list_of_tags_is_a_reason(tmp_path: Path, cell: str) -> None:
 def test_a_header_that_cannot_be_used_is_one_clear_error(tmp_path: Path, content: bytes | str, message: str) -> None:
     with pytest.raises(SourceError, match=message):
         read(tmp_path, content)
+
+
+def test_a_column_that_a_setting_names_has_to_be_there(tmp_path: Path) -> None:
+    path = tmp_path / "clips.csv"
+    path.write_text("id,video\na,a.mp4\n", encoding="utf-8")
+
+    with pytest.raises(
+        SourceError, match=r"no column 'brief', which the setting fields names: its columns are 'id, video'"
+    ):
+        read_manifest(path, CorpusConfig(fields="title=brief"))
+    # What a preset names may be missing.
+    assert [record.title for record in read_manifest(path, CorpusConfig()).records] == [""]
