@@ -6,8 +6,8 @@ An embedding shard holds one modality of up to some thousand clips, flat and rag
     /time_seconds (S) float32     /expected (N) int32        /status (N) uint8       /code (N) utf-8
     text also: /token_id (S) int32
 
-The rows of clip ``i`` are ``features[offsets[i]:offsets[i + 1]]``; a clip without the modality has none.
-Equal content gives equal bytes: nothing in the file tells when, where or for which corpus it was made.
+The rows of clip ``i`` are ``features[offsets[i]:offsets[i + 1]]``; a clip without the modality has none. Equal content
+gives equal bytes: nothing in the file tells when, where or for which corpus it was made.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 
 from features.errors import ShardError
 from features.outcomes import STATUS_NAMES, STATUS_NUMBERS, Outcome
+from features.patient_file import PatientFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 CHUNK_ROWS = 64
-# Rows gathered before they are written: 64 chunks, 10 MB at a width of 1280.
+# Gathered before they are written: 64 chunks, 10 MB at a width of 1280.
 BUFFER_ROWS = 64 * CHUNK_ROWS
 
 
@@ -49,7 +50,8 @@ class ShardWriter:
     """
 
     def __init__(self, path: Path, dim: int, attributes: Mapping[str, str | int], *, has_tokens: bool) -> None:
-        self._file = h5py.File(path, "w", libver="earliest", track_order=False)
+        self._stream = PatientFile(path)
+        self._file = h5py.File(self._stream, "w", libver="earliest", track_order=False)
         for name, value in sorted({**attributes, "dim": dim, "schema_version": SCHEMA_VERSION}.items()):
             self._file.attrs[name] = value
         self._columns = {"features": _column(self._file, "features", dim, np.float16)}
@@ -73,6 +75,7 @@ class ShardWriter:
                 self._finish()
         finally:
             self._file.close()
+            self._stream.close()
 
     def add(self, outcome: Outcome, clip: ClipFeatures, *, expected: int) -> None:
         """Append one clip: what became of it, its rows (none at all is fine), and how many were expected.
@@ -349,7 +352,7 @@ _PREDICTION_TEXTS = {"clip_ids": "clip_id", "categories": "category_name", "tags
 
 def write_predictions(path: Path, shard: PredictionShard, attributes: Mapping[str, str | int]) -> None:
     """Write scores and embeddings: the arrays under their names, and the names of clips and labels."""
-    with h5py.File(path, "w", libver="earliest", track_order=False) as file:
+    with PatientFile(path) as stream, h5py.File(stream, "w", libver="earliest", track_order=False) as file:
         for name, value in sorted({**attributes, "schema_version": SCHEMA_VERSION}.items()):
             file.attrs[name] = value
         for name in _PREDICTION_ARRAYS:

@@ -40,6 +40,7 @@ class Extract(ShardedStage):
 
     modality: str = luigi.Parameter(default="", description=f"One of {', '.join(MODALITIES)}")
 
+    stage_version: ClassVar[int] = 2
     suffix: ClassVar[str] = ".h5"
 
     @property

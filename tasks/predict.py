@@ -33,6 +33,7 @@ CHECKPOINT_FILES = ("model.json", "model.safetensors")
 class Predict(ShardedStage):
     """Prediction shards, ``shard-00000.h5``, and ``predictions.jsonl`` with the best labels of every clip."""
 
+    stage_version: ClassVar[int] = 2
     suffix: ClassVar[str] = ".h5"
 
     def settings(self) -> Mapping[str, object]:
