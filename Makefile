@@ -1,7 +1,7 @@
 # Needs Python >= 3.10, make, and nothing else; no root. PYTHON and VENV may be set from outside.
 PYTHON ?= python3
 VENV ?= .venv
-EXTRAS ?= bundled,fast,report,dev
+EXTRAS ?= bundled,fast,ocr,report,dev
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed-$(EXTRAS)
 

@@ -55,6 +55,13 @@ class ShardedClips:
                 if reader.clip_ids != group[0].clip_ids:
                     raise ShardError(f"{reader.path} and {group[0].path} hold different clips: run Extract again")
                 reader.close()
+        for readers in self._readers.values():
+            for reader in readers:
+                if reader.dim != readers[0].dim:
+                    raise ShardError(
+                        f"{reader.path} holds features of width {reader.dim}, {readers[0].path} of width"
+                        f" {readers[0].dim}: delete the one that is wrong and run Extract again"
+                    )
 
     @property
     def modality_dims(self) -> Mapping[str, int]:
@@ -90,21 +97,25 @@ class ShardedClips:
                 readers[oldest].close()
 
     def recipes(self) -> dict[str, str]:
-        """Return for each modality a line that names what made its features; equal lines, equal features.
+        """Return for each modality the settings that made its features, as JSON; equal texts, equal features.
 
         Raises:
             ShardError: Two shards of a modality were made by different recipes.
         """
         result: dict[str, str] = {}
         for name, readers in self._readers.items():
+            first = readers[0].attributes
             for reader in readers:
-                line = _recipe(reader)
+                about = reader.attributes
                 reader.close()
-                if result.setdefault(name, line) != line:
-                    raise ShardError(f"{reader.path} was made by {line}, its neighbours by {result[name]}")
+                if about["params"] != first["params"]:
+                    raise ShardError(
+                        f"{reader.path} was made by {_named(about)}, {readers[0].path} by {_named(first)}: delete the"
+                        " one that is wrong and run Extract again"
+                    )
+            result[name] = str(first["params"])
         return result
 
 
-def _recipe(reader: ShardReader) -> str:
-    about = reader.attributes
-    return f"{about['backbone']} {about['recipe']}"
+def _named(about: Mapping[str, str | int]) -> str:
+    return f"{about['backbone']} with recipe {about['recipe']}"

@@ -43,10 +43,6 @@ class ClipRecord:
     video_checksum: str = ""
     cover_checksum: str = ""
 
-    def text(self) -> str:
-        """Return every text field that is there, title first, joined by line breaks."""
-        return "\n".join(part for part in (self.title, self.asr, self.ocr) if part.strip())
-
     def to_line(self) -> str:
         """Return the record as one line of canonical JSON, line break included."""
         return _ENCODER.encode({name: getattr(self, name) for name in _FIELD_NAMES}) + "\n"

@@ -2,13 +2,15 @@
 
 On a CPU a network runs through OpenVINO where that is installed and can convert it, in bfloat16 where the
 processor has it and in float32 otherwise; else through torch with channels_last. On a GPU it runs through
-torch with channels_last and autocast. Each way is compared with plain float32 torch on a few inputs first,
-and one that drifts is refused.
+torch with channels_last and autocast. Batches are started, and their results asked for later, so that the
+caller's thread has other work meanwhile. Each way is compared with plain float32 torch on a few inputs
+first, and one that drifts is refused.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -19,20 +21,20 @@ import torch
 
 from features.errors import SettingError, ToolError
 from features.runtime_openvino import openvino_precisions, openvino_runner
+from features.runtime_torch import CudaRunner, TorchRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from torch import nn
 
 logger = logging.getLogger(__name__)
 
 Float32 = npt.NDArray[np.float32]
-# Any: pictures are float32, token ids and masks int64.
+# Any: pictures are uint8 or float32, token ids and masks int64.
 Inputs: TypeAlias = tuple[npt.NDArray[Any], ...]
 
 MIN_COSINE = 0.999
-IMAGE_NDIM = 4
 
 
 class Runner(Protocol):
@@ -41,6 +43,15 @@ class Runner(Protocol):
     @property
     def name(self) -> str:
         """Runtime, number type and device in words."""
+        ...
+
+    @property
+    def max_in_flight(self) -> int:
+        """Batches that may have been started before the oldest one's result is asked for."""
+        ...
+
+    def start(self, *inputs: npt.NDArray[Any]) -> Callable[[], Float32]:
+        """Begin with one batch, and return what waits for the network's output; ask in the order of starting."""
         ...
 
     def __call__(self, *inputs: npt.NDArray[Any]) -> Float32:
@@ -55,12 +66,14 @@ class RuntimeSettings:
     Attributes:
         device: ``auto`` (the first GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
         runtime: ``auto``, ``torch`` or ``openvino``.
-        num_threads: Threads on a CPU; ``None`` leaves it to the runtime.
+        num_threads: Threads on a CPU; ``None`` = one per CPU.
+        batch_size: Rows of the batches to come: the check covers a full one; ``None`` = not known.
     """
 
     device: str = "auto"
     runtime: str = "auto"
     num_threads: int | None = None
+    batch_size: int | None = None
 
 
 def load_runner(network: nn.Module, examples: Sequence[Inputs], settings: RuntimeSettings) -> Runner:
@@ -73,17 +86,21 @@ def load_runner(network: nn.Module, examples: Sequence[Inputs], settings: Runtim
     Raises:
         SettingError: The device does not exist.
         ToolError: ``runtime`` is ``openvino``, and it is not installed, cannot convert the network, or
-        drifts; or
-            no runtime agrees with plain torch.
+            drifts; or no runtime agrees with plain torch.
     """
     network.eval().requires_grad_(requires_grad=False)
     device = resolve_device(settings.device)
     expected = [_plain_torch(network, inputs) for inputs in examples]
+    batches, expected = list(examples), list(expected)
+    if settings.batch_size is not None:
+        whole, wanted = _full_batch(examples, expected, settings.batch_size)
+        batches.append(whole)
+        expected.append(wanted)
     reasons = []
     for label, make in _candidates(network, examples, device, settings):
         try:
             runner = make()
-            _check(runner, examples, expected)
+            _check(runner, batches, expected)
         except ToolError as error:
             reasons.append(str(error))
             logger.warning("%s is not used: %s", label, error)
@@ -107,6 +124,17 @@ def resolve_device(device: str) -> torch.device:
     return found
 
 
+def outputs(runner: Runner, batches: Iterable[Inputs]) -> Iterator[Float32]:
+    """Yield the network's output for each batch, in order, with as many in flight as the runner takes."""
+    started: deque[Callable[[], Float32]] = deque()
+    for inputs in batches:
+        started.append(runner.start(*inputs))
+        if len(started) > runner.max_in_flight:
+            yield started.popleft()()
+    while started:
+        yield started.popleft()()
+
+
 def worst_cosine(expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> float:
     """Return the smallest cosine between rows (last dimension) of two arrays of one shape.
 
@@ -125,31 +153,6 @@ def worst_cosine(expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> float:
     return float(np.where(np.isfinite(cosines), cosines, -1.0).min())
 
 
-class TorchRunner:
-    """Plain torch: channels_last for pictures; autocast to a 16-bit type where ``autocast`` names one."""
-
-    def __init__(self, network: nn.Module, device: torch.device, autocast: torch.dtype | None = None) -> None:
-        self._network = network.to(device).to(memory_format=torch.channels_last)
-        self._device = device
-        self._autocast = autocast
-        kind = str(autocast or torch.float32).removeprefix("torch.")
-        self.name = f"torch {kind} on {device}"
-
-    def __call__(self, *inputs: npt.NDArray[Any]) -> Float32:
-        """Return the network's output for one batch."""
-        with (
-            torch.inference_mode(),
-            torch.autocast(self._device.type, dtype=self._autocast, enabled=self._autocast is not None),
-        ):
-            output: torch.Tensor = self._network(*(self._place(array) for array in inputs))
-        result: Float32 = output.float().cpu().numpy()
-        return result
-
-    def _place(self, array: npt.NDArray[Any]) -> torch.Tensor:
-        tensor = torch.from_numpy(array).to(self._device)
-        return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == IMAGE_NDIM else tensor
-
-
 def _candidates(
     network: nn.Module, examples: Sequence[Inputs], device: torch.device, settings: RuntimeSettings
 ) -> list[tuple[str, Callable[[], Runner]]]:
@@ -157,8 +160,8 @@ def _candidates(
     if device.type == "cuda":
         half = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
         return [
-            (f"torch on {device} with autocast", partial(TorchRunner, network, device, half)),
-            (f"torch on {device}", partial(TorchRunner, network, device)),
+            (f"torch on {device} with autocast", partial(CudaRunner, network, device, half)),
+            (f"torch on {device}", partial(CudaRunner, network, device)),
         ]
     ways: list[tuple[str, Callable[[], Runner]]] = []
     if settings.runtime in {"auto", "openvino"}:
@@ -183,9 +186,21 @@ def _plain_torch(network: nn.Module, inputs: Inputs) -> Float32:
     return result
 
 
-def _check(runner: Runner, examples: Sequence[Inputs], expected: Sequence[Float32]) -> None:
-    for inputs, wanted in zip(examples, expected, strict=True):
-        got = runner(*inputs)
+def _full_batch(examples: Sequence[Inputs], expected: Sequence[Float32], batch_size: int) -> tuple[Inputs, Float32]:
+    """Return a batch of ``batch_size`` rows, and what it should give: the rows of the examples, over and over."""
+    alike = [
+        position
+        for position, inputs in enumerate(examples)
+        if all(one.shape[1:] == other.shape[1:] for one, other in zip(inputs, examples[0], strict=True))
+    ]
+    columns = zip(*(examples[position] for position in alike), strict=True)
+    rows = np.concatenate([expected[position] for position in alike])
+    order = np.arange(batch_size) % len(rows)
+    return tuple(np.concatenate(column)[order] for column in columns), rows[order]
+
+
+def _check(runner: Runner, batches: Sequence[Inputs], expected: Sequence[Float32]) -> None:
+    for got, wanted in zip(outputs(runner, batches), expected, strict=True):
         if got.shape != wanted.shape:
             raise ToolError(f"{runner.name} gives shape {got.shape}, plain torch {wanted.shape}: set runtime to torch")
         cosine = worst_cosine(wanted, got)

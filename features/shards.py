@@ -4,10 +4,11 @@ An embedding shard holds one modality of up to some thousand clips, flat and rag
 
     /features (S, D) float16, chunks (64, D), fletcher32     /offsets (N+1) int64    /clip_id (N) utf-8
     /time_seconds (S) float32     /expected (N) int32        /status (N) uint8       /code (N) utf-8
-    text also: /token_id (S) int32
+    /input_digest (N, 32) uint8   text also: /token_id (S) int32                     /field_id (S) uint8
 
 The rows of clip ``i`` are ``features[offsets[i]:offsets[i + 1]]``; a clip without the modality has none. Equal content
-gives equal bytes: nothing in the file tells when, where or for which corpus it was made.
+gives equal bytes: nothing in the file tells when, where or for which corpus it was made. ``/input_digest`` is the sha256
+of what decides a clip's features, settings apart: a rebuilt shard takes over the rows of clips whose digest is the same.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import h5py
 import numpy as np
 
 from features.errors import ShardError
+from features.files import sha256_of_json
 from features.outcomes import STATUS_NAMES, STATUS_NUMBERS, Outcome
 from features.patient_file import PatientFile
 
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
 
     from features.extractors.protocol import ClipFeatures
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+DIGEST_BYTES = 32
 CHUNK_ROWS = 64
 # Gathered before they are written: 64 chunks, 10 MB at a width of 1280.
 BUFFER_ROWS = 64 * CHUNK_ROWS
@@ -45,24 +48,26 @@ class ShardWriter:
     Args:
         path: File to make; it must not be a name that anyone reads yet.
         dim: Width D of the features.
-        attributes: What made the shard; text and numbers.
-        has_tokens: Whether rows are tokens, with ids.
+        attributes: What made the shard; text and numbers. To it comes ``key``, a digest of them and of the
+            clips' inputs.
+        has_tokens: Whether rows are tokens, with ids and the field they stand in.
     """
 
     def __init__(self, path: Path, dim: int, attributes: Mapping[str, str | int], *, has_tokens: bool) -> None:
         self._stream = PatientFile(path)
         self._file = h5py.File(self._stream, "w", libver="earliest", track_order=False)
-        for name, value in sorted({**attributes, "dim": dim, "schema_version": SCHEMA_VERSION}.items()):
-            self._file.attrs[name] = value
+        self._attributes = {**attributes, "dim": dim, "schema_version": SCHEMA_VERSION}
         self._columns = {"features": _column(self._file, "features", dim, np.float16)}
         self._columns["time_seconds"] = _column(self._file, "time_seconds", None, np.float32)
         if has_tokens:
             self._columns["token_id"] = _column(self._file, "token_id", None, np.int32)
+            self._columns["field_id"] = _column(self._file, "field_id", None, np.uint8)
         self._buffers: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in self._columns}
         self._buffered = 0
         self._offsets = [0]
         self._outcomes: list[Outcome] = []
         self._expected: list[int] = []
+        self._digests: list[bytes] = []
 
     def __enter__(self) -> ShardWriter:
         return self
@@ -77,18 +82,24 @@ class ShardWriter:
             self._file.close()
             self._stream.close()
 
-    def add(self, outcome: Outcome, clip: ClipFeatures, *, expected: int) -> None:
+    def add(self, outcome: Outcome, clip: ClipFeatures, *, expected: int, input_digest: bytes) -> None:
         """Append one clip: what became of it, its rows (none at all is fine), and how many were expected.
 
         Raises:
             ValueError: The rows hold a value that float16 cannot, or have another width, or not one time and,
-                for text, one token each.
+                for text, one token and field each; or the digest is no sha256.
         """
+        if len(input_digest) != DIGEST_BYTES:
+            raise ValueError(f"input_digest of {outcome.clip_id} has {len(input_digest)} bytes, a sha256 has 32")
         rows = to_float16(clip.features)
         if not np.isfinite(rows).all():
             raise ValueError(f"features of {outcome.clip_id} are not finite in float16")
-        tokens = np.zeros(0, np.int32) if clip.token_id is None else clip.token_id
-        parts: dict[str, npt.NDArray[Any]] = {"features": rows, "time_seconds": clip.time_seconds, "token_id": tokens}
+        parts: dict[str, npt.NDArray[Any]] = {
+            "features": rows,
+            "time_seconds": clip.time_seconds,
+            "token_id": np.zeros(0, np.int32) if clip.token_id is None else clip.token_id,
+            "field_id": np.zeros(0, np.uint8) if clip.field_id is None else clip.field_id,
+        }
         for name, column in self._columns.items():
             if parts[name].shape != (len(rows), *column.shape[1:]):
                 raise ValueError(f"{name} of {outcome.clip_id} has shape {parts[name].shape}, of {len(rows)} rows")
@@ -97,6 +108,7 @@ class ShardWriter:
         self._offsets.append(self._offsets[-1] + len(rows))
         self._outcomes.append(outcome)
         self._expected.append(expected)
+        self._digests.append(input_digest)
         if self._buffered >= BUFFER_ROWS:
             self._flush()
 
@@ -109,9 +121,14 @@ class ShardWriter:
 
     def _finish(self) -> None:
         self._flush()
+        inputs = [digest.hex() for digest in self._digests]
+        key = sha256_of_json({"made_by": self._attributes, "inputs": inputs})
+        for name, value in sorted({**self._attributes, "key": key}.items()):
+            self._file.attrs[name] = value
         outcomes = self._outcomes
         _array(self._file, "offsets", np.asarray(self._offsets, np.int64))
         _array(self._file, "expected", np.asarray(self._expected, np.int32))
+        _array(self._file, "input_digest", np.frombuffer(b"".join(self._digests), np.uint8).reshape(-1, DIGEST_BYTES))
         _array(self._file, "status", np.asarray([STATUS_NUMBERS[o.status] for o in outcomes], np.uint8))
         _texts(self._file, "clip_id", [outcome.clip_id for outcome in outcomes])
         _texts(self._file, "code", [outcome.code for outcome in outcomes])
@@ -259,6 +276,19 @@ class ShardReader:
         return [Outcome(name, STATUS_NAMES[number], code) for name, number, code in rows]
 
     @property
+    def has_tokens(self) -> bool:
+        """Whether the rows are tokens of text."""
+        return any(name == "/token_id" for name, _, _ in self.datasets())
+
+    @property
+    def input_digests(self) -> list[bytes]:
+        """The sha256 of what each clip's features are made of."""
+        digests = self._file.read("input_digest")
+        if digests.shape != (len(self), DIGEST_BYTES):
+            raise self._file.damaged("input_digest does not fit the clips")
+        return [row.tobytes() for row in digests]
+
+    @property
     def expected(self) -> npt.NDArray[np.int32]:
         """How many rows each clip should have had, ``(N,)``."""
         return self._file.read("expected")
@@ -289,7 +319,7 @@ class ShardReader:
         return index.positions[clip_id]
 
     def column(self, name: str, position: int) -> npt.NDArray[Any]:
-        """Return the rows of one clip in ``features``, ``time_seconds`` or ``token_id``."""
+        """Return the rows of one clip in ``features``, ``time_seconds``, ``token_id`` or ``field_id``."""
         offsets = self._loaded().offsets
         if not -len(self) <= position < len(self):
             raise IndexError(f"clip {position} of {len(self)}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
 import tarfile
 from dataclasses import dataclass, field
@@ -115,26 +116,91 @@ class TarShardWriter:
 
 
 def read_tar_shard(path: Path) -> Iterator[DecodedClip]:
-    """Yield the clips of a decoded shard in order.
+    """Yield the clips of a decoded shard in order, each whole in memory.
 
     Raises:
         ShardError: The file is damaged.
     """
-    parts: dict[str, bytes] = {}
+    for clip in open_tar_shard(path):
+        matroska, cover = (None if part is None else _all_of(part, path) for part in (clip.matroska, clip.cover))
+        yield DecodedClip(clip.outcome, matroska, cover, clip.about)
+
+
+@dataclass(frozen=True)
+class OpenedClip:
+    """One clip of a decoded shard, whose parts are files to read from.
+
+    Attributes:
+        outcome: How decoding went.
+        matroska: Frames and sound, ``None`` when nothing could be decoded.
+        cover: JPEG, ``None`` when there is none.
+        about: Facts, as :class:`DecodedClip` has them.
+    """
+
+    outcome: Outcome
+    matroska: IO[bytes] | None
+    cover: IO[bytes] | None
+    about: Mapping[str, Any]  # JSON values
+
+
+def open_tar_shard(path: Path) -> Iterator[OpenedClip]:
+    """Yield the clips of a decoded shard in order; the parts of one can be read until the next is asked for.
+
+    Raises:
+        ShardError: The file is damaged.
+    """
+    parts: dict[str, IO[bytes]] = {}
     try:
         with path.open("rb") as stream:
             for name, position, size in _headers(stream):
                 suffix = name.partition(".")[2]
-                stream.seek(position)
-                parts[suffix] = stream.read(size)
-                if suffix == "json":
-                    outcome, about = _row(parts["json"])
-                    yield DecodedClip(outcome, parts.get(MATROSKA), parts.get(COVER), about)
-                    parts = {}
+                part = _Part(stream, position, size)
+                if suffix != "json":
+                    parts[suffix] = io.BufferedReader(part)
+                    continue
+                outcome, about = _row(part.readall())
+                yield OpenedClip(outcome, parts.get(MATROSKA), parts.get(COVER), about)
+                parts = {}
     except DAMAGE as error:
         raise ShardError(f"{path} is damaged ({error}): delete it and run again") from error
     if parts:
         raise ShardError(f"{path} ends in the middle of a clip: delete it and run again")
+
+
+class _Part(io.RawIOBase):
+    """A stretch of an open file, with a position of its own."""
+
+    def __init__(self, stream: IO[bytes], start: int, size: int) -> None:
+        super().__init__()
+        self._stream = stream
+        self._start = start
+        self._size = size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # what io hands in
+        wanted = max(0, min(len(buffer), self._size - self._position))
+        data = os.pread(self._stream.fileno(), wanted, self._start + self._position)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+def _all_of(part: IO[bytes], path: Path) -> bytes:
+    try:
+        return part.read()
+    except OSError as error:
+        raise ShardError(f"{path} cannot be read ({error}): mend that and run again") from error
 
 
 @dataclass(frozen=True)

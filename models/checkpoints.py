@@ -18,6 +18,7 @@ from models.config import NetworkConfig
 from models.errors import CheckpointError, ModelsError
 from models.files import write_atomically
 from models.network import VideoNetwork
+from models.recipes import recipe_difference
 
 WEIGHTS_NAME = "model.safetensors"
 DESCRIPTION_NAME = "model.json"
@@ -95,8 +96,7 @@ def load(
         if expected_dims is not None:
             _check_same(folder, f"width of {name}", trained=width, given=expected_dims.get(name))
         if expected_recipes is not None:
-            recipe = info.feature_recipes.get(name)
-            _check_same(folder, f"recipe of {name}", trained=recipe, given=expected_recipes.get(name))
+            _check_recipe(folder, name, info.feature_recipes.get(name, ""), expected_recipes.get(name, ""))
     try:
         network = VideoNetwork(info.network, info.modality_dims, len(info.category_names), len(info.tag_names))
         network.load_state_dict(safetensors.torch.load(weights), strict=True)
@@ -145,9 +145,17 @@ def _parse_info(folder: Path, description: Mapping[str, object]) -> CheckpointIn
         raise CheckpointError(f"{folder / DESCRIPTION_NAME} cannot be understood ({error}): train again") from error
 
 
+def _check_recipe(folder: Path, modality: str, trained: str, given: str) -> None:
+    if trained != given:
+        raise CheckpointError(
+            f"the {modality} features were made otherwise than those that the network in {folder} was trained on: "
+            f"{recipe_difference(trained, given)}; extract them with those settings, or train again"
+        )
+
+
 def _check_same(folder: Path, what: str, *, trained: object, given: object) -> None:
     if trained != given:
         raise CheckpointError(
             f"the {what} features is {given!r}, but the network in {folder} was trained on {trained!r}: "
-            "extract the features with that recipe, or train again"
+            "extract features of that kind, or train again"
         )

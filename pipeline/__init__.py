@@ -16,6 +16,7 @@ from tasks.download import Download
 from tasks.evaluate import Evaluate
 from tasks.extract import Extract
 from tasks.predict import Predict
+from tasks.recognize import Recognize
 from tasks.train import Train
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Extract",
     "Manifest",
     "Predict",
+    "Recognize",
     "RunAll",
     "SampleCorpus",
     "Train",

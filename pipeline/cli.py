@@ -47,11 +47,19 @@ def build_parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="print JSON")
     status.set_defaults(run=_status)
 
-    inspect = commands.add_parser("inspect", help="what a shard holds")
-    inspect.add_argument("file", type=Path, help="an embedding or prediction shard (.h5) or a decoded shard (.tar)")
-    inspect.add_argument("--clip", help="id of the clip to look at; the first with features if left out")
+    inspect = commands.add_parser("inspect", help="what a published file holds, in words and pictures")
     inspect.add_argument(
-        "--png", type=Path, help="write the clip's features as a heat map, or its frames, to this file"
+        "file",
+        type=Path,
+        help="an embedding or prediction shard (.h5), a decoded shard (.tar), or a file of rows (.jsonl)",
+    )
+    inspect.add_argument("--clip", help="id of the clip to look at; the first that has something to show if left out")
+    inspect.add_argument("--pictures", type=Path, metavar="FOLDER", help="write every picture that applies there")
+    inspect.add_argument(
+        "--png", type=Path, metavar="FILE", help="write one: the features as a heat map, the frames, or the scatter"
+    )
+    inspect.add_argument(
+        "--scatter", choices=("pca", "tsne"), default="pca", help="how a shard becomes points on a plane (pca)"
     )
     inspect.add_argument("--json", action="store_true", help="print JSON")
     inspect.set_defaults(run=_inspect)
@@ -96,9 +104,9 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from pipeline.inspection import inspect_file, render_inspection  # noqa: PLC0415 - as above
+    from pipeline.inspection import Inspection, inspect_file, render_inspection  # noqa: PLC0415 - as above
 
-    found = inspect_file(options.file, options.clip, options.png)
+    found = inspect_file(Inspection(options.file, options.clip, options.png, options.pictures, options.scatter))
     _print(found if options.json else render_inspection(found))
     return 0
 

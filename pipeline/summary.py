@@ -43,20 +43,22 @@ def _stage_row(success: Success) -> list[object]:
 def time_shares(accounts: Sequence[Success]) -> str:
     """Return what the wall time of all stages went into, as one line.
 
-    ffmpeg counts with its CPU time over the CPUs that it had, networks with loading and running them.
+    ffmpeg counts with its CPU time over the CPUs that it had, networks with the rest of the stages that load and run
+    them.
     """
     spent = {"ffmpeg": 0.0, "frozen networks": 0.0, "training": 0.0, "everything else": 0.0}
     for account in accounts:
         timings = account.timings
         wall = timings.get("wall_seconds", account.seconds)
         if account.stage == "train":
-            part, seconds = "training", wall
-        elif "network_seconds" in timings:
-            part, seconds = "frozen networks", timings["network_seconds"] + timings.get("load_seconds", 0.0)
-        else:
-            part, seconds = "ffmpeg", min(wall, timings.get("child_cpu_seconds", 0.0) / num_cpus())
-        spent[part] += seconds
-        spent["everything else"] += wall - seconds
+            spent["training"] += wall
+            continue
+        ffmpeg = min(wall, timings.get("child_cpu_seconds", 0.0) / num_cpus())
+        network = timings.get("network_seconds", 0.0) + timings.get("load_seconds", 0.0)
+        network = min(max(0.0, network - ffmpeg), wall - ffmpeg)
+        spent["ffmpeg"] += ffmpeg
+        spent["frozen networks"] += network
+        spent["everything else"] += wall - ffmpeg - network
     total = sum(spent.values())
     shares = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in spent.items() if total)
     return f"{total:.0f} s of work: {shares}"

@@ -6,9 +6,10 @@ import luigi
 
 from features.errors import SourceError
 from pipeline.summary import closing_table
+from tasks.clips import stores_decoded
 from tasks.console import say
 from tasks.corpus import Manifest
-from tasks.dataset import extract_stages
+from tasks.dataset import extract_stages, recognize_stages
 from tasks.decode import Decode
 from tasks.download import Download
 from tasks.evaluate import Evaluate
@@ -28,7 +29,8 @@ def chain(force: str = "") -> list[Stage]:
         *manifest.inputs().values(),
         manifest,
         Download(force=force),
-        Decode(force=force),
+        *([Decode(force=force)] if stores_decoded() else []),
+        *recognize_stages(force).values(),
         *extract_stages(force).values(),
         *train,
         Predict(force=force),

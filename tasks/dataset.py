@@ -14,11 +14,18 @@ if TYPE_CHECKING:
     from features.records import ClipRecord
     from models.batching import Labels
     from tasks.corpus import Manifest
+    from tasks.recognize import Recognize
 
 
 def extract_stages(force: str) -> dict[str, Extract]:
     """Return the Extract stage of every modality that is used, by the name of its folder."""
     stages = [Extract(modality=name, force=force) for name in load("features", FeaturesConfig).names()]
+    return {stage.stage_name: stage for stage in stages}
+
+
+def recognize_stages(force: str) -> dict[str, Recognize]:
+    """Return the stages that read text from the media for the modalities that are used, by their folder's name."""
+    stages = [found for stage in extract_stages(force).values() for found in stage.recognized().values()]
     return {stage.stage_name: stage for stage in stages}
 
 

@@ -35,11 +35,19 @@ class Decode(ShardedStage):
     suffix: ClassVar[str] = ".tar"
     # The last clips of one shard decode beside the first of the next.
     shards_at_a_time: ClassVar[int] = 2
-    can_retry: ClassVar[bool] = True
+
+    @property
+    def can_retry(self) -> bool:
+        """Whether clips may fail here for reasons that pass."""
+        return True
 
     def settings(self) -> Mapping[str, object]:
         """Return what decides which frames and which sound are kept."""
-        return {**self.sampling(), "ffmpeg_version": ffmpeg_version(find_ffmpeg(load("decode", DecodeConfig).ffmpeg))}
+        return {**self.sampling(), "ffmpeg_version": self.ffmpeg_version()}
+
+    def ffmpeg_version(self) -> str:
+        """Return the version of the ffmpeg that decodes."""
+        return ffmpeg_version(find_ffmpeg(load("decode", DecodeConfig).ffmpeg))
 
     def sampling(self) -> Mapping[str, object]:
         """Return the settings alone, whatever ffmpeg follows them."""

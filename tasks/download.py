@@ -39,7 +39,11 @@ class Download(ShardedStage):
     suffix: ClassVar[str] = ".jsonl"
     # While the slowest clips of one shard hold on, the others' workers are at the next.
     shards_at_a_time: ClassVar[int] = 2
-    can_retry: ClassVar[bool] = True
+
+    @property
+    def can_retry(self) -> bool:
+        """Whether clips may fail here for reasons that pass."""
+        return True
 
     def settings(self) -> Mapping[str, object]:
         """Return the limits on what is taken."""

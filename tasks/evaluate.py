@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from features.files import publish_json, published
 from features.manifests.config import CorpusConfig
+from tasks.clips import some_clips, stores_decoded
 from tasks.corpus import Manifest
-from tasks.dataset import extract_stages, open_clips, read_labelled_corpus
+from tasks.dataset import extract_stages, open_clips, read_labelled_corpus, recognize_stages
 from tasks.decode import Decode
 from tasks.download import Download
 from tasks.ledger import FileReceipt, read_receipt
@@ -46,7 +47,8 @@ class Evaluate(Stage):
         return {
             "manifest": Manifest(force=self.force),
             "download": Download(force=self.force),
-            "decode": Decode(force=self.force),
+            **({"decode": Decode(force=self.force)} if stores_decoded() else {}),
+            **recognize_stages(self.force),
             **extract_stages(self.force),
             **train,
             "predict": predict,
@@ -184,11 +186,8 @@ class Evaluate(Stage):
         )
         positions = [int(scored[error.row]) for error in wrong]
         wanted = {self.corpus.records[position].clip_id for position in positions}
-        decode = Decode(force=self.force)
-        pictures: dict[str, bytes] = {}
-        if wanted:
-            for name in _shards_with(decode, positions):
-                pictures.update(clip_pictures(decode.folder / name, wanted))
+        with some_clips(wanted, positions, self.folder, self.force) as clips:
+            pictures = clip_pictures(clips, wanted)
         return [
             WorstError(
                 clip_id=self.corpus.records[position].clip_id,
@@ -202,19 +201,10 @@ class Evaluate(Stage):
         ]
 
 
-def _shards_with(stage: Stage, positions: Sequence[int]) -> list[str]:
-    """Return the shards in which clips stand, given their positions in the corpus."""
-    names, start = [], 0
-    for item in stage.published_success().files:
-        if any(start <= position < start + item.rows for position in positions):
-            names.append(item.name)
-        start += item.rows
-    return names
-
-
 def account_stages(force: str) -> list[Stage]:
     """Return the stages that keep an outcome for every clip, in the order in which they run."""
-    return [Download(force=force), Decode(force=force), *extract_stages(force).values()]
+    decode = [Decode(force=force)] if stores_decoded() else []
+    return [Download(force=force), *decode, *recognize_stages(force).values(), *extract_stages(force).values()]
 
 
 def stage_summaries(force: str) -> list[StageSummary]:

@@ -10,37 +10,45 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import luigi
 
+from features.decoding.ffmpeg import DecodeConfig
 from features.errors import SettingError
 from features.extractors.config import ExtractConfig
 from features.extractors.identity import check_backbone_exists, weights_identity
+from features.extractors.model_folder import is_folder_name
 from features.files import sha256_of_json
 from features.manifests.corpus import read_records
 from features.outcomes import Tally
+from features.recognition.shard import read_recognized
+from tasks.clips import ClipsStage
 from tasks.corpus import Manifest
 from tasks.decode import Decode
+from tasks.recognize import Recognize, recognized_fields
 from tasks.settings import MODALITIES, FeaturesConfig, load, significant
-from tasks.sharded import ShardedStage
 from tasks.stage import exit_on_own_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from features.clip_inputs import ClipInput
+    from features.embedded_before import EmbeddedBefore
     from features.extractors.protocol import Extractor
+    from tasks.clips import ClipSource
     from tasks.engine import ShardJob
     from tasks.progress import Progress
     from tasks.sharded import ShardBuilder
     from tasks.stage import Stage
 
 TEXT = "text"
+MOTION = "motion"
 
 
-class Extract(ShardedStage):
+class Extract(ClipsStage):
     """Embedding shards of one modality: ``shard-00000.h5``, rows of float16 per clip."""
 
     modality: str = luigi.Parameter(default="", description=f"One of {', '.join(MODALITIES)}")
 
-    stage_version: ClassVar[int] = 2
+    stage_version: ClassVar[int] = 3
     suffix: ClassVar[str] = ".h5"
 
     @property
@@ -57,12 +65,20 @@ class Extract(ShardedStage):
         """Check the modality first, for it names the section."""
         if self.modality not in MODALITIES:
             raise SettingError(f"unknown modality {self.modality!r}: expected one of {', '.join(MODALITIES)}")
+        if self.modality == MOTION and not load("decode", DecodeConfig).motion_frames_per_second:
+            raise SettingError(
+                "[decode] motion_frames_per_second is 0, so there are no frames for the modality motion: set it to what"
+                " the network of [extract_motion] was trained with, such as 15, or leave motion out"
+            )
         super().check_settings()
 
     def settings(self) -> Mapping[str, object]:
         """Return which network looks at what, and the identity of its weights."""
         settings = significant(f"extract_{self.modality}")
         used = {name: value for name, value in settings.items() if name not in self.config.unused_fields()}
+        if is_folder_name(self.config.name):
+            # Where a model lies is no matter: its weights stand for it.
+            used["backbone"] = f"{self.config.source}:folder"
         return {**used, "weights": weights_identity(self.config)}
 
     def deps(self) -> Any:  # noqa: ANN401 - as in Luigi
@@ -71,20 +87,34 @@ class Extract(ShardedStage):
             check_backbone_exists(self.config)
         return super().deps()
 
+    @property
+    def looks_into_media(self) -> bool:
+        """Whether the stage decodes media itself."""
+        return self.modality != TEXT and super().looks_into_media
+
     def inputs(self) -> Mapping[str, Stage]:
-        """Return the records for text, the decoded shards for everything else."""
-        if self.modality == TEXT:
-            return {"manifest": Manifest(force=self.force)}
-        return {"decode": Decode(force=self.force)}
+        """Return the records and recognised texts for text, what holds the clips for everything else."""
+        if self.modality != TEXT:
+            return super().inputs()
+        recognized = {stage.stage_name: stage for stage in self.recognized().values()}
+        return {"manifest": Manifest(force=self.force), **recognized}
+
+    def recognized(self) -> dict[str, Recognize]:
+        """Return the stages whose texts are embedded, by the field that they fill."""
+        fields = self.config.text_fields() if self.modality == TEXT else ()
+        return {name: Recognize(field=name, force=self.force) for name in recognized_fields() if name in fields}
+
+    def identity_inputs(self) -> Mapping[str, str]:
+        """Return the fingerprints of what decides the clips."""
+        if self.modality != TEXT:
+            return super().identity_inputs()
+        return {name: stage.fingerprint for name, stage in self.inputs().items()}
 
     def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
         """Return the shards that are read."""
-        inputs = self.inputs()
-        return (
-            {"manifest": (inputs["manifest"], ".jsonl")}
-            if self.modality == TEXT
-            else {"decode": (inputs["decode"], ".tar")}
-        )
+        if self.modality != TEXT:
+            return super().shard_inputs()
+        return {name: (stage, ".jsonl") for name, stage in self.inputs().items()}
 
     def max_failed_fraction(self) -> float:
         """Return the setting."""
@@ -92,8 +122,11 @@ class Extract(ShardedStage):
 
     def recipe(self) -> dict[str, object]:
         """Return the settings that decide what the numbers mean; the same for every corpus."""
-        decode = {} if self.modality == TEXT else {"decode": dict(Decode(force=self.force).sampling())}
-        return {**decode, "extract": dict(self.settings())}
+        if self.modality == TEXT:
+            read = {stage.stage_name: dict(stage.recipe()) for stage in self.recognized().values()}
+        else:
+            read = {"decode": dict(Decode(force=self.force).sampling())}
+        return {**read, "extract": dict(self.settings())}
 
     @functools.cached_property
     def extractor(self) -> Extractor[Any]:
@@ -105,31 +138,47 @@ class Extract(ShardedStage):
     @contextmanager
     def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
         """Yield what runs the network over one shard; the network is loaded with the first."""
-        yield functools.partial(self._extract, on_clip=progress.advance)
+        with self.clip_source() as source:
+            yield functools.partial(self._extract, source=source, on_clip=progress.advance)
 
-    def _extract(self, job: ShardJob, path: Path, on_clip: Callable[[], None]) -> tuple[Tally, dict[str, float]]:
-        from features.extraction import extract_shard, media_inputs, text_inputs  # noqa: PLC0415 - loads HDF5
+    def _extract(
+        self, job: ShardJob, path: Path, source: ClipSource, on_clip: Callable[[], None]
+    ) -> tuple[Tally, dict[str, float]]:
+        from features.embedded_before import EmbeddedBefore  # noqa: PLC0415 - loads HDF5
+        from features.extraction import extract_shard  # noqa: PLC0415 - loads HDF5
 
-        clips = (
-            text_inputs(read_records(job.inputs["manifest"]))
-            if self.modality == TEXT
-            else media_inputs(job.inputs["decode"], self.modality)
-        )
         started = time.perf_counter()
         extractor = self.extractor
         load_seconds = time.perf_counter() - started
-        attributes = {
-            **extractor.provenance,
+        attributes = {**extractor.provenance, **self._attributes()}
+        before = EmbeddedBefore(job.previous, {**attributes, "dim": extractor.dim})
+        clips = self._clips(job, path, source, before)
+        found = extract_shard(clips, extractor, path, attributes, on_clip, before)
+        timings = {"load_seconds": load_seconds, "network_seconds": found.seconds, **source.timings()}
+        return Tally.of(found.outcomes), timings
+
+    def _attributes(self) -> dict[str, str]:
+        # Which ffmpeg it was is told, and no part of the recipe: another version may read the same checkpoint.
+        decoder = {} if self.modality == TEXT else {"decoder": f"ffmpeg {Decode(force=self.force).ffmpeg_version()}"}
+        return {
+            **decoder,
             "stage": self.stage_name,
-            "key": job.key,
             "modality": self.modality,
             "params": json.dumps(self.recipe(), sort_keys=True),
             "recipe": sha256_of_json(self.recipe())[:12],
         }
-        found = extract_shard(clips, extractor, path, attributes, on_clip)
-        timings = {
-            "load_seconds": load_seconds,
-            "input_seconds": found.input_seconds,
-            "network_seconds": found.total_seconds - found.input_seconds,
+
+    def _clips(self, job: ShardJob, path: Path, source: ClipSource, before: EmbeddedBefore) -> Iterator[ClipInput]:
+        from features.clip_inputs import media_inputs, source_digest, text_inputs  # noqa: PLC0415 - loads codecs
+        from features.decoding.clip import sources  # noqa: PLC0415 - as above
+
+        if self.modality != TEXT:
+            return media_inputs(
+                source.open(job, path, lambda clip: before.holds(clip.outcome.clip_id, source_digest(sources(clip)))),
+                self.modality,
+            )
+        texts = {
+            name: (row.text for row in read_recognized(job.inputs[stage.stage_name]))
+            for name, stage in self.recognized().items()
         }
-        return Tally.of(found.outcomes), timings
+        return text_inputs(read_records(job.inputs["manifest"]), self.config.text_fields(), texts)

@@ -18,8 +18,9 @@ from luigi.task_register import Register
 from features.decoding.ffmpeg import DecodeConfig
 from features.downloads.download import DownloadConfig
 from features.errors import FeaturesError, SettingError
-from features.extractors.config import ExtractConfig
+from features.extractors.config import ONLY_FOR, ExtractConfig
 from features.manifests.config import CorpusConfig, ManifestConfig
+from features.recognition.config import AsrConfig, OcrConfig
 from features.sample.config import SampleConfig
 from models.config import NetworkConfig, TrainConfig
 from models.errors import ModelsError
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 
     from _typeshed import DataclassInstance
 
-MODALITIES = ("frames", "audio", "cover", "text")
+MODALITIES = ("frames", "motion", "audio", "cover", "text")
+# Motion needs a second stream of frames, which Decode does not store unless it is asked to.
+DEFAULT_MODALITIES = ("frames", "audio", "cover", "text")
 Settings = TypeVar("Settings")
 
 
@@ -53,11 +56,11 @@ class FeaturesConfig:
     """Which embeddings are extracted and learnt from.
 
     Attributes:
-        modalities: Names separated by commas, of frames, audio, cover, text.
-        max_failed_fraction: An Extract stage fails when a larger share of its clips failed.
+        modalities: Names separated by commas, of frames, motion, audio, cover, text.
+        max_failed_fraction: An Extract or Recognize stage fails when a larger share of its clips failed.
     """
 
-    modalities: str = ", ".join(MODALITIES)
+    modalities: str = ", ".join(DEFAULT_MODALITIES)
     max_failed_fraction: float = 0.2
 
     def __post_init__(self) -> None:
@@ -139,11 +142,13 @@ class Section:
 
 
 def _extract_section(modality: str, backbone: str) -> Section:
+    others = {name for other, names in ONLY_FOR.items() if other != modality for name in names}
+    not_ours = {item.name: item.default for item in fields(ExtractConfig) if item.name in others}
     return Section(
         ExtractConfig,
-        fixed={"modality": modality},
+        fixed={"modality": modality, **not_ours},
         defaults={"backbone": backbone},
-        free=frozenset({"batch_size", "device", "runtime", "num_threads"}),
+        free=frozenset({"batch_size", "device", "runtime", "num_threads", "workers"}),
     )
 
 
@@ -155,7 +160,15 @@ _FREE_OF_DOWNLOAD = frozenset(
      "max_retry_after_seconds", "user_agent"}
 )  # fmt: skip
 _FREE_OF_DECODE = frozenset(
-    {"ffmpeg", "workers", "memory_megabytes", "max_process_megabytes", "max_failed_fraction", "timeout_seconds"}
+    {
+        "ffmpeg",
+        "workers",
+        "store",
+        "memory_megabytes",
+        "max_process_megabytes",
+        "max_failed_fraction",
+        "timeout_seconds",
+    }
 )
 
 SECTIONS: dict[str, Section] = {
@@ -168,9 +181,12 @@ SECTIONS: dict[str, Section] = {
     "decode": Section(DecodeConfig, free=_FREE_OF_DECODE),
     "features": Section(FeaturesConfig, free=frozenset({"max_failed_fraction"})),
     "extract_frames": _extract_section("frames", "bundled:efficientnet_lite0"),
+    "extract_motion": _extract_section("motion", "torchvision:r3d_18"),
     "extract_audio": _extract_section("audio", "dsp:logmel"),
     "extract_cover": _extract_section("cover", "bundled:efficientnet_lite0"),
     "extract_text": _extract_section("text", "bundled:all-minilm-l6-v2"),
+    "ocr": Section(OcrConfig, free=frozenset({"num_threads"})),
+    "asr": Section(AsrConfig, free=frozenset({"batch_size", "device", "num_threads"})),
     "network": Section(NetworkConfig),
     "train": Section(TrainConfig, free=frozenset({"cache_megabytes"})),
     "predict": Section(PredictConfig, free=frozenset({"checkpoint", "batch_size"})),

@@ -32,8 +32,11 @@ class ShardedStage(Stage):
 
     suffix: ClassVar[str] = ""
     shards_at_a_time: ClassVar[int] = 1
-    # Whether clips fail here for reasons that another attempt may not meet (see features.outcomes).
-    can_retry: ClassVar[bool] = False
+
+    @property
+    def can_retry(self) -> bool:
+        """Whether clips fail here for reasons that another attempt may not meet (see features.outcomes)."""
+        return False
 
     @abstractmethod
     def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:

@@ -119,8 +119,12 @@ class Stage(luigi.Task):
             "stage": self.stage_name,
             "version": self.stage_version,
             "settings": dict(self.settings()),
-            "inputs": {name: stage.fingerprint for name, stage in self.inputs().items()},
+            "inputs": dict(self.identity_inputs()),
         }
+
+    def identity_inputs(self) -> Mapping[str, str]:
+        """Return the fingerprints of what decides this stage's inputs."""
+        return {name: stage.fingerprint for name, stage in self.inputs().items()}
 
     @property
     def folder(self) -> Path:
@@ -263,14 +267,15 @@ def _published_at(folder: Path) -> float:
 
 
 def _check_force(force: str) -> None:
-    known = {name.lower() for name in (*FORCEABLE, *(f"Extract-{modality}" for modality in MODALITIES))}
+    parts = (*(f"Extract-{modality}" for modality in MODALITIES), "Recognize-ocr", "Recognize-asr")
+    known = {name.lower() for name in (*FORCEABLE, *parts)}
     for name in filter(None, (part.strip() for part in force.split(","))):
         if name.lower() not in known:
             raise SettingError(f"--force names {name!r}: expected some of {', '.join(FORCEABLE)}")
 
 
 FORCEABLE = (
-    "SampleCorpus", "Manifest", "Download", "Decode", "Extract", "Train", "Predict", "Evaluate",
+    "SampleCorpus", "Manifest", "Download", "Decode", "Recognize", "Extract", "Train", "Predict", "Evaluate",
 )  # fmt: skip
 
 

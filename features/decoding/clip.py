@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any
 
 from features.clipfile import measure
-from features.decoding.commands import clip_command, cover_command
+from features.decoding.commands import clip_command, cover_command, needs_picture
 from features.decoding.thinning import thin_out
-from features.decoding.verdicts import duration_seconds, expected_frames, last_line, reason, was_killed, what_is_missing
+from features.decoding.verdicts import (
+    duration_seconds,
+    expected_frames,
+    expected_motion_frames,
+    last_line,
+    reason,
+    was_killed,
+    what_is_missing,
+)
 from features.errors import ClipError, ShardError
 from features.outcomes import Outcome, Status, leading_code
 from features.parallel import STOPPING
@@ -186,7 +194,7 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, s
     """Return the Matroska file, and what is missing if it is not everything."""
     decoder, config = work.decoder, work.decoder.config
     path = decoder.locate(file)
-    output, returncode, log = work.run(clip_command(decoder.binary, str(path), file.kind, config), path, MAX_CLIP_BYTES)
+    output, returncode, log = _streams_of(path, file.kind, work)
     try:
         stored = measure(output)
         thinned = _thinned(output, stored, work)
@@ -207,7 +215,23 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, s
         "expected_frames": max(num_frames, expected_frames(duration, config)) if problem else num_frames,
         "audio_seconds": round(stored.audio_seconds, 3),
     }
+    if config.motion_frames_per_second:
+        found = stored.num_motion_frames
+        expected = max(found, expected_motion_frames(duration, config)) if problem else found
+        work.facts.update(num_motion_frames=found, expected_motion_frames=expected)
     return output, problem
+
+
+def _streams_of(path: Path, kind: str, work: _Work) -> tuple[IO[bytes], int, str]:
+    """Return ffmpeg's output, exit code and log for a video; what has no picture gets a command for its sound."""
+    decoder, config = work.decoder, work.decoder.config
+    try:
+        return work.run(clip_command(decoder.binary, str(path), kind, config), path, MAX_CLIP_BYTES)
+    except ClipError as error:
+        if error.code != "x":
+            raise
+    plain = replace(config, motion_frames_per_second=0.0, sampling="exact")
+    return work.run(clip_command(decoder.binary, str(path), kind, plain), path, MAX_CLIP_BYTES)
 
 
 def _thinned(output: IO[bytes], stored: StoredStreams, work: _Work) -> IO[bytes] | None:

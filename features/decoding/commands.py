@@ -32,7 +32,8 @@ AUDIO_RATE_HZ = 16000
 def clip_command(binary: str, path: str, kind: str, config: DecodeConfig) -> list[str]:
     """Return the command that writes a clip's sampled frames and 16 kHz mono sound to its standard output.
 
-    The output is Matroska with both streams on one clock. A stream that the file lacks is left out.
+    The output is Matroska with all streams on one clock: the sampled frames, the denser frames for motion where
+    the settings ask for them, the sound. A stream that the file lacks is left out, but see ``needs_picture``.
 
     Raises:
         ClipError: ``format_not_allowed`` for a kind that is no video.
@@ -47,11 +48,8 @@ def clip_command(binary: str, path: str, kind: str, config: DecodeConfig) -> lis
         options.update(skip_frame="noref", skip_loop_filter="all")
     source = ffmpeg.input(f"file:{path}", **options)
     output = ffmpeg.output(
-        # V leaves attached pictures out.
-        source["V:0?"],
-        source["a:0?"],
+        source,
         "pipe:1",
-        vf=",".join([_sampled(config), "estdif=mode=frame:deint=interlaced", *_shrunk(kind, config)]),
         # Gaps become silence, so that a sample's place in the stream is its time.
         af=f"aresample={AUDIO_RATE_HZ}:async=1",
         ac=1,
@@ -62,7 +60,18 @@ def clip_command(binary: str, path: str, kind: str, config: DecodeConfig) -> lis
         # The last frame may last longer than the input is read.
         t=config.max_seconds,
     )
-    return [str(word) for word in output.global_args(*_GLOBAL).compile(binary)]
+    words = [str(word) for word in output.global_args(*_GLOBAL).compile(binary)]
+    # The package has no way to give an option twice.
+    after_input = words.index("-i") + 2
+    return [*words[:after_input], *_streams(kind, config), *words[after_input:]]
+
+
+def needs_picture(config: DecodeConfig) -> bool:
+    """Return whether ffmpeg refuses a file without a picture when it gets the command for ``config``.
+
+    The input of a filter graph cannot be left out, and options of a decoder that is not there are an error.
+    """
+    return config.motion_frames_per_second > 0 or config.sampling == "fast"
 
 
 def cover_command(binary: str, path: str, kind: str, config: DecodeConfig) -> list[str]:
@@ -77,7 +86,7 @@ def cover_command(binary: str, path: str, kind: str, config: DecodeConfig) -> li
     output = ffmpeg.output(
         source["v:0"],
         "pipe:1",
-        vf=",".join(_shrunk(kind, config)),
+        vf=",".join(_shrunk(kind, config.short_side_pixels)),
         format="image2pipe",
         **{"frames:v": 1},
         **_picture_codec("mjpeg"),
@@ -110,6 +119,29 @@ def _guards(formats: dict[str, str], kind: str, config: DecodeConfig) -> dict[st
     }
 
 
+def _streams(kind: str, config: DecodeConfig) -> list[str]:
+    """Return the options that make the streams of frames, and take the sound along.
+
+    With frames for motion one graph has two outputs: two graphs of one decoder stop each other for ever where one
+    of them waits for frames (``estdif`` for the next one) while the other has got its fill (ffmpeg 9.0.2; seen at
+    2 and 12 frames a second).
+    """
+
+    def filters(sampled: str, short_side_pixels: int) -> str:
+        return ",".join([sampled, "estdif=mode=frame:deint=interlaced", *_shrunk(kind, short_side_pixels)])
+
+    frames = filters(_sampled(config), config.short_side_pixels)
+    if not config.motion_frames_per_second:
+        # V leaves attached pictures out.
+        return ["-map", "0:V:0?", "-map", "0:a:0?", "-vf", frames]
+    motion = filters(
+        _at_rate(config.motion_frames_per_second, config.max_motion_frames), config.motion_short_side_pixels
+    )
+    graph = f"[0:V:0]split[a][b];[a]{frames}[frames];[b]{motion}[motion]"
+    maps = ["-map", "[frames]", "-map", "[motion]", "-map", "0:a:0?"]
+    return ["-filter_complex_threads", "1", "-filter_complex", graph, *maps]
+
+
 def _sampled(config: DecodeConfig) -> str:
     """Return the filters that let the wanted frames pass; any video gives at least one.
 
@@ -117,16 +149,20 @@ def _sampled(config: DecodeConfig) -> str:
     """
     if config.num_frames:
         return f"{candidates_filter(config.num_frames)},trim=end_frame={max_candidates(config)}"
-    return f"fps={config.frames_per_second!r}:round=up,trim=end_frame={config.max_frames}"
+    return _at_rate(config.frames_per_second, config.max_frames)
 
 
-def _shrunk(kind: str, config: DecodeConfig) -> list[str]:
+def _at_rate(frames_per_second: float, max_frames: int) -> str:
+    return f"fps={frames_per_second!r}:round=up,trim=end_frame={max_frames}"
+
+
+def _shrunk(kind: str, short_side_pixels: int) -> list[str]:
     """Return filters for square pixels, the short side as set, aspect kept, both sides even, none enlarged.
 
     A picture of pixels that are wider than high loses height, one of narrow pixels loses width.
     """
     width, height = "iw*min(1,sar)", "ih/max(1,sar)"
-    short = f"max(2,2*trunc(min({config.short_side_pixels},min({width},{height}))/2))"
+    short = f"max(2,2*trunc(min({short_side_pixels},min({width},{height}))/2))"
 
     def side(own: str, other: str, stored: str) -> str:
         long = f"max(2,min(2*trunc(({stored}+1)/2),2*round({short}*({own})/({other})/2)))"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import re
 import shutil
@@ -14,9 +15,12 @@ from features.process import Limits, run
 CODECS = ("mjpeg", "lossless")
 SAMPLINGS = ("exact", "fast")
 POSITIVE = (
-    "frames_per_second", "max_seconds", "timeout_seconds", "max_frames", "max_pixels", "memory_megabytes",
+    "frames_per_second", "max_seconds", "timeout_seconds", "max_frames", "max_motion_frames", "max_pixels",
+    "memory_megabytes",
 )  # fmt: skip
 MIN_PROCESS_MEGABYTES = 512
+# Smaller than any network's input.
+MIN_SHORT_SIDE_PIXELS = 16
 OLDEST_VERSION = (5, 1)
 VERSION = re.compile(r"ffmpeg version (?P<name>n?(?P<major>\d+)\.(?P<minor>\d+)\S*)")
 
@@ -31,6 +35,9 @@ class DecodeConfig:
         short_side_pixels: Frames and covers are shrunk to this short side, aspect kept; never enlarged.
         max_seconds: Only the beginning of a longer clip is read.
         max_frames: At most this many frames are stored for a clip, the first ones.
+        motion_frames_per_second: Rate of a second, denser stream of frames for the modality motion; 0 = none.
+        motion_short_side_pixels: Short side of those frames, as ``short_side_pixels``.
+        max_motion_frames: At most this many of those frames are stored for a clip, the first ones.
         codec: ``mjpeg`` (JPEG of the best quality, small) or ``lossless`` (H.264 without loss, twice as big).
         sampling: ``exact`` decodes every frame; ``fast`` skips those that no other frame refers to, where the
             nearest decoded frame stands for a skipped one, and leaves H.264's loop filter out.
@@ -40,6 +47,8 @@ class DecodeConfig:
         workers: ffmpeg processes at a time, each with one thread; 0 = one per CPU.
         memory_megabytes: Memory for the results of a shard that wait for their turn; what does not fit
             waits in unnamed temporary files beside the shard.
+        store: Whether decoded clips are kept in shards; without, every stage that looks into clips decodes the media
+            itself, and nothing decoded stays on the disk.
         max_process_megabytes: Memory of one ffmpeg process; a file that needs more is refused.
         max_failed_fraction: The stage fails when a larger share of its clips failed.
     """
@@ -49,6 +58,9 @@ class DecodeConfig:
     short_side_pixels: int = 256
     max_seconds: float = 300.0
     max_frames: int = 600
+    motion_frames_per_second: float = 0.0
+    motion_short_side_pixels: int = 128
+    max_motion_frames: int = 3600
     codec: str = "mjpeg"
     sampling: str = "exact"
     max_pixels: int = 40_000_000
@@ -56,6 +68,7 @@ class DecodeConfig:
     ffmpeg: str = ""
     workers: int = 0
     memory_megabytes: int = 512
+    store: bool = True
     max_process_megabytes: int = 2048
     max_failed_fraction: float = 0.2
 
@@ -64,24 +77,35 @@ class DecodeConfig:
             raise SettingError(f"unknown codec {self.codec!r}: expected one of {', '.join(CODECS)}")
         if self.sampling not in SAMPLINGS:
             raise SettingError(f"unknown sampling {self.sampling!r}: expected one of {', '.join(SAMPLINGS)}")
+        self._check_frames()
+        self._check_bounds()
+
+    def _check_bounds(self) -> None:
         for name in POSITIVE:
             if not getattr(self, name) > 0:
                 raise SettingError(f"{name} is {getattr(self, name)}: give a number above 0")
         if self.workers < 0:
             raise SettingError(f"workers is {self.workers}: give 0 (one per CPU) or more")
-        if not 0 <= self.num_frames <= self.max_frames:
-            raise SettingError(
-                f"num_frames is {self.num_frames}: give 0 (by the rate) to max_frames, which is {self.max_frames}"
-            )
         if self.max_process_megabytes < MIN_PROCESS_MEGABYTES:
             raise SettingError(
                 f"max_process_megabytes is {self.max_process_megabytes}: give {MIN_PROCESS_MEGABYTES} or more, since"
                 " ffmpeg itself needs that"
             )
-        if self.short_side_pixels < 16:  # noqa: PLR2004 - smaller than any network's input
-            raise SettingError(f"short_side_pixels is {self.short_side_pixels}: give 16 or more")
         if not 0 <= self.max_failed_fraction <= 1:
             raise SettingError(f"max_failed_fraction is {self.max_failed_fraction}: give a share, 0 to 1")
+
+    def _check_frames(self) -> None:
+        if not 0 <= self.num_frames <= self.max_frames:
+            raise SettingError(
+                f"num_frames is {self.num_frames}: give 0 (by the rate) to max_frames, which is {self.max_frames}"
+            )
+        if not 0 <= self.motion_frames_per_second < math.inf:
+            raise SettingError(
+                f"motion_frames_per_second is {self.motion_frames_per_second}: give 0 (no frames for motion) or a rate"
+            )
+        for name in ("short_side_pixels", "motion_short_side_pixels"):
+            if getattr(self, name) < MIN_SHORT_SIDE_PIXELS:
+                raise SettingError(f"{name} is {getattr(self, name)}: give {MIN_SHORT_SIDE_PIXELS} or more")
 
 
 @functools.cache

@@ -63,7 +63,7 @@ def decode_shard(
     outcomes: list[Outcome] = []
     cpu_seconds = 0.0
     with ExitStack() as stack:
-        decoder = stack.enter_context(_decoder(config, locate, path, pool.window))
+        decoder = stack.enter_context(opened_decoder(config, locate, path, pool.window))
         older = stack.enter_context(DecodedBefore(previous))
         writer = stack.enter_context(TarShardWriter(path))
         for ready in pool.ordered_map(lambda clip: older.find(clip) or decode_clip(clip, decoder), clips):
@@ -78,7 +78,10 @@ def decode_shard(
 
 
 @contextmanager
-def _decoder(config: DecodeConfig, locate: Callable[[MediaFile], Path], path: Path, window: int) -> Iterator[Decoder]:
+def opened_decoder(
+    config: DecodeConfig, locate: Callable[[MediaFile], Path], path: Path, window: int
+) -> Iterator[Decoder]:
+    """Hold ffmpeg's working folder beside ``path``, and yield what decodes clips; ``window`` of them may wait."""
     folder = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-empty-{path.name}")
     # A killed process of the same number may have left it.
     folder.mkdir(mode=0o500, parents=True, exist_ok=True)

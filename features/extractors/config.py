@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from features.errors import SettingError
 from features.extractors import EXTRACTORS
@@ -13,6 +14,16 @@ from features.extractors.model_folder import is_folder_name
 
 RUNTIMES = ("auto", "torch", "openvino")
 DSP_NAMES = ("logmel",)
+# Texts of a clip that are embedded, each by itself; a position here is a step's ``field_id``.
+TEXT_FIELDS = ("title", "asr", "ocr")
+# Settings that one modality has and no other.
+ONLY_FOR = MappingProxyType(
+    {
+        "audio": ("window_seconds", "hop_seconds"),
+        "motion": ("window_frames", "hop_frames"),
+        "text": ("fields", "layer", "max_tokens"),
+    }
+)
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _TORCHVISION_NAME = re.compile(r"[a-z0-9_]+")
@@ -24,18 +35,23 @@ class ExtractConfig:
     """Which features one modality gets.
 
     Attributes:
-        modality: ``frames``, ``cover``, ``audio`` or ``text``.
+        modality: ``frames``, ``motion``, ``cover``, ``audio`` or ``text``.
         backbone: ``source:name``, such as ``bundled:efficientnet_lite0``, ``torchvision:convnext_tiny``,
             ``transformers:google/siglip-base-patch16-224``, ``transformers:/models/my-bert`` or
             ``dsp:logmel``.
         revision: Branch, tag or commit of a model on the hub; used by ``transformers:`` with a hub id.
         window_seconds: Length of an analysis window of sound.
         hop_seconds: Distance between the starts of two windows; at most ``window_seconds``.
-        max_tokens: Longest text, in tokens; what follows is cut off.
-        batch_size: Frames or texts that the network sees at once, gathered across clips.
+        window_frames: Successive pictures in a window of motion; a clip with fewer repeats its last one.
+        hop_frames: Distance between the first pictures of two windows; at most ``window_frames``.
+        fields: Text fields that are embedded, each by itself: some of title, asr, ocr.
+        layer: Hidden layer of a text encoder: 0 is the token embeddings, -1 the last layer, -2 the one before.
+        max_tokens: Longest text of a field, in tokens; what follows is cut off.
+        batch_size: Pictures, windows or texts that the network sees at once, gathered across clips.
         device: ``auto`` (the first GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
         runtime: ``auto`` (OpenVINO on a CPU where it is installed, else torch), ``torch`` or ``openvino``.
         num_threads: Threads of the network on a CPU; ``None`` leaves it to the runtime.
+        workers: Threads that decode and preprocess; 0 = one per CPU.
     """
 
     modality: str
@@ -43,11 +59,16 @@ class ExtractConfig:
     revision: str = "main"
     window_seconds: float = 1.0
     hop_seconds: float = 0.5
+    window_frames: int = 16
+    hop_frames: int = 16
+    fields: str = ", ".join(TEXT_FIELDS)
+    layer: int = -1
     max_tokens: int = 128
     batch_size: int = 16
     device: str = "auto"
     runtime: str = "auto"
     num_threads: int | None = None
+    workers: int = 0
 
     def __post_init__(self) -> None:
         _check_backbone(self.modality, self.backbone)
@@ -73,11 +94,14 @@ class ExtractConfig:
         """What the source calls the backbone: the part after the first colon."""
         return self.backbone.partition(":")[2]
 
+    def text_fields(self) -> tuple[str, ...]:
+        """Return the names in ``fields``, in the order of ``TEXT_FIELDS``."""
+        named = {part.strip() for part in self.fields.split(",") if part.strip()}
+        return tuple(name for name in TEXT_FIELDS if name in named)
+
     def unused_fields(self) -> frozenset[str]:
         """Settings that this backbone does not look at, so that changing them changes nothing."""
-        unused = {"window_seconds", "hop_seconds"} if self.modality != "audio" else {"max_tokens"}
-        if self.modality != "text":
-            unused.add("max_tokens")
+        unused = {name for modality, names in ONLY_FOR.items() if modality != self.modality for name in names}
         if self.source != "transformers" or is_folder_name(self.name):
             unused.add("revision")
         return frozenset(unused)
@@ -89,6 +113,17 @@ class ExtractConfig:
             raise SettingError(
                 f"hop_seconds {self.hop_seconds} must be above 0 and at most {self.window_seconds}, the window"
             )
+        if not 1 <= self.hop_frames <= self.window_frames:
+            raise SettingError(
+                f"hop_frames {self.hop_frames} must be at least 1 and at most {self.window_frames}, the window"
+            )
+        names = [part.strip() for part in self.fields.split(",") if part.strip()]
+        if not names or len(names) != len(self.text_fields()):
+            raise SettingError(
+                f"fields is {self.fields!r}: list each of {', '.join(TEXT_FIELDS)} at most once, at least one"
+            )
+        if self.workers < 0:
+            raise SettingError(f"workers is {self.workers}: give 0 (one per CPU) or more")
         counts = {"max_tokens": self.max_tokens, "batch_size": self.batch_size}
         if self.num_threads is not None:
             counts["num_threads"] = self.num_threads
@@ -135,4 +170,5 @@ def _check_one_of(what: str, name: str, names: list[str]) -> None:
 
 
 def _example(modality: str) -> str:
-    return {"audio": "dsp:logmel", "text": "bundled:all-minilm-l6-v2"}.get(modality, "bundled:efficientnet_lite0")
+    examples = {"audio": "dsp:logmel", "text": "bundled:all-minilm-l6-v2", "motion": "torchvision:r3d_18"}
+    return examples.get(modality, "bundled:efficientnet_lite0")

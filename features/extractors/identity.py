@@ -34,22 +34,31 @@ def weights_identity(config: ExtractConfig) -> str:
         return f"torchvision:{name}:DEFAULT of torchvision {version('torchvision')}"
     if config.source == "dsp":
         return f"dsp:{name}:{LOGMEL_VERSION}"
+    return transformers_identity(name, config.revision)
+
+
+def transformers_identity(name: str, revision: str) -> str:
+    """Return the sha256 over a folder's files, or ``transformers:ID@REVISION`` for a hub id.
+
+    Raises:
+        SourceError: A model folder does not exist or has no ``config.json``.
+    """
     if is_folder_name(name):
         return sha256_of_model(model_folder(name))
-    return f"transformers:{name}@{config.revision}"
+    return f"transformers:{name}@{revision}"
 
 
 def check_backbone_exists(config: ExtractConfig) -> None:
     """Check a ``torchvision:`` name, which takes loading that library and so is not done with the settings.
 
     Raises:
-        SettingError: torchvision has no image classifier of that name.
+        SettingError: torchvision has no classifier of that name, of pictures or, for motion, of videos.
     """
     if config.source != "torchvision":
         return
     from torchvision import models  # noqa: PLC0415 - takes seconds
 
-    known = models.list_models(module=models)
+    known = models.list_models(module=models.video if config.modality == "motion" else models)
     if config.name not in known:
         near = difflib.get_close_matches(config.name, known, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "see torchvision.models.list_models()"

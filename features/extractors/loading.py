@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def load_extractor(config: ExtractConfig) -> Extractor[Any]:
     """Return the extractor, its weights loaded and its runtime checked.
 
-    It takes ``ImageSequence`` for frames and cover, ``Waveform`` for audio, ``str`` for text.
+    What it takes for a clip depends on the modality: see :mod:`features.extractors.protocol`.
 
     Raises:
         SettingError: The backbone does not exist, or a setting does not suit it.

@@ -2,6 +2,16 @@
 
 An extractor takes the clips of one modality as they come and gives one ``ClipFeatures`` for each of them, in
 the same order. A clip that lacks the modality is ``None`` and gives a ``ClipFeatures`` without steps.
+
+========  =========================  ==========================================================
+modality  one clip is                one step of its features is
+========  =========================  ==========================================================
+frames    ``Iterable[Picture]``      one picture
+cover     ``Iterable[Picture]``      the one picture
+motion    ``Iterable[Picture]``      a window of successive pictures
+audio     ``Sound``                  a window of sound
+text      ``Mapping[str, str]``      one token of one field (title, asr, ocr: field -> its text)
+========  =========================  ==========================================================
 """
 
 from __future__ import annotations
@@ -27,9 +37,43 @@ InputT_contra = TypeVar("InputT_contra", contravariant=True)
 PROVENANCE_KEYS = ("backbone", "weights_sha256", "preprocessing", "runtime", "versions")
 
 
+class Picture(Protocol):
+    """One picture of a clip, decoded when somebody asks for its pixels; any thread may ask."""
+
+    @property
+    def time_seconds(self) -> float:
+        """Its time in the clip."""
+        ...
+
+    def pixels(self) -> UInt8:
+        """Return ``(H, W, 3)`` RGB, 0 to 255.
+
+        Raises:
+            ShardError: It cannot be decoded.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class DecodedPicture:
+    """A picture that is decoded already.
+
+    Attributes:
+        image: ``(H, W, 3)`` RGB, 0 to 255.
+        time_seconds: Its time in the clip.
+    """
+
+    image: UInt8
+    time_seconds: float
+
+    def pixels(self) -> UInt8:
+        """Return the picture."""
+        return self.image
+
+
 @dataclass(frozen=True)
 class ImageSequence:
-    """The pictures of one clip: its sampled frames, or its cover with T = 1.
+    """Pictures of one clip, all in memory.
 
     Attributes:
         images: ``(T, H, W, 3)`` RGB, 0 to 255.
@@ -50,10 +94,30 @@ class ImageSequence:
                 f"time_seconds has shape {self.time_seconds.shape} for {shape[0]} images: expected one each"
             )
 
+    def pictures(self) -> list[DecodedPicture]:
+        """Return the pictures as an extractor takes them."""
+        return [DecodedPicture(image, float(time)) for image, time in zip(self.images, self.time_seconds, strict=True)]
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The sound of one clip as it is read, piece by piece, so that its length costs no memory.
+
+    Attributes:
+        blocks: Successive pieces, each ``(S,)``, one channel, -1 to 1; it can be iterated once, and may raise
+            ``ShardError``.
+        sample_rate_hz: Samples a second.
+        start_seconds: Time of the first sample in the clip.
+    """
+
+    blocks: Iterable[Float32]
+    sample_rate_hz: int
+    start_seconds: float = 0.0
+
 
 @dataclass(frozen=True)
 class Waveform:
-    """The sound of one clip.
+    """The sound of one clip, all in memory.
 
     Attributes:
         samples: ``(S,)`` one channel, -1 to 1.
@@ -65,6 +129,10 @@ class Waveform:
     sample_rate_hz: int
     start_seconds: float = 0.0
 
+    def sound(self) -> Sound:
+        """Return the sound as an extractor takes it."""
+        return Sound([self.samples] if self.samples.size else [], self.sample_rate_hz, self.start_seconds)
+
 
 @dataclass(frozen=True)
 class ClipFeatures:
@@ -74,11 +142,15 @@ class ClipFeatures:
         features: ``(T, D)``, values as the network gave them, so possibly not finite.
         time_seconds: ``(T,)`` time of each step in the clip; zeros for text.
         token_id: ``(T,)`` the token of each step for text, else ``None``.
+        field_id: ``(T,)`` the text field of each step, a position in ``TEXT_FIELDS``; else ``None``.
+        problem: Why the clip cannot be used, as found while it was read; it then has no steps.
     """
 
     features: Float32
     time_seconds: Float32
     token_id: Int32 | None = None
+    field_id: UInt8 | None = None
+    problem: str = ""
 
 
 class Extractor(Protocol[InputT_contra]):
@@ -97,7 +169,8 @@ class Extractor(Protocol[InputT_contra]):
     def extract(self, clips: Iterable[InputT_contra | None]) -> Iterator[ClipFeatures]:
         """Yield the features of each clip, one for each and in the same order.
 
-        ``None`` and an empty clip give T = 0. ``clips`` is consumed as batches fill, never as a whole; the
-        same clips and settings give the same bytes.
+        ``None`` and an empty clip give T = 0; a ``ShardError`` while a clip is read becomes its ``problem``.
+        ``clips`` is consumed in another thread as batches fill, never as a whole, and a clip is done with
+        when the next one is asked for; the same clips and settings give the same bytes.
         """
         ...

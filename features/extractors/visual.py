@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from features.errors import SourceError
-from features.extractors.batching import BatchRule, run_in_batches
-from features.extractors.protocol import ClipFeatures, Float32, ImageSequence, UInt8
+from features.extractors.streaming import BatchSettings, Item, embed_clips
 from features.extractors.versions import tool_versions
+from features.extractors.visual_pixels import within_aspect
+from features.parallel import num_cpus
 from features.runtime import Runner, RuntimeSettings, load_runner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from torch import nn
 
     from features.extractors.config import ExtractConfig
+    from features.extractors.protocol import ClipFeatures, Float32, Picture, UInt8
+    from features.extractors.streaming import Piece
+    from features.extractors.visual_sight import Preprocess
 
-# Clips or pictures that may wait for a batch, in batches. Covers (one picture a clip) need at least one.
-MAX_HELD_BATCHES = 4
 EMBEDDING_NDIM = 2
+# Pictures that one thread decodes and prepares in one go: enough to share the cost of a call among them.
+PICTURES_PER_PIECE = 8
 
 
 @dataclass(frozen=True)
@@ -32,15 +38,16 @@ class VisualBackbone:
     """A network with what it wants to see.
 
     Attributes:
-        network: ``(B, 3, h, w)`` float32 in, ``(B, D)`` out.
-        preprocess: ``(n, H, W, 3)`` RGB uint8 of one size in, ``(n, 3, h, w)`` float32 out, writable.
+        network: Pictures as ``preprocess`` gives them in, with a batch dimension; ``(B, D)`` out.
+        preprocess: ``(H, W, 3)`` RGB uint8 pictures of any sizes in, one array of one shape for each out;
+            any thread may call it.
         preprocessing: The same in words, on one line.
         weights_sha256: Digest of the weights.
         packages: Installed packages whose version matters.
     """
 
     network: nn.Module
-    preprocess: Callable[[UInt8], Float32]
+    preprocess: Preprocess
     preprocessing: str
     weights_sha256: str
     packages: tuple[str, ...]
@@ -49,16 +56,17 @@ class VisualBackbone:
 class VisualExtractor:
     """One embedding for each picture of each clip.
 
-    Every batch has ``batch_size`` pictures: a smaller rest is filled up with copies of its last picture, so
-    that a picture's embedding does not depend on how many others came with it.
+    Raises:
+        SourceError: The network does not give one vector a picture, or wants pictures of varying sizes.
+        SettingError, ToolError: As ``load_runner``.
     """
 
     def __init__(self, config: ExtractConfig, backbone: VisualBackbone) -> None:
-        examples = [(backbone.preprocess(images),) for images in probe_images()]
-        settings = RuntimeSettings(config.device, config.runtime, config.num_threads)
+        examples = _examples(config.backbone, backbone)
+        settings = RuntimeSettings(config.device, config.runtime, config.num_threads, config.batch_size)
         self._runner: Runner = load_runner(backbone.network, examples, settings)
         self._preprocess = backbone.preprocess
-        self._batch_size = config.batch_size
+        self._batches = BatchSettings(config.batch_size, config.workers or num_cpus())
         self._dim = _width(config.backbone, self._runner(*examples[0]))
         self._provenance = {
             "backbone": config.backbone,
@@ -78,34 +86,23 @@ class VisualExtractor:
         """How the features come about, one line for each of ``PROVENANCE_KEYS``."""
         return MappingProxyType(self._provenance)
 
-    def extract(self, clips: Iterable[ImageSequence | None]) -> Iterator[ClipFeatures]:
-        """Yield ``(T, D)`` embeddings per clip, in order; pictures are preprocessed as batches need them."""
-        times: deque[Float32] = deque()
+    def extract(self, clips: Iterable[Iterable[Picture] | None]) -> Iterator[ClipFeatures]:
+        """Yield ``(T, D)`` embeddings per clip, in order; T is the number of its pictures."""
+        return embed_clips(clips, self._pieces, self._runner, self._dim, self._batches)
 
-        def pictures_per_clip() -> Iterator[Iterator[Float32]]:
-            for clip in clips:
-                times.append(np.zeros(0, np.float32) if clip is None else clip.time_seconds.astype(np.float32))
-                yield self._pictures(clip)
+    def _pieces(self, clip: Iterable[Picture]) -> Iterator[Piece]:
+        pictures = iter(clip)
+        while piece := list(islice(pictures, PICTURES_PER_PIECE)):
+            yield partial(self._items, piece)
 
-        rule = BatchRule[Float32](
-            key=lambda picture: picture.shape,
-            batch_size=self._batch_size,
-            max_held=MAX_HELD_BATCHES * self._batch_size,
-        )
-        for rows in run_in_batches(pictures_per_clip(), self._run, rule):
-            features = np.stack(rows) if rows else np.zeros((0, self._dim), np.float32)
-            yield ClipFeatures(features, times.popleft())
-
-    def _pictures(self, clip: ImageSequence | None) -> Iterator[Float32]:
-        num_pictures = 0 if clip is None else clip.images.shape[0]
-        for start in range(0, num_pictures, self._batch_size):
-            assert clip is not None  # noqa: S101 - there are pictures
-            yield from self._preprocess(clip.images[start : start + self._batch_size])
-
-    def _run(self, pictures: list[Float32]) -> list[Float32]:
-        padding = [pictures[-1]] * (self._batch_size - len(pictures))
-        rows = self._runner(np.stack(pictures + padding))  # (batch_size, D)
-        return list(rows[: len(pictures)])
+    def _items(self, pictures: Sequence[Picture]) -> list[Item]:
+        # torch takes no array that cannot be written to, as Pillow's are.
+        images = [np.require(within_aspect(picture.pixels()), requirements=["C", "W"]) for picture in pictures]
+        arrays = self._preprocess(images)
+        return [
+            Item.of_one_step(array, time_seconds=picture.time_seconds)
+            for array, picture in zip(arrays, pictures, strict=True)
+        ]
 
 
 def probe_images() -> list[UInt8]:
@@ -119,11 +116,24 @@ def probe_images() -> list[UInt8]:
     return [np.stack(stack).astype(np.uint8) for stack in ((noise, slope), (board, disc, flat))]
 
 
+def _examples(name: str, backbone: VisualBackbone) -> list[tuple[npt.NDArray[Any]]]:
+    """Return the probe pictures as the network takes them, after checking that all pictures get one shape."""
+    stacks = probe_images()
+    upright = np.ascontiguousarray(stacks[0][0, :, :150])
+    lying, standing = (backbone.preprocess([image])[0].shape for image in (stacks[0][0], upright))
+    if lying != standing:
+        raise SourceError(
+            f"backbone {name!r}: its preprocessing gives shape {lying} for a picture of 320 x 240 and {standing} "
+            "for one of 150 x 240: choose a model that sees pictures of one size"
+        )
+    return [(np.stack(backbone.preprocess(list(images))),) for images in stacks]
+
+
 def _width(backbone: str, embeddings: Float32) -> int:
     if embeddings.ndim != EMBEDDING_NDIM:
         raise SourceError(
             f"backbone {backbone!r} gives shape {embeddings.shape}, not one embedding (D,) for each picture: "
-            " choose an image classification or embedding model"
+            "choose an image classification or embedding model"
         )
     width: int = embeddings.shape[1]
     return width

@@ -8,19 +8,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
+import numpy as np
 import torch
 import torchvision
+from PIL import Image
 from torch import nn
 
 from features.errors import SettingError, SourceError
 from features.extractors.digests import sha256_of_file
 from features.extractors.visual import VisualBackbone, VisualExtractor, probe_images
+from features.extractors.visual_pixels import CentreCrop
+from features.extractors.visual_sight import Normalisation, Sight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from features.extractors.config import ExtractConfig
     from features.extractors.protocol import Float32, UInt8
+    from features.extractors.visual_sight import Preprocess
+
+BYTE_RANGE = 255.0
+# Bytes are scaled like Pillow does, in fixed-point numbers, whose last bit may differ; and a little for floats.
+TWO_LEVELS = 2.001
+# The settings of torchvision's preset for classification.
+PRESET = ("resize_size", "crop_size", "interpolation", "mean", "std")
 
 
 def load(config: ExtractConfig) -> VisualExtractor:
@@ -40,12 +51,12 @@ def load(config: ExtractConfig) -> VisualExtractor:
     weights = torchvision.models.get_model_weights(config.name).DEFAULT
     checkpoint = fetch_checkpoint(config.name, weights.url)
     transforms = weights.transforms()
-    preprocess = _preprocess_with(transforms)
+    sight = sight_of(transforms)
     return VisualExtractor(
         config,
         VisualBackbone(
-            network=_cut_network(config.name, weights, preprocess),
-            preprocess=preprocess,
+            network=_cut_network(config.name, weights, sight),
+            preprocess=sight.preprocess,
             preprocessing=f"{' '.join(repr(transforms).split())}; input of the last layer",
             weights_sha256=sha256_of_file(checkpoint),
             packages=("torchvision",),
@@ -79,7 +90,7 @@ def cut_before_last_layer(network: nn.Module, images: torch.Tensor, num_classes:
     """Replace the layer that gives the class scores by the identity, so that the network gives its input.
 
     That layer is the linear layer (or 1 x 1 convolution) with ``num_classes`` outputs that runs last for
-    ``images``, ``(B, 3, h, w)``.
+    ``images``, whatever the network takes.
 
     Raises:
         SourceError: There is no such layer.
@@ -103,7 +114,38 @@ def cut_before_last_layer(network: nn.Module, images: torch.Tensor, num_classes:
 
 
 # Any: torchvision has no types.
-def _cut_network(name: str, weights: Any, preprocess: Callable[[UInt8], Float32]) -> nn.Module:  # noqa: ANN401
+def sight_of(transforms: Any) -> Sight:  # noqa: ANN401
+    """Return how pictures get from bytes to what ``transforms`` makes of them.
+
+    Torchvision's preset for classification is taken apart: scaling and cutting are done with bytes, which
+    differs from the preset by two levels of 255 at most, and the rest inside the network. Others are called as
+    they are. They are given Pillow's images, with which the weights were evaluated; of a tensor the preset
+    makes something else, as it scales in floats.
+    """
+    called = Sight(_called(transforms))
+    if not all(hasattr(transforms, name) for name in PRESET):
+        return called
+    crop = CentreCrop(transforms.resize_size[0], transforms.crop_size[0], transforms.interpolation)
+    mean, std = (tuple(BYTE_RANGE * value for value in values) for values in (transforms.mean, transforms.std))
+    in_bytes = Sight(lambda images: [crop(image) for image in images], Normalisation(mean, std))
+    images = list(probe_images()[1])
+    return in_bytes if in_bytes.shows(called.seen(images), images, within=TWO_LEVELS / min(std)) else called
+
+
+def _called(transforms: Callable[[Image.Image], torch.Tensor]) -> Preprocess:
+    def preprocess(images: Sequence[UInt8]) -> list[Float32]:
+        return [transforms(Image.fromarray(image)).numpy() for image in images]
+
+    return preprocess
+
+
+# Any: torchvision has no types.
+def network_with(name: str, weights: Any) -> nn.Module:  # noqa: ANN401
+    """Return the network of torchvision with weights that ``fetch_checkpoint`` has fetched.
+
+    Raises:
+        SourceError: The weights are another network's.
+    """
     try:
         network: nn.Module = torchvision.models.get_model(name, weights=weights, progress=False)
     except (RuntimeError, KeyError) as error:
@@ -111,26 +153,22 @@ def _cut_network(name: str, weights: Any, preprocess: Callable[[UInt8], Float32]
             f"weights of torchvision:{name} do not fit the network ({_first_line(error)}): "
             f"delete {Path(urlparse(weights.url).path).name} below {torch.hub.get_dir()}"
         ) from error
-    network.eval()
-    images = torch.from_numpy(preprocess(probe_images()[0]))
-    cut_before_last_layer(network, images, len(weights.meta["categories"]))
     return network
 
 
 # Any: torchvision has no types.
-def _preprocess_with(transforms: Any) -> Callable[[UInt8], Float32]:  # noqa: ANN401
-    def preprocess(images: UInt8) -> Float32:
-        planes = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
-        result: Float32 = transforms(planes).numpy()
-        return result
-
-    return preprocess
+def _cut_network(name: str, weights: Any, sight: Sight) -> nn.Module:  # noqa: ANN401
+    network = network_with(name, weights)
+    seeing = sight.attach(network.eval())
+    images = torch.from_numpy(np.stack(sight.preprocess(list(probe_images()[0]))))
+    cut_before_last_layer(seeing, images, len(weights.meta["categories"]))
+    return seeing
 
 
 def _num_outputs(module: nn.Module) -> int | None:
     if isinstance(module, nn.Linear):
         return module.out_features
-    if isinstance(module, nn.Conv2d):
+    if isinstance(module, nn.Conv2d | nn.Conv3d):
         return module.out_channels
     return None
 

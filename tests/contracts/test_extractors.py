@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from features.errors import ShardError
 from features.extractors.config import ExtractConfig
 from features.extractors.identity import weights_identity
-from features.extractors.protocol import PROVENANCE_KEYS, ClipFeatures, ImageSequence, Waveform
-from tests.features.extractors import tiny_models
+from features.extractors.protocol import PROVENANCE_KEYS, ClipFeatures, ImageSequence, Sound, Waveform
+from features.extractors.streaming import MAX_HELD_BATCHES
+from tests.features.extractors import tiny_audio, tiny_models, tiny_motion, tiny_text, tiny_vision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
     from features.extractors.protocol import Extractor
 
 BATCH_SIZE = 4
-# Clips that an extractor may take before it gives the first one back: 16 batches of waiting texts.
-MAX_AHEAD = 16 * BATCH_SIZE + 1
+# Clips that an extractor may take before it gives the first one back: those that wait for a batch, and those
+# that wait for a thread or for the network.
+MAX_AHEAD = 2 * MAX_HELD_BATCHES * BATCH_SIZE
 
 PICTURES: list[ImageSequence | None] = [
     tiny_models.frames(3, seed=1),
@@ -31,6 +34,14 @@ PICTURES: list[ImageSequence | None] = [
     tiny_models.frames(9, seed=4),
     tiny_models.frames(2, seed=5),
 ]
+FILMS: list[ImageSequence | None] = [
+    tiny_motion.film(20, seed=1),
+    None,
+    tiny_motion.film(1, seed=2, height=90, width=70),
+    tiny_motion.film(0, seed=3),
+    tiny_motion.film(40, seed=4),
+    tiny_motion.film(16, seed=5),
+]
 SOUNDS: list[Waveform | None] = [
     tiny_models.sound(16_000, seed=1),
     None,
@@ -38,7 +49,14 @@ SOUNDS: list[Waveform | None] = [
     tiny_models.sound(0, seed=3),
     tiny_models.sound(60_001, seed=4),
 ]
-TEXTS: list[str | None] = ["the dog runs", None, "the cat sleeps on the beach 海边 " * 30, "  \n", "", "city night"]
+TEXTS: list[dict[str, str] | None] = [
+    {"title": "the dog runs", "ocr": "beach"},
+    None,
+    {"title": "the cat sleeps on the beach 海边 " * 30},
+    {"title": "  \n"},
+    {},
+    {"asr": "city night"},
+]
 
 
 @dataclass(frozen=True)
@@ -51,7 +69,14 @@ class Kind:
     dim: int
 
     def extract(self) -> list[ClipFeatures]:
-        return list(self.extractor.extract(self.clips))
+        return list(self.extractor.extract(map(taken, self.clips)))
+
+
+def taken(clip: Any) -> Any:  # noqa: ANN401 - what the modality has
+    """Return a clip as an extractor takes it; sound can be taken once."""
+    if isinstance(clip, ImageSequence):
+        return clip.pictures()
+    return clip.sound() if isinstance(clip, Waveform) else clip
 
 
 def _torchvision(folder: Path) -> str:
@@ -64,11 +89,29 @@ KINDS: dict[str, tuple[str, Callable[[Path], str] | str, str, int]] = {
     "torchvision frames": ("frames", _torchvision, "torch", 1024),
     "vit frames, openvino": ("frames", tiny_models.save_vit, "auto", 24),
     "clip cover": ("cover", tiny_models.save_clip, "torch", 16),
+    "siglip frames": ("frames", tiny_vision.save_siglip, "torch", 24),
+    "dinov2 frames": ("frames", tiny_vision.save_dinov2, "torch", 24),
+    "dinov3 frames": ("frames", tiny_vision.save_dinov3, "torch", 24),
+    "convnext frames": ("frames", tiny_vision.save_convnext, "torch", 20),
+    "torchvision motion": ("motion", tiny_motion.save_video, "torch", 12),
+    "torchvision motion, openvino": ("motion", tiny_motion.save_video, "auto", 12),
     "logmel audio": ("audio", "dsp:logmel", "auto", 128),
+    "ast audio": ("audio", tiny_audio.save_ast, "torch", 24),
+    "clap audio": ("audio", tiny_audio.save_fused_clap, "torch", 16),
+    "wav2vec2 audio, openvino": ("audio", tiny_audio.save_wav2vec2, "auto", 24),
+    "hubert audio": ("audio", tiny_audio.save_hubert, "torch", 24),
+    "whisper audio": ("audio", tiny_audio.save_whisper, "torch", 24),
+    "wav2vec2-bert audio": ("audio", tiny_audio.save_wav2vec2_bert, "torch", 24),
     "bundled text": ("text", "bundled:all-minilm-l6-v2", "torch", 384),
     "bert text": ("text", tiny_models.save_bert, "torch", 32),
+    "xlm-roberta text": ("text", tiny_text.save_xlm_roberta, "torch", tiny_text.WIDTH),
+    "t5 text": ("text", tiny_text.save_t5, "torch", tiny_text.WIDTH),
+    "gpt2 text": ("text", tiny_text.save_gpt2, "torch", tiny_text.WIDTH),
+    "clip text": ("text", tiny_text.save_clip, "torch", tiny_text.WIDTH),
 }
-CLIPS: dict[str, list[Any]] = {"frames": PICTURES, "cover": PICTURES, "audio": SOUNDS, "text": TEXTS}
+CLIPS: dict[str, list[Any]] = {
+    "frames": PICTURES, "motion": FILMS, "cover": PICTURES, "audio": SOUNDS, "text": TEXTS,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=list(KINDS))
@@ -100,12 +143,16 @@ def test_one_result_for_each_clip_with_the_promised_types_and_shapes(kind: Kind)
         assert result.time_seconds.shape == (num_steps,)
         assert result.time_seconds.dtype == np.float32
         assert np.isfinite(result.features).all()
-        if kind.config.modality == "text":
+        if kind.config.modality == "text" and num_steps:
             assert result.token_id is not None
             assert result.token_id.shape == (num_steps,)
             assert result.token_id.dtype == np.int32
+            assert result.field_id is not None
+            assert result.field_id.shape == (num_steps,)
+            assert result.field_id.dtype == np.uint8
         else:
             assert result.token_id is None
+            assert result.field_id is None
 
 
 def test_none_and_empty_clips_give_no_steps_and_the_others_give_some(kind: Kind) -> None:
@@ -117,7 +164,7 @@ def test_none_and_empty_clips_give_no_steps_and_the_others_give_some(kind: Kind)
 
 def test_results_come_in_the_order_of_the_clips(kind: Kind) -> None:
     forwards = kind.extract()
-    backwards = list(kind.extractor.extract(kind.clips[::-1]))[::-1]
+    backwards = list(kind.extractor.extract(map(taken, kind.clips[::-1])))[::-1]
     for one, other in zip(forwards, backwards, strict=True):
         assert one.features.shape == other.features.shape
         # Rounding may differ with the place in a batch; another clip's features would differ by far more.
@@ -140,25 +187,41 @@ def test_two_runs_give_the_same_bytes(kind: Kind) -> None:
 def test_a_clip_alone_gives_what_it_gives_in_company(kind: Kind) -> None:
     together = kind.extract()
     for clip, expected in zip(kind.clips, together, strict=True):
-        (alone,) = kind.extractor.extract([clip])
+        (alone,) = kind.extractor.extract([taken(clip)])
         np.testing.assert_allclose(alone.features, expected.features, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("with_content", [True, False])
 def test_clips_are_consumed_as_needed(kind: Kind, with_content: bool) -> None:
-    taken = 0
+    num_taken = 0
 
     def endless() -> Iterator[Any]:
-        nonlocal taken
+        nonlocal num_taken
         # The first clip never fills a batch by itself; what follows holds something, or nothing at all.
-        yield kind.clips[2]
+        yield taken(kind.clips[2])
         while True:
-            taken += 1
-            yield kind.clips[0] if with_content else None
+            num_taken += 1
+            yield taken(kind.clips[0]) if with_content else None
 
     results = kind.extractor.extract(endless())
     assert next(results).features.shape[0] > 0
-    assert taken <= MAX_AHEAD
+    assert num_taken <= MAX_AHEAD
+    results.close()  # type: ignore[attr-defined]  # a generator
+
+
+def test_a_clip_that_cannot_be_read_is_a_problem_of_its_own(kind: Kind) -> None:
+    if kind.config.modality == "text":
+        pytest.skip("texts are there from the start")
+
+    def torn() -> Iterator[Any]:
+        yield from ()
+        raise ShardError("torn to pieces")
+
+    broken = Sound(torn(), 16_000) if kind.config.modality == "audio" else torn()
+    before, found, after = kind.extractor.extract([taken(kind.clips[0]), broken, taken(kind.clips[0])])
+    assert (before.problem, found.problem, after.problem) == ("", "torn to pieces", "")
+    assert found.features.shape == (0, kind.dim)
+    assert before.features.shape == after.features.shape
 
 
 def test_no_clips_give_no_results(kind: Kind) -> None:
@@ -177,9 +240,9 @@ def test_provenance_says_how_the_features_came_about(kind: Kind) -> None:
         assert provenance["weights_sha256"] == weights_identity(kind.config)
 
 
-def _holds_something(clip: ImageSequence | Waveform | str | None) -> bool:
+def _holds_something(clip: ImageSequence | Waveform | dict[str, str] | None) -> bool:
     if isinstance(clip, ImageSequence):
         return bool(clip.images.size)
     if isinstance(clip, Waveform):
         return bool(clip.samples.size)
-    return bool(clip and clip.strip())
+    return bool(clip and any(text.strip() for text in clip.values()))

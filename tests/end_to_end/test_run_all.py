@@ -60,7 +60,8 @@ def test_broken_files_are_outcomes_and_missing_modalities_are_none(finished: Wor
 def test_the_shards_open_with_plain_h5py_as_documented(finished: Workplace) -> None:
     with h5py.File(finished.root / "extract-text" / "latest" / "shard-00000.h5") as file:
         assert set(file) == {
-            "clip_id", "code", "expected", "features", "offsets", "status", "time_seconds", "token_id",
+            "clip_id", "code", "expected", "features", "field_id", "input_digest", "offsets", "status",
+            "time_seconds", "token_id",
         }  # fmt: skip
         start, end = file["offsets"][:2]
         tokens = file["features"][start:end]

@@ -78,5 +78,5 @@ def test_a_stored_frame_that_is_damaged_is_a_damaged_shard(stored: dict[str, byt
     data = bytearray(stored["silent"])
     start = data.index(b"\xff\xd8\xff", len(data) // 2)
     data[start : start + 400] = bytes(400)
-    with pytest.raises(ShardError, match="stored frames cannot be read"):
+    with pytest.raises(ShardError, match="a stored frame cannot be decoded"):
         read_frames(bytes(data))

@@ -24,11 +24,17 @@ def rows(clip: int, dim: int) -> npt.NDArray[np.float32]:
 
 
 def write(path: Path, clips: range, dim: int, *, recipe: str = "r", prefix: str = "clip") -> Path:
-    with ShardWriter(path, dim, {"backbone": "b", "recipe": recipe}, has_tokens=False) as writer:
+    attributes = {"backbone": "b", "recipe": recipe, "params": f'{{"setting": "{recipe}"}}'}
+    with ShardWriter(path, dim, attributes, has_tokens=False) as writer:
         for clip in clips:
             found = rows(clip, dim)
             outcome = Outcome(f"{prefix}{clip}", "ok")
-            writer.add(outcome, ClipFeatures(found, np.zeros(len(found), np.float32)), expected=len(found))
+            writer.add(
+                outcome,
+                ClipFeatures(found, np.zeros(len(found), np.float32)),
+                expected=len(found),
+                input_digest=bytes(32),
+            )
     return path
 
 
@@ -89,7 +95,14 @@ def test_shards_that_do_not_belong_together_are_named(paths: dict[str, list[Path
 
 
 def test_a_recipe_names_what_made_the_features(paths: dict[str, list[Path]], tmp_path: Path) -> None:
-    assert ShardedClips(paths).recipes() == {"frames": "b r", "audio": "b r"}
+    assert ShardedClips(paths).recipes() == dict.fromkeys(DIMS, '{"setting": "r"}')
     other = write(tmp_path / "other.h5", range(4, 8), 4, recipe="s")
-    with pytest.raises(ShardError, match=r"other\.h5 was made by b s, its neighbours by b r"):
+    told = r"other\.h5 was made by b with recipe s, .*audio-0\.h5 by b with recipe r: delete"
+    with pytest.raises(ShardError, match=told):
         ShardedClips({**paths, "audio": [*paths["audio"][:2], other]}).recipes()
+
+
+def test_shards_of_another_width_are_refused_by_name(paths: dict[str, list[Path]], tmp_path: Path) -> None:
+    other = write(tmp_path / "other.h5", range(4, 8), 5)
+    with pytest.raises(ShardError, match=r"other.h5 holds features of width 5, .*audio-0.h5 of width 4: delete"):
+        ShardedClips({**paths, "audio": [*paths["audio"][:2], other]})

@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from features.decoding.ffmpeg import DecodeConfig
-from features.extraction import ClipInput, extract_shard, media_inputs, text_inputs
-from features.extractors.protocol import ClipFeatures, ImageSequence, Waveform
+from features.clip_inputs import ClipInput, text_inputs
+from features.embedded_before import EmbeddedBefore
+from features.extraction import extract_shard
+from features.extractors.protocol import ClipFeatures
 from features.outcomes import Outcome
 from features.records import ClipRecord
 from features.shards import ShardReader
-from tests.features.media import decode_to, downloaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,9 +27,10 @@ class Lengths:
 
     def __init__(self, ahead: int = 4) -> None:
         self.ahead = ahead
+        self.seen: list[str] = []
 
-    def extract(self, clips: Iterable[str | None]) -> Iterator[ClipFeatures]:
-        waiting: list[str | None] = []
+    def extract(self, clips: Iterable[Mapping[str, str] | None]) -> Iterator[ClipFeatures]:
+        waiting: list[Mapping[str, str] | None] = []
         for clip in clips:
             waiting.append(clip)
             if len(waiting) == self.ahead:
@@ -37,14 +38,19 @@ class Lengths:
                 waiting = []
         yield from map(self._features, waiting)
 
-    def _features(self, text: str | None) -> ClipFeatures:
-        count = len(text or "")
+    def _features(self, texts: Mapping[str, str] | None) -> ClipFeatures:
+        text = "".join((texts or {}).values())
+        self.seen.append(text)
+        count = len(text)
+        if text == "torn":
+            return ClipFeatures(np.zeros((0, self.dim), np.float32), np.zeros(0, np.float32), problem="torn to pieces")
         features = np.full((count, self.dim), count, np.float32)
         if text == "wild":
             features[-1, -1] = np.nan
         if text == "huge":
             features[0, 0] = 1e6
-        return ClipFeatures(features, np.zeros(count, np.float32), np.arange(count, dtype=np.int32))
+        tokens = np.arange(count, dtype=np.int32)
+        return ClipFeatures(features, np.zeros(count, np.float32), tokens, np.full(count, 2, np.uint8))
 
 
 RECORDS = [
@@ -54,14 +60,20 @@ RECORDS = [
     ClipRecord("d", title=" ", asr="a", ocr="b"),
     ClipRecord("e", title="huge"),
     ClipRecord("f", title="一只猫"),
+    ClipRecord("g", title="torn"),
 ]
+FIELDS = ("title", "asr", "ocr")
 
 
 @pytest.mark.parametrize("ahead", [1, 4, 100])
 def test_every_clip_has_its_own_rows_and_outcome(tmp_path: Path, ahead: int) -> None:
     ticks: list[None] = []
     done = extract_shard(
-        text_inputs(RECORDS), Lengths(ahead), tmp_path / "a.h5", {"modality": "text"}, lambda: ticks.append(None)
+        text_inputs(RECORDS, FIELDS),
+        Lengths(ahead),
+        tmp_path / "a.h5",
+        {"modality": "text"},
+        lambda: ticks.append(None),
     )
     assert [(outcome.clip_id, outcome.status, outcome.code) for outcome in done.outcomes] == [
         ("a", "ok", ""),
@@ -70,84 +82,64 @@ def test_every_clip_has_its_own_rows_and_outcome(tmp_path: Path, ahead: int) -> 
         ("d", "ok", ""),
         ("e", "failed", "non_finite_features"),
         ("f", "ok", ""),
+        ("g", "failed", "unreadable_clip"),
     ]
-    assert len(ticks) == 6
-    assert 0 <= done.input_seconds <= done.total_seconds
+    assert done.outcomes[6].detail == "torn to pieces"
+    assert len(ticks) == 7
+    assert (done.num_reused, done.seconds > 0) == (0, True)
     reader = ShardReader(tmp_path / "a.h5")
-    assert [len(features) for features in (reader[index] for index in range(6))] == [4, 0, 0, 3, 0, 3]
+    assert [len(features) for features in (reader[index] for index in range(7))] == [4, 0, 0, 2, 0, 3, 0]
     assert reader.column("token_id", 5).tolist() == [0, 1, 2]
+    assert reader.column("field_id", 5).tolist() == [2, 2, 2]
     assert (reader[5] == 3).all()
-    assert reader.expected.tolist() == [4, 0, 0, 3, 0, 3]
+    assert reader.expected.tolist() == [4, 0, 0, 2, 0, 3, 0]
     assert [replace(outcome, detail="") for outcome in done.outcomes] == reader.outcomes
 
 
 def test_expected_rows_are_those_of_a_whole_clip(tmp_path: Path) -> None:
-    clips = [ClipInput(Outcome("a", "partial", "truncated"), "ab", 20), ClipInput(Outcome("b", "ok"), "ab")]
+    texts = {"title": "ab"}
+    clips = [
+        ClipInput(Outcome("a", "partial", "truncated"), texts, bytes(32), 20),
+        ClipInput(Outcome("b", "ok"), texts, bytes(32)),
+    ]
     extract_shard(clips, Lengths(), tmp_path / "a.h5", {"modality": "frames"})
     reader = ShardReader(tmp_path / "a.h5")
     assert reader.expected.tolist() == [20, 2]
     assert "/token_id" not in [name for name, _, _ in reader.datasets()]
 
 
-@pytest.fixture(scope="module")
-def decoded(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A decoded shard: whole, without sound, without picture, cut, nothing, and a damaged cover."""
-    folder = tmp_path_factory.mktemp("decoded")
-    bad_cover = folder / "bad.png"
-    bad_cover.write_bytes((media / "cover.png").read_bytes()[:60])
-    clips = [
-        downloaded(media / "both.mp4", media / "cover.jpg", clip_id="whole"),
-        downloaded(media / "silent.mp4", clip_id="silent"),
-        downloaded(media / "sound.mp4", clip_id="sound"),
-        downloaded(media / "half.mp4", clip_id="cut"),
-        downloaded(media / "empty.mp4", media / "cover.jpg", clip_id="nothing"),
-        downloaded(media / "both.mp4", bad_cover, clip_id="cover"),
-    ]
-    decode_to(folder / "a.tar", clips, DecodeConfig(workers=1))
-    return folder / "a.tar"
+ATTRIBUTES: dict[str, str | int] = {"modality": "text", "recipe": "one"}
 
 
-def account(clips: Iterable[ClipInput]) -> list[tuple[str, str, str, Any]]:
-    def size(value: object) -> object:
-        if isinstance(value, ImageSequence):
-            return len(value.images)
-        return round(len(value.samples) / 16000, 1) if isinstance(value, Waveform) else value
-
-    return [(clip.outcome.clip_id, clip.outcome.status, clip.outcome.code, size(clip.value)) for clip in clips]
+def write(path: Path, records: list[ClipRecord], before: EmbeddedBefore | None = None) -> tuple[list[str], int]:
+    """Write a shard; return what the network saw, and how many clips were taken over."""
+    extractor = Lengths()
+    done = extract_shard(text_inputs(records, FIELDS), extractor, path, ATTRIBUTES, before=before)
+    return [text for text in extractor.seen if text], done.num_reused
 
 
-def test_frames_of_a_decoded_shard(decoded: Path) -> None:
-    assert account(media_inputs(decoded, "frames")) == [
-        ("whole", "ok", "", 4),
-        ("silent", "ok", "", 4),
-        ("sound", "failed", "no_video_stream", None),
-        ("cut", "partial", "truncated", 3),
-        ("nothing", "failed", "invalid_data", None),
-        ("cover", "ok", "", 4),
-    ]
-    assert [clip.expected for clip in media_inputs(decoded, "frames")] == [4, 4, 4, 6, 0, 4]
+def test_rows_of_an_older_shard_are_taken_over_and_give_the_same_bytes(tmp_path: Path) -> None:
+    changed = [replace(record, title="changed") if record.clip_id == "f" else record for record in RECORDS]
+    write(tmp_path / "old.h5", RECORDS)
+    seen, num_reused = write(tmp_path / "new.h5", changed, EmbeddedBefore(tmp_path / "old.h5", ATTRIBUTES))
+    # What failed is tried again, and what another text would give is not known.
+    assert seen == ["wild", "huge", "changed", "torn"]
+    assert num_reused == 3
+    write(tmp_path / "fresh.h5", changed)
+    assert (tmp_path / "new.h5").read_bytes() == (tmp_path / "fresh.h5").read_bytes()
 
 
-def test_sound_of_a_decoded_shard(decoded: Path) -> None:
-    assert account(media_inputs(decoded, "audio")) == [
-        ("whole", "ok", "", 2.0),
-        ("silent", "ok", "no_audio", None),
-        ("sound", "ok", "", 2.0),
-        ("cut", "ok", "", 1.5),
-        ("nothing", "failed", "invalid_data", None),
-        ("cover", "ok", "", 2.0),
-    ]
+def test_nothing_is_taken_from_a_shard_of_another_recipe_or_a_damaged_one(tmp_path: Path) -> None:
+    write(tmp_path / "old.h5", RECORDS)
+    other = EmbeddedBefore(tmp_path / "old.h5", {**ATTRIBUTES, "recipe": "two"})
+    assert write(tmp_path / "new.h5", RECORDS, other)[1] == 0
+    data = (tmp_path / "old.h5").read_bytes()
+    (tmp_path / "old.h5").write_bytes(data[: len(data) // 2])
+    assert write(tmp_path / "new.h5", RECORDS, EmbeddedBefore(tmp_path / "old.h5", ATTRIBUTES))[1] == 0
 
 
-def test_covers_of_a_decoded_shard(decoded: Path) -> None:
-    found = account(media_inputs(decoded, "cover"))
-    code = found[-1][2]
-    assert code.startswith("cover_")
-    assert found == [
-        ("whole", "ok", "", 1),
-        ("silent", "ok", "no_cover", None),
-        ("sound", "ok", "no_cover", None),
-        ("cut", "ok", "no_cover", None),
-        ("nothing", "ok", "", 1),
-        ("cover", "failed", code, None),
-    ]
+def test_the_key_tells_content_apart(tmp_path: Path) -> None:
+    write(tmp_path / "a.h5", RECORDS)
+    write(tmp_path / "b.h5", RECORDS[:-1])
+    keys = [ShardReader(tmp_path / name).attributes["key"] for name in ("a.h5", "b.h5")]
+    assert keys[0] != keys[1]

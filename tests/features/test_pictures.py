@@ -9,6 +9,7 @@ from PIL import Image
 
 from features.decoding.ffmpeg import DecodeConfig
 from features.pictures import PICTURE_PIXELS, clip_pictures
+from features.tarshard import open_tar_shard
 from tests.features.media import decode_to, downloaded, render, render_picture
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def decoded(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_clip_is_shown_by_its_middle_frame_or_its_cover(decoded: Path) -> None:
-    pictures = clip_pictures(decoded, {"colours", "cover", "nothing", "nobody"})
+    pictures = clip_pictures(open_tar_shard(decoded), {"colours", "cover", "nothing", "nobody"})
     assert sorted(pictures) == ["colours", "cover"]
     with Image.open(io.BytesIO(pictures["colours"])) as picture:
         assert (picture.format, picture.size) == ("JPEG", (PICTURE_PIXELS, PICTURE_PIXELS // 2))
@@ -44,4 +45,4 @@ def test_a_clip_is_shown_by_its_middle_frame_or_its_cover(decoded: Path) -> None
 
 
 def test_nothing_asked_is_nothing_shown(decoded: Path) -> None:
-    assert clip_pictures(decoded, ()) == {}
+    assert clip_pictures(open_tar_shard(decoded), ()) == {}

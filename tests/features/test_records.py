@@ -42,8 +42,3 @@ def test_no_tags_and_unknown_tags_stay_different() -> None:
 
 def test_a_line_of_an_older_record_reads_with_what_it_has() -> None:
     assert ClipRecord.from_line('{"clip_id": "a", "tags": null}') == ClipRecord("a")
-
-
-def test_text_joins_what_is_there() -> None:
-    assert ClipRecord("a", title="Title", asr=" ", ocr="shown").text() == "Title\nshown"
-    assert ClipRecord("a").text() == ""

@@ -12,9 +12,12 @@ from torch import nn
 
 from features import runtime
 from features.errors import SettingError, ToolError
-from features.runtime import RuntimeSettings, TorchRunner, load_runner, worst_cosine
+from features.runtime import RuntimeSettings, load_runner, outputs, worst_cosine
+from features.runtime_torch import TorchRunner
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
 CPU = "cpu"
@@ -82,6 +85,32 @@ def test_each_runtime_gives_what_torch_gives_for_any_batch(name: str) -> None:
         np.testing.assert_allclose(output, _plain(Small(), images), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["torch", "openvino"])
+def test_batches_in_flight_come_back_in_order(name: str) -> None:
+    if name == "openvino":
+        pytest.importorskip("openvino", reason="the runtime under test")
+    runner = load_runner(Small(), _examples(), RuntimeSettings(CPU, name, num_threads=2, batch_size=4))
+    rng = np.random.default_rng(1)
+    batches = [rng.standard_normal((4, 3, 8, 8)).astype(np.float32) for _ in range(7)]
+    found = list(outputs(runner, [(images,) for images in batches]))
+    assert len(found) == 7
+    for images, output in zip(batches, found, strict=True):
+        np.testing.assert_allclose(output, _plain(Small(), images), rtol=1e-4, atol=1e-5)
+
+
+def test_a_runtime_that_is_wrong_for_full_batches_only_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forgetful(TorchRunner):
+        def start(self, *inputs: npt.NDArray[Any]) -> Callable[[], npt.NDArray[np.float32]]:
+            output = super().start(*inputs)()
+            output[4:] = output[:1]
+            return lambda: output
+
+    monkeypatch.setattr(runtime, "TorchRunner", Forgetful)
+    assert load_runner(Small(), _examples(), RuntimeSettings(CPU, "torch", batch_size=4)).max_in_flight == 1
+    with pytest.raises(ToolError, match=r"torch float32 on cpu drifts from plain torch: cosine .* is below 0.999"):
+        load_runner(Small(), _examples(), RuntimeSettings(CPU, "torch", batch_size=5))
+
+
 def test_an_output_is_kept_when_the_next_one_comes() -> None:
     pytest.importorskip("openvino", reason="re-uses its buffers")
     runner = load_runner(Small(), _examples(), RuntimeSettings(CPU, "openvino", num_threads=1))
@@ -120,22 +149,21 @@ def test_a_missing_runtime_is_named_or_done_without(
 
 
 def test_a_smaller_number_type_that_drifts_gives_way_to_f32(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Rough:
-        name = "openvino bf16 on cpu"
-
-        def __call__(self, *inputs: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-            output: npt.NDArray[np.float32] = _plain(Small(), inputs[0])
+    class Rough(TorchRunner):
+        def start(self, *inputs: npt.NDArray[Any]) -> Callable[[], npt.NDArray[np.float32]]:
+            output = super().start(*inputs)()
             output[:, 0] += 1.0
-            return output
+            return lambda: output
 
-    def make(network: nn.Module, _: object, precision: str, *__: object) -> Rough | TorchRunner:
-        return Rough() if precision == "bf16" else TorchRunner(network, torch.device(CPU))
+    def make(network: nn.Module, _: object, precision: str, *__: object) -> TorchRunner:
+        runner = (Rough if precision == "bf16" else TorchRunner)(network, torch.device(CPU))
+        runner.name = f"openvino {precision} on cpu"
+        return runner
 
     monkeypatch.setattr(runtime, "openvino_precisions", lambda: ("bf16", "f32"))
     monkeypatch.setattr(runtime, "openvino_runner", make)
     assert (
-        load_runner(Small(), _examples(), RuntimeSettings(CPU, "openvino", num_threads=1)).name
-        != "openvino bf16 on cpu"
+        load_runner(Small(), _examples(), RuntimeSettings(CPU, "openvino", num_threads=1)).name == "openvino f32 on cpu"
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from features.errors import ShardError
+from features.files import sha256_of_json
 from features.extractors.protocol import ClipFeatures
 from features.outcomes import Outcome
 from features.shards import (
@@ -44,9 +45,11 @@ def clip(rows: int, seed: int = 0) -> ClipFeatures:
         source.normal(size=(rows, DIM)).astype(np.float32),
         np.arange(rows).astype(np.float32),
         source.integers(0, 30_000, rows).astype(np.int32),
+        source.integers(0, 3, rows).astype(np.uint8),
     )
 
 
+DIGESTS = [bytes([number] * 32) for number in (0, 7, 255, 1)]
 CLIPS = [clip(length, seed) for seed, length in enumerate(LENGTHS)]
 
 
@@ -59,7 +62,7 @@ def write(
 ) -> Path:
     with ShardWriter(path, DIM, ATTRIBUTES, has_tokens=has_tokens) as writer:
         for number, (outcome, features) in enumerate(zip(outcomes, clips, strict=True)):
-            writer.add(outcome, features, expected=len(features.features) + number)
+            writer.add(outcome, features, expected=len(features.features) + number, input_digest=DIGESTS[number])
     return path
 
 
@@ -77,8 +80,12 @@ def test_clips_come_back_as_they_were_written(tmp_path: Path) -> None:
         np.testing.assert_array_equal(reader.read(outcome.clip_id), found)
         np.testing.assert_array_equal(reader.column("time_seconds", position), written.time_seconds)
         np.testing.assert_array_equal(reader.column("token_id", position), written.token_id)
+        np.testing.assert_array_equal(reader.column("field_id", position), written.field_id)
     assert reader[1].shape == (0, DIM)
-    assert reader.attributes == {**ATTRIBUTES, "dim": DIM, "schema_version": 1}
+    assert (reader.input_digests, reader.has_tokens) == (DIGESTS, True)
+    told = {**ATTRIBUTES, "dim": DIM, "schema_version": 2}
+    inputs = [digest.hex() for digest in DIGESTS]
+    assert reader.attributes == {**told, "key": sha256_of_json({"made_by": told, "inputs": inputs})}
     reader.close()
 
 
@@ -101,6 +108,8 @@ def test_the_file_opens_with_plain_h5py_as_documented(tmp_path: Path) -> None:
             "features": ((133, DIM), "<f2"),
             "time_seconds": ((133,), "<f4"),
             "token_id": ((133,), "<i4"),
+            "field_id": ((133,), "|u1"),
+            "input_digest": ((4, 32), "|u1"),
             "offsets": ((5,), "<i8"),
             "expected": ((4,), "<i4"),
             "status": ((4,), "|u1"),
@@ -121,6 +130,7 @@ def test_the_file_opens_with_plain_h5py_as_documented(tmp_path: Path) -> None:
 
 def test_only_text_has_tokens(tmp_path: Path) -> None:
     reader = ShardReader(write(tmp_path / "a.h5", has_tokens=False))
+    assert not reader.has_tokens
     assert "/token_id" not in {name for name, _, _ in reader.datasets()}
     with pytest.raises(ShardError, match="/token_id cannot be read"):
         reader.column("token_id", 0)
@@ -137,7 +147,7 @@ def test_equal_content_is_equal_bytes_whatever_the_order_of_the_attributes(tmp_p
     one = write(tmp_path / "one.h5").read_bytes()
     with ShardWriter(tmp_path / "two.h5", DIM, dict(reversed(ATTRIBUTES.items())), has_tokens=True) as writer:
         for number, (outcome, features) in enumerate(zip(OUTCOMES, CLIPS, strict=True)):
-            writer.add(outcome, features, expected=len(features.features) + number)
+            writer.add(outcome, features, expected=len(features.features) + number, input_digest=DIGESTS[number])
     assert (tmp_path / "two.h5").read_bytes() == one
     with h5py.File(tmp_path / "two.h5") as file:
         assert {name: h5py.h5g.get_objinfo(file[name].id).mtime for name in file} == dict.fromkeys(file, 0)
@@ -247,8 +257,8 @@ def test_what_is_no_shard_is_an_error(tmp_path: Path) -> None:
 def test_another_schema_is_an_error_that_names_both(tmp_path: Path) -> None:
     path = write(tmp_path / "a.h5")
     with h5py.File(path, "a") as file:
-        file.attrs["schema_version"] = 2
-    with pytest.raises(ShardError, match="schema_version is 2, this program reads 1: delete the file and run again"):
+        file.attrs["schema_version"] = 1
+    with pytest.raises(ShardError, match="schema_version is 1, this program reads 2: delete the file and run again"):
         len(ShardReader(path))
 
 

@@ -45,7 +45,8 @@ def test_saving_twice_gives_the_same_bytes(network: VideoNetwork, tmp_path: Path
 
 @pytest.mark.usefixtures("network")
 def test_other_features_are_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"recipe of frames features is 'lite0 at 260'.*'lite0 at 224'"):
+    told = r"frames features were made .*'lite0 at 260' instead of 'lite0 at 224'; extract"
+    with pytest.raises(CheckpointError, match=told):
         load(tmp_path, expected_recipes={**RECIPES, "frames": "lite0 at 260"})
     with pytest.raises(CheckpointError, match=r"width of text features is 8,.*trained on 9"):
         load(tmp_path, expected_dims={**DIMS, "text": 8})

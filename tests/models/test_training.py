@@ -281,7 +281,7 @@ def test_predictions_of_no_clip_and_of_a_network_without_categories(tmp_path: Pa
 def test_predictions_from_other_features_are_refused(tmp_path: Path) -> None:
     source = random_source(32, DIMS)
     run(tmp_path, source, random_labels(32), splits=SPLITS)
-    with pytest.raises(CheckpointError, match="recipe of audio"):
+    with pytest.raises(CheckpointError, match="audio features were made otherwise"):
         predict(tmp_path, source, np.arange(2), feature_recipes={**RECIPES, "audio": "another"})
     wider = random_source(2, {**DIMS, "frames": 11})
     with pytest.raises(CheckpointError, match="width of frames"):

@@ -43,3 +43,14 @@ def test_a_kind_that_is_no_video_gets_no_command(kind: str) -> None:
         clip_command("ffmpeg", "a", kind, DecodeConfig())
     with pytest.raises(ClipError, match="format_not_allowed"):
         cover_command("ffmpeg", "a", "mp4", DecodeConfig())
+
+
+def test_frames_for_motion_come_of_the_same_decoder() -> None:
+    plain = clip_command("ffmpeg", "a", "mp4", DecodeConfig())
+    assert not any("filter_complex" in word for word in plain)
+    both = clip_command("ffmpeg", "a", "mp4", DecodeConfig(motion_frames_per_second=7.5, max_motion_frames=90))
+    assert both.count("-i") == 1
+    graph = both[both.index("-filter_complex") + 1]
+    assert "fps=2.0:round=up,trim=end_frame=600," in graph
+    assert "fps=7.5:round=up,trim=end_frame=90," in graph
+    assert [both[place + 1] for place, word in enumerate(both) if word == "-map"] == ["[frames]", "[motion]", "0:a:0?"]

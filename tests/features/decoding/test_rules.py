@@ -168,6 +168,13 @@ def test_an_attached_picture_is_no_video(tmp_path: Path) -> None:
     assert decode(tmp_path / "song.mp4").outcome.code == "no_video_stream"
 
 
+@pytest.mark.parametrize("sampling", ["exact", "fast"])
+def test_sound_without_a_picture_is_kept(media: Path, sampling: str) -> None:
+    clip = decode(media / "sound.mp4", sampling=sampling)
+    assert (clip.outcome.status, clip.outcome.code) == ("partial", "no_video_stream")
+    assert sound_of(clip)[1].size == pytest.approx(32000, abs=1100)
+
+
 def test_the_first_of_several_tracks_counts(tmp_path: Path) -> None:
     inputs = ["color=red:size=64x48:rate=4:duration=1", "color=blue:size=96x96:rate=4:duration=1"]
     inputs += [f"sine=frequency={hertz}:sample_rate=16000:duration=1" for hertz in (440, 1000)]

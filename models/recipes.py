@@ -1,0 +1,42 @@
+"""Tells in words how the recipes of two sets of features differ."""
+
+from __future__ import annotations
+
+import json
+
+MAX_NAMED = 4
+
+
+def recipe_difference(trained: str, given: str) -> str:
+    """Return the settings in which two recipes differ, the given one's value first.
+
+    A recipe is a JSON object of settings, nested to any depth; of other texts both are returned whole. At most
+    four settings are named.
+    """
+    ours, theirs = _settings(trained), _settings(given)
+    if ours is None or theirs is None:
+        return f"{given!r} instead of {trained!r}"
+    names = [name for name in sorted({*ours, *theirs}) if _value(ours, name) != _value(theirs, name)]
+    told = [f"{name} is {_value(theirs, name)} instead of {_value(ours, name)}" for name in names[:MAX_NAMED]]
+    more = [f"and {len(names) - MAX_NAMED} more"] if len(names) > MAX_NAMED else []
+    return ", ".join([*told, *more])
+
+
+def _settings(recipe: str) -> dict[str, object] | None:
+    """Return path of a setting, with dots -> value; ``None`` for what is no object of settings."""
+    try:
+        parsed = json.loads(recipe)
+    except ValueError:
+        return None
+    return dict(_flattened(parsed, "")) if isinstance(parsed, dict) else None
+
+
+def _flattened(settings: dict[str, object], prefix: str) -> list[tuple[str, object]]:
+    rows: list[tuple[str, object]] = []
+    for name, value in settings.items():
+        rows += _flattened(value, f"{prefix}{name}.") if isinstance(value, dict) else [(f"{prefix}{name}", value)]
+    return rows
+
+
+def _value(settings: dict[str, object], name: str) -> str:
+    return repr(settings[name]) if name in settings else "not set"

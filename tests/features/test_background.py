@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from features.background import run_ahead
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def test_items_come_in_order_from_another_thread() -> None:
+    threads: set[int] = set()
+
+    def numbers() -> Iterator[int]:
+        for number in range(50):
+            threads.add(threading.get_ident())
+            yield number
+
+    assert list(run_ahead(numbers(), 3)) == list(range(50))
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+
+
+@pytest.mark.parametrize("items", [[], [None], [None, None]])
+def test_nothing_and_none_are_items_like_others(items: list[None]) -> None:
+    assert list(run_ahead(items, 1)) == items
+
+
+@pytest.mark.parametrize("depth", [1, 4])
+def test_no_more_than_depth_items_are_taken_ahead(depth: int) -> None:
+    taken = 0
+
+    def endless() -> Iterator[int]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield taken
+
+    items = run_ahead(endless(), depth)
+    assert next(items) == 1
+    time.sleep(0.3)
+    # One was handed over, depth wait in the queue, and one is in the hand of the thread.
+    assert taken == depth + 2
+    items.close()  # type: ignore[attr-defined]  # a generator
+
+
+def test_an_error_comes_after_what_was_before_it() -> None:
+    def breaking() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise KeyError("three")
+
+    seen: list[int] = []
+    with pytest.raises(KeyError, match="three"):
+        seen.extend(run_ahead(breaking(), 5))
+    assert seen == [1, 2]
+
+
+def test_stopping_early_closes_the_iterable_and_ends_the_thread() -> None:
+    closed = threading.Event()
+
+    def endless() -> Iterator[int]:
+        try:
+            while True:
+                yield 0
+        finally:
+            closed.set()
+
+    before = threading.active_count()
+    items = run_ahead(endless(), 2)
+    next(items)
+    items.close()  # type: ignore[attr-defined]  # a generator
+    assert closed.is_set()
+    assert threading.active_count() == before

@@ -1,0 +1,117 @@
+"""Where a stage that looks into clips finds them, and what that is for its identity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from features.errors import SettingError
+from pipeline.workflows import chain
+from tasks.clips import stores_decoded
+from tasks.dataset import recognize_stages
+from tasks.extract import Extract
+from tasks.recognize import Recognize, recognized_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    Configure = Callable[[Mapping[str, Mapping[str, str]]], None]
+
+ONE_PASS = {"decode": {"store": "false"}}
+OCR = {"ocr": {"backbone": "rapidocr:PP-OCRv6"}}
+
+
+@pytest.mark.parametrize("modality", ["frames", "audio", "cover", "text"])
+def test_keeping_decoded_clips_or_not_is_no_part_of_the_identity(configure: Configure, modality: str) -> None:
+    configure({})
+    staged = Extract(modality=modality)
+    before, inputs = staged.fingerprint, set(staged.inputs())
+    configure(ONE_PASS)
+    one_pass = Extract(modality=modality)
+
+    assert one_pass.fingerprint == before
+    assert inputs == ({"manifest"} if modality == "text" else {"decode"})
+    assert set(one_pass.inputs()) == ({"manifest"} if modality == "text" else {"download"})
+    assert one_pass.can_retry == (modality != "text")
+
+
+def test_without_stored_clips_no_stage_needs_decode(configure: Configure) -> None:
+    configure({})
+    assert "decode" in [stage.stage_name for stage in chain()]
+    configure(ONE_PASS)
+    stages = chain()
+    assert "decode" not in [stage.stage_name for stage in stages]
+    assert "decode" not in {name for stage in stages for name in stage.inputs()}
+
+
+def test_a_change_of_decode_still_changes_what_is_extracted(configure: Configure) -> None:
+    configure(ONE_PASS)
+    stage = Extract(modality="frames")
+    before, key = stage.fingerprint, stage.key_settings()
+    configure({"decode": {"store": "false", "frames_per_second": "4"}})
+    stage = Extract(modality="frames")
+    assert stage.fingerprint != before
+    assert stage.key_settings() != key
+
+
+def test_media_that_are_read_by_every_stage_must_be_kept(configure: Configure) -> None:
+    configure({**ONE_PASS, "download": {"keep_media": "false"}})
+    with pytest.raises(SettingError, match=r"store = false needs \[download\] keep_media = true"):
+        stores_decoded()
+
+
+def test_motion_needs_frames_that_decode_stores_only_when_asked(configure: Configure) -> None:
+    configure({})
+    with pytest.raises(SystemExit) as stopped:
+        Extract(modality="motion")
+    assert stopped.value.code == 40
+    configure({"decode": {"motion_frames_per_second": "15"}})
+    assert Extract(modality="motion").stage_name == "extract-motion"
+
+
+def test_texts_are_recognised_only_where_a_backbone_is_named_and_the_field_is_used(configure: Configure) -> None:
+    configure({})
+    assert recognized_fields() == ()
+    assert set(Extract(modality="text").inputs()) == {"manifest"}
+    plain = Extract(modality="text").fingerprint
+
+    configure(OCR)
+    assert set(Extract(modality="text").inputs()) == {"manifest", "recognize-ocr"}
+    assert Extract(modality="text").fingerprint != plain
+    assert [stage.stage_name for stage in chain() if "recognize" in stage.stage_name] == ["recognize-ocr"]
+    assert set(recognize_stages("")) == {"recognize-ocr"}
+
+    configure({**OCR, "extract_text": {"fields": "title"}})
+    assert set(Extract(modality="text").inputs()) == {"manifest"}
+    assert recognize_stages("") == {}
+
+
+@pytest.mark.parametrize("field", ["", "title", "asr"])
+def test_a_field_that_nobody_reads_is_a_setting_error(configure: Configure, field: str) -> None:
+    configure(OCR)
+    with pytest.raises(SystemExit) as stopped:
+        Recognize(field=field)
+    assert stopped.value.code == 40
+
+
+@pytest.mark.parametrize(
+    ("section", "setting"),
+    [("extract_frames", "max_tokens"), ("extract_text", "window_seconds"), ("extract_audio", "hop_frames")],
+)
+def test_settings_of_another_modality_are_unknown(configure: Configure, section: str, setting: str) -> None:
+    configure({section: {setting: "1"}})
+    with pytest.raises(SettingError, match=f"unknown setting '{setting}' in \\[{section}\\]"):
+        stores_decoded()
+
+
+def test_where_a_model_folder_lies_is_no_part_of_the_identity(configure: Configure, tmp_path: Path) -> None:
+    fingerprints = []
+    for name in ("here", "there"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "config.json").write_text('{"model_type": "vit"}', encoding="utf-8")
+        configure({"extract_frames": {"backbone": f"transformers:{folder}"}})
+        fingerprints.append(Extract(modality="frames").fingerprint)
+    assert fingerprints[0] == fingerprints[1]
