@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import download_throughput, manifest_scale, order_tags
+from benchmarks import (
+    download_throughput,
+    extract_memory,
+    extract_throughput,
+    manifest_scale,
+    one_pass,
+    order_tags,
+    shard_reads,
+)
+
+BENCHMARKS = (
+    *(manifest_scale, download_throughput, order_tags),
+    *(shard_reads, extract_throughput, one_pass, extract_memory),
+)
 
 
 def main() -> None:
     """Run them with their defaults."""
     sys.argv = sys.argv[:1]
-    for benchmark in (manifest_scale, download_throughput, order_tags):
+    for benchmark in BENCHMARKS:
         benchmark.main()
 
 

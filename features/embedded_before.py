@@ -46,6 +46,11 @@ class EmbeddedBefore:
                 self._positions[outcome.clip_id, digest] = position
                 self._codes[position] = outcome.code
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds no clip at all."""
+        return not self._positions
+
     def holds(self, clip_id: str, input_digest: bytes) -> bool:
         """Return whether embedding the clip again would give what is there."""
         return (clip_id, input_digest) in self._positions

@@ -68,14 +68,13 @@ def extract_shard(
     with closing(before), ShardWriter(path, extractor.dim, attributes, has_tokens=has_tokens) as writer:
         for found in extractor.extract(_values(clips, waiting, before)):
             clip = waiting.popleft()
-            clip_id, digest = clip.outcome.clip_id, clip.digest
-            if before.holds(clip_id, digest):
-                outcome, kept, expected = before.take(clip_id, digest)
+            if _is_known(clip, before):
+                outcome, kept, expected = before.take(clip.outcome.clip_id, clip.digest)
                 num_reused += 1
             else:
                 outcome, kept = _checked(clip, found)
                 expected = clip.expected or len(kept.features)
-            writer.add(outcome, kept, expected=expected, input_digest=digest)
+            writer.add(outcome, kept, expected=expected, input_digest=clip.digest)
             outcomes.append(outcome)
             on_clip()
     return Extraction(tuple(outcomes), num_reused, time.perf_counter() - started)
@@ -96,4 +95,8 @@ def _values(clips: Iterable[ClipInput], waiting: deque[ClipInput], before: Embed
     """Yield what the extractor takes, and remember the clips in flight without it."""
     for clip in clips:
         waiting.append(clip.without_value())
-        yield None if before.holds(clip.outcome.clip_id, clip.digest) else clip.value
+        yield None if _is_known(clip, before) else clip.value
+
+
+def _is_known(clip: ClipInput, before: EmbeddedBefore) -> bool:
+    return clip.outcome.status == "ok" and before.holds(clip.outcome.clip_id, clip.digest)

@@ -21,7 +21,7 @@ import torch
 
 from features.errors import SettingError, ToolError
 from features.runtime_openvino import openvino_precisions, openvino_runner
-from features.runtime_torch import CudaRunner, TorchRunner
+from features.runtime_torch import CudaRunner, TorchRunner, with_channels_last
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -88,7 +88,7 @@ def load_runner(network: nn.Module, examples: Sequence[Inputs], settings: Runtim
         ToolError: ``runtime`` is ``openvino``, and it is not installed, cannot convert the network, or
             drifts; or no runtime agrees with plain torch.
     """
-    network.eval().requires_grad_(requires_grad=False)
+    with_channels_last(network.eval().requires_grad_(requires_grad=False))
     device = resolve_device(settings.device)
     expected = [_plain_torch(network, inputs) for inputs in examples]
     batches, expected = list(examples), list(expected)

@@ -32,7 +32,7 @@ class TorchRunner:
     """
 
     def __init__(self, network: nn.Module, device: torch.device, autocast: torch.dtype | None = None) -> None:
-        self._network = on_device(network, device)
+        self._network = with_channels_last(network.to(device))
         self._device = device
         self._autocast = autocast
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="network")
@@ -58,7 +58,7 @@ class CudaRunner:
     """Torch on a GPU: pinned host memory, copies on a stream of their own, results copied back while work goes on."""
 
     def __init__(self, network: nn.Module, device: torch.device, autocast: torch.dtype | None = None) -> None:
-        self._network = on_device(network, device)
+        self._network = with_channels_last(network.to(device))
         self._device = device
         self._autocast = autocast
         # Any: torch's streams and events have no types.
@@ -116,10 +116,12 @@ def forward(network: nn.Module, tensors: list[torch.Tensor], autocast: torch.dty
     return output.float()
 
 
-def on_device(network: nn.Module, device: torch.device) -> nn.Module:
-    """Return the network on a device, its weights over planes and over volumes with the channels last in memory."""
+def with_channels_last(network: nn.Module) -> nn.Module:
+    """Return the network, its weights over planes and over volumes with the channels last in memory.
+
+    ``Module.to`` takes one format for all weights, and refuses that of planes where there are volumes.
+    """
     formats = {PLANES_NDIM: torch.channels_last, VOLUMES_NDIM: torch.channels_last_3d}
-    network.to(device)
     for weights in network.parameters():
         if weights.ndim in formats:
             weights.data = weights.data.contiguous(memory_format=formats[weights.ndim])

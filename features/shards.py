@@ -6,9 +6,10 @@ An embedding shard holds one modality of up to some thousand clips, flat and rag
     /time_seconds (S) float32     /expected (N) int32        /status (N) uint8       /code (N) utf-8
     /input_digest (N, 32) uint8   text also: /token_id (S) int32                     /field_id (S) uint8
 
-The rows of clip ``i`` are ``features[offsets[i]:offsets[i + 1]]``; a clip without the modality has none. Equal content
-gives equal bytes: nothing in the file tells when, where or for which corpus it was made. ``/input_digest`` is the sha256
-of what decides a clip's features, settings apart: a rebuilt shard takes over the rows of clips whose digest is the same.
+The rows of clip ``i`` are ``features[offsets[i]:offsets[i + 1]]``; a clip without the modality has none. Equal
+content gives equal bytes: nothing in the file tells when, where or for which corpus it was made. ``/input_digest``
+is the sha256 of what decides a clip's features, settings apart: a rebuilt shard takes over the rows of clips whose
+digest is the same.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Decode(ShardedStage):
     """Decoded shards: ``shard-00000.tar`` in WebDataset's naming."""
 
-    stage_version: ClassVar[int] = 2
+    stage_version: ClassVar[int] = 3
     suffix: ClassVar[str] = ".tar"
     # The last clips of one shard decode beside the first of the next.
     shards_at_a_time: ClassVar[int] = 2
@@ -51,8 +51,11 @@ class Decode(ShardedStage):
 
     def sampling(self) -> Mapping[str, object]:
         """Return the settings alone, whatever ffmpeg follows them."""
-        load("decode", DecodeConfig)
-        return significant("decode")
+        settings = significant("decode")
+        if not load("decode", DecodeConfig).motion_frames_per_second:
+            # What is off has no size.
+            settings = {name: value for name, value in settings.items() if "motion" not in name}
+        return settings
 
     def inputs(self) -> Mapping[str, Stage]:
         """Return the downloaded media."""

@@ -41,6 +41,14 @@ if TYPE_CHECKING:
 
 TEXT = "text"
 MOTION = "motion"
+# What of Decode decides what each modality sees. Another frame rate is no other sound.
+_PICTURES = ("codec", "max_pixels", "max_seconds", "sampling")
+DECODE_SETTINGS = {
+    "frames": (*_PICTURES, "frames_per_second", "max_frames", "num_frames", "short_side_pixels"),
+    "motion": (*_PICTURES, "max_motion_frames", "motion_frames_per_second", "motion_short_side_pixels"),
+    "audio": ("max_seconds",),
+    "cover": ("max_pixels", "short_side_pixels"),
+}
 
 
 class Extract(ClipsStage):
@@ -125,7 +133,8 @@ class Extract(ClipsStage):
         if self.modality == TEXT:
             read = {stage.stage_name: dict(stage.recipe()) for stage in self.recognized().values()}
         else:
-            read = {"decode": dict(Decode(force=self.force).sampling())}
+            sampling = Decode(force=self.force).sampling()
+            read = {"decode": {name: sampling[name] for name in DECODE_SETTINGS[self.modality] if name in sampling}}
         return {**read, "extract": dict(self.settings())}
 
     @functools.cached_property
@@ -144,18 +153,32 @@ class Extract(ClipsStage):
     def _extract(
         self, job: ShardJob, path: Path, source: ClipSource, on_clip: Callable[[], None]
     ) -> tuple[Tally, dict[str, float]]:
-        from features.embedded_before import EmbeddedBefore  # noqa: PLC0415 - loads HDF5
         from features.extraction import extract_shard  # noqa: PLC0415 - loads HDF5
 
         started = time.perf_counter()
         extractor = self.extractor
         load_seconds = time.perf_counter() - started
         attributes = {**extractor.provenance, **self._attributes()}
-        before = EmbeddedBefore(job.previous, {**attributes, "dim": extractor.dim})
+        before = self._before(job, {**attributes, "dim": extractor.dim})
         clips = self._clips(job, path, source, before)
         found = extract_shard(clips, extractor, path, attributes, on_clip, before)
         timings = {"load_seconds": load_seconds, "network_seconds": found.seconds, **source.timings()}
         return Tally.of(found.outcomes), timings
+
+    def _before(self, job: ShardJob, attributes: Mapping[str, str | int]) -> EmbeddedBefore:
+        """Return what is known of the clips of a shard, from this folder or from that of other settings.
+
+        Under other settings of Decode a clip may come out otherwise before it is embedded. That shows once it is
+        decoded, so what is decoded here is not taken from there.
+        """
+        from features.embedded_before import EmbeddedBefore  # noqa: PLC0415 - loads HDF5
+
+        before = EmbeddedBefore(job.previous, attributes)
+        siblings = iter(()) if self.looks_into_media else self.elsewhere(job)
+        while before.is_empty and (path := next(siblings, None)) is not None:
+            before.close()
+            before = EmbeddedBefore(path, attributes)
+        return before
 
     def _attributes(self) -> dict[str, str]:
         # Which ffmpeg it was is told, and no part of the recipe: another version may read the same checkpoint.

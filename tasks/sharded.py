@@ -16,7 +16,7 @@ from tasks.stage import Stage, StageFailedError
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -148,6 +148,18 @@ class ShardedStage(Stage):
         if receipt is None or not receipt.matches(self.folder) or sha256_of(path) != receipt.sha256:
             return None
         return path
+
+    def elsewhere(self, job: ShardJob) -> Iterator[Path]:
+        """Yield the intact shards of a job's name under other settings or inputs, the newest first."""
+        folders = [] if self.is_forced() else [path for path in self.folder.parent.iterdir() if path.is_dir()]
+        found = []
+        for folder in folders:
+            receipt = None if folder.is_symlink() or folder == self.folder else read_receipt(folder, job.name)
+            if receipt is not None and receipt.matches(folder):
+                found.append((-receipt_path(folder, job.name).stat().st_mtime_ns, folder / job.name, receipt.sha256))
+        for _, path, digest in sorted(found):
+            if sha256_of(path) == digest:
+                yield path
 
     def mark_for_retry(self) -> dict[str, int]:
         """Let the next run attempt again what failed for a reason that may pass; the rest is kept.

@@ -228,7 +228,7 @@ def _streams_of(path: Path, kind: str, work: _Work) -> tuple[IO[bytes], int, str
     try:
         return work.run(clip_command(decoder.binary, str(path), kind, config), path, MAX_CLIP_BYTES)
     except ClipError as error:
-        if error.code != "x":
+        if not needs_picture(config) or error.code != "no_video_stream":
             raise
     plain = replace(config, motion_frames_per_second=0.0, sampling="exact")
     return work.run(clip_command(decoder.binary, str(path), kind, plain), path, MAX_CLIP_BYTES)

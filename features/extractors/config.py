@@ -26,7 +26,7 @@ ONLY_FOR = MappingProxyType(
 )
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
-_TORCHVISION_NAME = re.compile(r"[a-z0-9_]+")
+_TORCHVISION_NAME = re.compile(r"[a-z0-9_]+(\.[A-Z0-9_]+)?")
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -36,7 +36,8 @@ class ExtractConfig:
 
     Attributes:
         modality: ``frames``, ``motion``, ``cover``, ``audio`` or ``text``.
-        backbone: ``source:name``, such as ``bundled:efficientnet_lite0``, ``torchvision:convnext_tiny``,
+        backbone: ``source:name``, such as ``bundled:efficientnet_lite0``, ``torchvision:convnext_tiny`` (its
+            default weights), ``torchvision:resnet50.IMAGENET1K_V1`` (others),
             ``transformers:google/siglip-base-patch16-224``, ``transformers:/models/my-bert`` or
             ``dsp:logmel``.
         revision: Branch, tag or commit of a model on the hub; used by ``transformers:`` with a hub id.
@@ -93,6 +94,16 @@ class ExtractConfig:
     def name(self) -> str:
         """What the source calls the backbone: the part after the first colon."""
         return self.backbone.partition(":")[2]
+
+    @property
+    def weights_name(self) -> str:
+        """Name of the weights of a torchvision network, ``DEFAULT`` where the backbone names none."""
+        return self.name.partition(".")[2] or "DEFAULT"
+
+    @property
+    def network_name(self) -> str:
+        """Name of a torchvision network without that of its weights."""
+        return self.name.partition(".")[0]
 
     def text_fields(self) -> tuple[str, ...]:
         """Return the names in ``fields``, in the order of ``TEXT_FIELDS``."""
@@ -156,7 +167,8 @@ def _check_name(modality: str, source: str, name: str) -> None:
         _check_one_of("dsp backbone", name, list(DSP_NAMES))
     elif source == "torchvision" and not _TORCHVISION_NAME.fullmatch(name):
         raise SettingError(
-            f"torchvision name {name!r} may hold small letters, digits and _ only, such as convnext_tiny"
+            f"torchvision name {name!r} may hold small letters, digits and _ only, such as convnext_tiny, and after a"
+            " dot the name of other weights than the default ones, such as resnet50.IMAGENET1K_V1"
         )
     elif source == "transformers" and not is_folder_name(name) and not _HUB_ID.fullmatch(name):
         raise SettingError(

@@ -31,7 +31,10 @@ def weights_identity(config: ExtractConfig) -> str:
         return BUNDLED[config.modality][name].weights_sha256
     if config.source == "torchvision":
         # Which weights are the default ones is the library's decision.
-        return f"torchvision:{name}:DEFAULT of torchvision {version('torchvision')}"
+        weights = config.weights_name
+        return f"torchvision:{config.network_name}:{weights}" + (
+            f" of torchvision {version('torchvision')}" if weights == "DEFAULT" else ""
+        )
     if config.source == "dsp":
         return f"dsp:{name}:{LOGMEL_VERSION}"
     return transformers_identity(name, config.revision)
@@ -52,14 +55,22 @@ def check_backbone_exists(config: ExtractConfig) -> None:
     """Check a ``torchvision:`` name, which takes loading that library and so is not done with the settings.
 
     Raises:
-        SettingError: torchvision has no classifier of that name, of pictures or, for motion, of videos.
+        SettingError: torchvision has no classifier of that name, of pictures or, for motion, of videos; or no
+            such weights of it.
     """
     if config.source != "torchvision":
         return
     from torchvision import models  # noqa: PLC0415 - takes seconds
 
     known = models.list_models(module=models.video if config.modality == "motion" else models)
-    if config.name not in known:
-        near = difflib.get_close_matches(config.name, known, n=3)
+    name = config.network_name
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "see torchvision.models.list_models()"
-        raise SettingError(f"[extract_{config.modality}] unknown torchvision backbone {config.name!r}: {hint}")
+        raise SettingError(f"[extract_{config.modality}] unknown torchvision backbone {name!r}: {hint}")
+    weights = models.get_model_weights(name).__members__
+    if config.weights_name not in weights:
+        raise SettingError(
+            f"[extract_{config.modality}] torchvision:{name} has no weights {config.weights_name!r}: expected one of"
+            f" {', '.join(weights)}"
+        )

@@ -33,11 +33,11 @@ def load(config: ExtractConfig) -> MotionExtractor:
         SourceError: The weights cannot be downloaded or read.
     """
     check_backbone_exists(config)
-    weights = torchvision.models.get_model_weights(config.name).DEFAULT
+    weights = torchvision.models.get_model_weights(config.network_name)[config.weights_name]
     checkpoint = fetch_checkpoint(config.name, weights.url)
     transforms = weights.transforms()
     scaled = ScaledCentre(tuple(transforms.resize_size), tuple(transforms.crop_size), transforms.interpolation)
-    network = FromWindows(network_with(config.name, weights), transforms.mean, transforms.std)
+    network = FromWindows(network_with(config.network_name, weights), transforms.mean, transforms.std)
     _cut(network, weights, scaled, config)
     return MotionExtractor(
         config,

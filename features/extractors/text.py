@@ -54,7 +54,9 @@ class TextExtractor:
         examples = [self._tokens.batch(texts, length) for length, texts in PROBES]
         network = _network(config, pretrained, examples[0])
         self._runner: Runner = load_runner(
-            network, examples, RuntimeSettings(config.device, config.runtime, config.num_threads)
+            network,
+            examples,
+            RuntimeSettings(config.device, config.runtime, config.num_threads, config.batch_size),
         )
         self._settings = BatchSettings(config.batch_size, config.workers or num_cpus())
         self._dim: int = self._runner(*examples[0]).shape[-1]

@@ -1,8 +1,7 @@
-"""``torchvision:NAME``: any image classification network with its default weights, without its last layer."""
+"""``torchvision:NAME`` or ``NAME.WEIGHTS``: any image classification network, without its last layer."""
 
 from __future__ import annotations
 
-import difflib
 import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,9 @@ import torchvision
 from PIL import Image
 from torch import nn
 
-from features.errors import SettingError, SourceError
+from features.errors import SourceError
 from features.extractors.digests import sha256_of_file
+from features.extractors.identity import check_backbone_exists
 from features.extractors.visual import VisualBackbone, VisualExtractor, probe_images
 from features.extractors.visual_pixels import CentreCrop
 from features.extractors.visual_sight import Normalisation, Sight
@@ -38,24 +38,18 @@ def load(config: ExtractConfig) -> VisualExtractor:
     """Return the extractor: the network's own transforms, and the input of its last layer as the embedding.
 
     Raises:
-        SettingError: torchvision has no classification network of that name.
+        SettingError: torchvision has no classification network, or no weights, of that name.
         SourceError: The weights cannot be downloaded or read.
     """
-    names = torchvision.models.list_models(module=torchvision.models)
-    if config.name not in names:
-        close = difflib.get_close_matches(config.name, names, n=3) or names[:3]
-        raise SettingError(
-            f"torchvision {torchvision.__version__} has no classification network {config.name!r}: "
-            f"expected a name such as {', '.join(close)}"
-        )
-    weights = torchvision.models.get_model_weights(config.name).DEFAULT
+    check_backbone_exists(config)
+    weights = torchvision.models.get_model_weights(config.network_name)[config.weights_name]
     checkpoint = fetch_checkpoint(config.name, weights.url)
     transforms = weights.transforms()
     sight = sight_of(transforms)
     return VisualExtractor(
         config,
         VisualBackbone(
-            network=_cut_network(config.name, weights, sight),
+            network=_cut_network(config.network_name, weights, sight),
             preprocess=sight.preprocess,
             preprocessing=f"{' '.join(repr(transforms).split())}; input of the last layer",
             weights_sha256=sha256_of_file(checkpoint),

@@ -135,6 +135,19 @@ def test_status_inspect_and_doctor_look_at_it(finished: Workplace) -> None:
     assert "a run can start" in doctor.stdout
 
 
+def test_another_frame_rate_changes_no_sound(finished: Workplace) -> None:
+    before = _published(finished.root)
+
+    done = finished.luigi("Extract", "--modality", "audio", "--decode-frames-per-second", "0.5")
+
+    assert done.returncode == 0, done.stdout
+    assert "decode          done" in done.stdout
+    shards = [digest for path, digest in before.items() if path.startswith("extract-audio")]
+    again = [sha256_of(path) for path in (finished.root / "extract-audio" / "latest").glob("shard-*.h5")]
+    assert sorted(again) == sorted(shards)
+    assert finished.luigi("RunAll").returncode == 0
+
+
 def test_another_setting_of_training_keeps_every_embedding(finished: Workplace) -> None:
     before = _published(finished.root)
 

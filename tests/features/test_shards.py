@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from features.errors import ShardError
-from features.files import sha256_of_json
 from features.extractors.protocol import ClipFeatures
+from features.files import sha256_of_json
 from features.outcomes import Outcome
 from features.shards import (
     BUFFER_ROWS,

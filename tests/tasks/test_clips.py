@@ -10,6 +10,7 @@ from features.errors import SettingError
 from pipeline.workflows import chain
 from tasks.clips import stores_decoded
 from tasks.dataset import recognize_stages
+from tasks.decode import Decode
 from tasks.extract import Extract
 from tasks.recognize import Recognize, recognized_fields
 
@@ -54,6 +55,29 @@ def test_a_change_of_decode_still_changes_what_is_extracted(configure: Configure
     stage = Extract(modality="frames")
     assert stage.fingerprint != before
     assert stage.key_settings() != key
+
+
+def test_a_recipe_holds_only_what_its_modality_sees(configure: Configure) -> None:
+    recipes = []
+    for rate in ("1", "4"):
+        configure({"decode": {"frames_per_second": rate}})
+        recipes.append({name: Extract(modality=name).recipe() for name in ("frames", "audio", "cover", "text")})
+    assert [name for name in recipes[0] if recipes[0][name] != recipes[1][name]] == ["frames"]
+
+
+def test_frames_for_motion_are_no_matter_of_the_others_and_their_size_none_while_they_are_off(
+    configure: Configure,
+) -> None:
+    configure({})
+    off, frames = Decode().fingerprint, Extract(modality="frames").recipe()
+    configure({"decode": {"motion_short_side_pixels": "64"}})
+    assert Decode().fingerprint == off
+    configure({"decode": {"motion_frames_per_second": "8"}})
+    on = Decode().fingerprint
+    assert on != off
+    assert Extract(modality="frames").recipe() == frames
+    configure({"decode": {"motion_frames_per_second": "8", "motion_short_side_pixels": "64"}})
+    assert Decode().fingerprint != on
 
 
 def test_media_that_are_read_by_every_stage_must_be_kept(configure: Configure) -> None:

