@@ -25,18 +25,23 @@ if TYPE_CHECKING:
 
 Float32 = npt.NDArray[np.float32]
 
-# Batches that are computed at a time, each by its share of the threads. More would cost memory: a batch of 16
-# pictures takes about 100 MB while it passes through a network.
+# Requests that are computed at a time, each by its share of the threads. More would cost memory.
 MAX_STREAMS = 4
+# EfficientNet-Lite0 on one thread: 20.1 CPU-ms a picture in requests of 16, 15.6 of 4, 15.4 of 1 (medians); the bigger
+# ConvNeXt-tiny does not care.
+ROWS_PER_REQUEST = 4
 
 
 class OpenVinoRunner:
     """A compiled model: arrays in, float32 array out, several batches at a time.
 
+    A batch is cut into requests of ``ROWS_PER_REQUEST`` rows, which several threads can work on, and what
+    they compute on the way stays in the caches of the processor.
+
     Args:
         compiled: The model.
         precision: Its number type, for the name.
-        max_in_flight: Batches that it works on at a time.
+        max_in_flight: Batches that may be started before the oldest one's result is asked for.
     """
 
     # Any: the package openvino has no types.
@@ -52,20 +57,25 @@ class OpenVinoRunner:
         Raises:
             ToolError: OpenVINO fails, here or when the output is waited for.
         """
-        # The request reads these very arrays: what is returned keeps them alive.
+        # The requests read these very arrays: what is returned keeps them alive.
         arrays = [np.ascontiguousarray(array) for array in inputs]
+        requests = []
         with self._failures_named():
-            request = self._free.pop() if self._free else self._compiled.create_infer_request()
-            request.start_async(arrays, share_inputs=True)
+            for start in range(0, len(arrays[0]), ROWS_PER_REQUEST):
+                request = self._free.pop() if self._free else self._compiled.create_infer_request()
+                request.start_async([array[start : start + ROWS_PER_REQUEST] for array in arrays], share_inputs=True)
+                requests.append(request)
 
         def wait() -> Float32:
             with self._failures_named():
-                request.wait()
+                for request in requests:
+                    request.wait()
                 # A copy: the next batch is written to the same memory.
-                output = np.array(request.get_output_tensor(0).data, dtype=np.float32)
+                rows = np.concatenate([request.get_output_tensor(0).data for request in requests])
             arrays.clear()
-            self._free.append(request)
-            return output
+            self._free.extend(requests)
+            requests.clear()
+            return rows.astype(np.float32, copy=False)
 
         return wait
 

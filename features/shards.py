@@ -1,4 +1,4 @@
-"""Embedding shards and prediction shards in HDF5: the only module that knows the file format.
+"""Embedding shards in HDF5, and what other files in HDF5 need: the only module that knows the library.
 
 An embedding shard holds one modality of up to some thousand clips, flat and ragged::
 
@@ -172,14 +172,35 @@ def _type_name(dataset: h5py.Dataset) -> str:
     return "utf-8 text" if h5py.check_string_dtype(dataset.dtype) else str(dataset.dtype)
 
 
-class _Hdf5File:
-    """An HDF5 file that each process opens for itself when it first reads: handles do not survive a fork."""
+def write_hdf5(
+    path: Path,
+    arrays: Mapping[str, npt.NDArray[Any]],
+    texts: Mapping[str, Sequence[str]],
+    attributes: Mapping[str, str | int],
+) -> None:
+    """Write arrays, lists of text and attributes under their names; the schema version comes to the attributes."""
+    with PatientFile(path) as stream, h5py.File(stream, "w", libver="earliest", track_order=False) as file:
+        for name, value in sorted({**attributes, "schema_version": SCHEMA_VERSION}.items()):
+            file.attrs[name] = value
+        for name, array in arrays.items():
+            _array(file, name, array)
+        for name, lines in texts.items():
+            _texts(file, name, lines)
+
+
+class Hdf5File:
+    """An HDF5 file that each process opens for itself when it first reads: handles do not survive a fork.
+
+    Raises:
+        ShardError: By every method, when the file is missing or damaged.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._handles: dict[int, h5py.File] = {}
 
     def open(self) -> h5py.File:
+        """Return this process's handle."""
         if (process := os.getpid()) not in self._handles:
             with self._reading("cannot be opened"):
                 self._handles[process] = h5py.File(self.path, "r")
@@ -200,29 +221,35 @@ class _Hdf5File:
         return values
 
     def texts(self, name: str) -> tuple[str, ...]:
+        """Return a data set of text."""
         with self._reading(f"/{name} cannot be read"):
             return tuple(value.decode("utf-8") for value in self.read(name))
 
     def attributes(self) -> dict[str, str | int]:
+        """Return the attributes of the file."""
         with self._reading("attributes cannot be read"):
             rows = self.open().attrs.items()
             return {name: value if isinstance(value, str) else int(value) for name, value in rows}
 
     def checked_attributes(self) -> dict[str, str | int]:
+        """Return the attributes of a file of this schema version."""
         attributes = self.attributes()
         if (version := attributes.get("schema_version")) != SCHEMA_VERSION:
             raise self.damaged(f"its schema_version is {version}, this program reads {SCHEMA_VERSION}")
         return attributes
 
     def datasets(self) -> list[tuple[str, tuple[int, ...], str]]:
+        """Return name, shape and type of every data set."""
         with self._reading("data sets cannot be listed"):
             found = self.open()
             return [(f"/{name}", found[name].shape, _type_name(found[name])) for name in sorted(found)]
 
     def damaged(self, what: str) -> ShardError:
+        """Return the error that says what is wrong with the file."""
         return ShardError(f"{self.path}: {what}: delete the file and run again to rebuild it")
 
     def close(self) -> None:
+        """Close this process's handle; the next read opens it again."""
         handle = self._handles.pop(os.getpid(), None)
         if handle is not None:
             handle.close()
@@ -239,7 +266,7 @@ class ShardReader:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = _Hdf5File(path)
+        self._file = Hdf5File(path)
         self._index: _Index | None = None
 
     @property
@@ -354,81 +381,3 @@ class _Index:
     clip_ids: tuple[str, ...]
     offsets: npt.NDArray[np.int64]
     positions: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class PredictionShard:
-    """Scores and embeddings of N clips.
-
-    Attributes:
-        clip_ids: The clips.
-        categories: K category names, empty without that head.
-        tags: C tag names, empty without that head.
-        category_scores: ``(N, K)`` float32, rows sum to 1.
-        tag_scores: ``(N, C)`` float32 in [0, 1].
-        embedding: ``(N, E)`` float32 of length 1.
-    """
-
-    clip_ids: tuple[str, ...]
-    categories: tuple[str, ...]
-    tags: tuple[str, ...]
-    category_scores: npt.NDArray[np.float32]
-    tag_scores: npt.NDArray[np.float32]
-    embedding: npt.NDArray[np.float32]
-
-
-_PREDICTION_ARRAYS = ("category_scores", "tag_scores", "embedding")
-_PREDICTION_TEXTS = {"clip_ids": "clip_id", "categories": "category_name", "tags": "tag_name"}
-
-
-def write_predictions(path: Path, shard: PredictionShard, attributes: Mapping[str, str | int]) -> None:
-    """Write scores and embeddings: the arrays under their names, and the names of clips and labels."""
-    with PatientFile(path) as stream, h5py.File(stream, "w", libver="earliest", track_order=False) as file:
-        for name, value in sorted({**attributes, "schema_version": SCHEMA_VERSION}.items()):
-            file.attrs[name] = value
-        for name in _PREDICTION_ARRAYS:
-            _array(file, name, getattr(shard, name))
-        for name, stored in _PREDICTION_TEXTS.items():
-            _texts(file, stored, getattr(shard, name))
-
-
-def read_predictions(path: Path) -> PredictionShard:
-    """Return what :func:`write_predictions` wrote.
-
-    Raises:
-        ShardError: The file is missing, damaged, or of another schema version.
-    """
-    file = _Hdf5File(path)
-    try:
-        file.checked_attributes()
-        return PredictionShard(
-            clip_ids=file.texts("clip_id"),
-            categories=file.texts("category_name"),
-            tags=file.texts("tag_name"),
-            category_scores=file.read("category_scores"),
-            tag_scores=file.read("tag_scores"),
-            embedding=file.read("embedding"),
-        )
-    finally:
-        file.close()
-
-
-def join_predictions(shards: Sequence[PredictionShard]) -> PredictionShard:
-    """Return the clips of several shards as one, in order; there must be at least one.
-
-    Raises:
-        ShardError: The shards have other labels or widths.
-    """
-    first = shards[0]
-    for shard in shards[1:]:
-        same_labels = (shard.categories, shard.tags) == (first.categories, first.tags)
-        if not same_labels or shard.embedding.shape[1] != first.embedding.shape[1]:
-            raise ShardError("prediction shards have different labels or widths: run Predict again")
-    return PredictionShard(
-        clip_ids=tuple(clip_id for shard in shards for clip_id in shard.clip_ids),
-        categories=first.categories,
-        tags=first.tags,
-        category_scores=np.concatenate([shard.category_scores for shard in shards]),
-        tag_scores=np.concatenate([shard.tag_scores for shard in shards]),
-        embedding=np.concatenate([shard.embedding for shard in shards]),
-    )

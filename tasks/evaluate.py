@@ -21,7 +21,7 @@ from tasks.train import Train
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from features.shards import PredictionShard
+    from features.prediction_shards import PredictionShard
     from models.evaluation import Evaluation
     from models.report_data import FailedClip, StageSummary, WorstError
     from tasks.dataset import LabelledCorpus
@@ -84,7 +84,7 @@ class Evaluate(Stage):
         return receipts, len(receipts), facts
 
     def _predictions(self) -> PredictionShard:
-        from features.shards import join_predictions, read_predictions  # noqa: PLC0415 - loads HDF5
+        from features.prediction_shards import join_predictions, read_predictions  # noqa: PLC0415 - loads HDF5
 
         stage = Predict(force=self.force)
         names = stage.published_success().file_names(stage.suffix)

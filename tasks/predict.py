@@ -84,7 +84,7 @@ class Predict(ShardedStage):
 
     def _score(self, job: ShardJob, path: Path, on_batch: Callable[[int], None]) -> tuple[Tally, dict[str, float]]:
         from features.dataset import ShardedClips  # noqa: PLC0415 - loads HDF5
-        from features.shards import PredictionShard, write_predictions  # noqa: PLC0415 - loads HDF5
+        from features.prediction_shards import PredictionShard, write_predictions  # noqa: PLC0415 - loads HDF5
         from models.checkpoints import load as load_checkpoint  # noqa: PLC0415 - loads torch
         from models.labelling import every_position  # noqa: PLC0415 - loads torch
         from models.prediction import predict  # noqa: PLC0415 - loads torch
@@ -130,7 +130,7 @@ def _outcome(clips: ShardedClips, position: int) -> Outcome:
 
 
 def _list_labels(shards: Sequence[Path], path: Path) -> int:
-    from features.shards import read_predictions  # noqa: PLC0415 - loads HDF5
+    from features.prediction_shards import read_predictions  # noqa: PLC0415 - loads HDF5
     from models.ranking import top_labels  # noqa: PLC0415 - loads torch
 
     best = functools.partial(top_labels, limit=load("predict", PredictConfig).top_k)

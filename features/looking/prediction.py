@@ -12,7 +12,7 @@ from features.looking.found import Drawing, Found
 from features.looking.neighbours import nearest_clips, neighbour_drawings
 from features.looking.projection import MIN_POINTS, PROJECTIONS, project
 from features.looking.scatter_plot import Panel, draw_scatter
-from features.shards import PredictionShard, ShardReader, read_predictions
+from features.prediction_shards import PredictionShard, read_predictions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from features.looking.found import Look
+    from features.shards import ShardReader
 
 MAX_LABELS = 5
 

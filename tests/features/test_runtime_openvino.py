@@ -13,7 +13,7 @@ from features.extractors.protocol import PROVENANCE_KEYS, ClipFeatures
 from features.extractors.streaming import BatchSettings, Item, Piece, embed_clips
 from features.outcomes import Outcome
 from features.runtime import outputs
-from features.runtime_openvino import OpenVinoRunner
+from features.runtime_openvino import ROWS_PER_REQUEST, OpenVinoRunner
 from features.shards import ShardReader
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class FakeRequest:
 
     def __init__(self, model: FakeModel) -> None:
         self._model = model
-        self._memory = np.zeros((2, DIM), np.float32)
+        self._memory = np.zeros((0, DIM), np.float32)
         self._rows: npt.NDArray[Any] | None = None
         self._fails = False
 
@@ -64,6 +64,8 @@ class FakeRequest:
         assert self._rows is not None
         if self._fails:
             raise RuntimeError("Exception from src/inference.cpp:210:\ncould not execute a primitive")
+        if len(self._memory) != len(self._rows):
+            self._memory = np.zeros((len(self._rows), DIM), np.float32)
         self._memory[:] = 2 * self._rows[:, :1]
         self._rows = None
 
@@ -86,6 +88,13 @@ def test_results_belong_to_their_batches_and_requests_are_used_again() -> None:
     found = list(outputs(runner, [(_batch(number),) for number in range(9)]))
     assert [rows[:, 0].tolist() for rows in found] == [[2 * number, 2 * number + 1] for number in range(9)]
     assert len(model.requests) == 3
+
+
+def test_a_batch_is_cut_into_requests_and_put_together_again() -> None:
+    model = FakeModel()
+    rows = np.arange(22, dtype=np.float32).reshape(11, 2)
+    assert OpenVinoRunner(model, "f32", 1)(rows)[:, 0].tolist() == (2 * rows[:, 0]).tolist()
+    assert len(model.requests) == -(-11 // ROWS_PER_REQUEST) == 3
 
 
 def test_an_array_in_another_order_is_handed_over_in_rows() -> None:

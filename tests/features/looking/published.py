@@ -10,8 +10,9 @@ from tokenizers import Tokenizer, decoders, models
 
 from features.extractors.protocol import ClipFeatures
 from features.outcomes import Outcome
+from features.prediction_shards import PredictionShard, write_predictions
 from features.records import ClipRecord
-from features.shards import PredictionShard, ShardReader, ShardWriter, write_predictions
+from features.shards import ShardReader, ShardWriter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ import pytest
 from features.errors import SourceError
 from features.looking.found import Look
 from features.looking.prediction import look_at_predictions
-from features.shards import PredictionShard
+from features.prediction_shards import PredictionShard
 from tests.features.looking.published import PREDICTIONS, predictions, records
 
 if TYPE_CHECKING:
