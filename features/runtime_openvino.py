@@ -27,8 +27,8 @@ Float32 = npt.NDArray[np.float32]
 
 # Requests that are computed at a time, each by its share of the threads. More would cost memory.
 MAX_STREAMS = 4
-# EfficientNet-Lite0 on one thread: 20.1 CPU-ms a picture in requests of 16, 15.6 of 4, 15.4 of 1 (medians); the bigger
-# ConvNeXt-tiny does not care.
+# EfficientNet-Lite0 on one thread: 20.3 ms a picture in requests of 16, 15.6 of 4, 15.4 of 1 (two runs each on a
+# shared machine); the bigger ConvNeXt-tiny does not care.
 ROWS_PER_REQUEST = 4
 
 

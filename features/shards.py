@@ -198,6 +198,8 @@ class Hdf5File:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._handles: dict[int, h5py.File] = {}
+        # Looking a data set up costs ten times what reading a clip from it does.
+        self._columns: dict[tuple[int, str], h5py.Dataset] = {}
 
     def open(self) -> h5py.File:
         """Return this process's handle."""
@@ -216,8 +218,11 @@ class Hdf5File:
 
     def read(self, name: str, selection: slice = slice(None)) -> npt.NDArray[Any]:
         """Return a slice of a data set; damage that a checksum shows is an error."""
+        place = (os.getpid(), name)
         with self._reading(f"/{name} cannot be read"):
-            values: npt.NDArray[Any] = self.open()[name][selection]
+            if place not in self._columns:
+                self._columns[place] = self.open()[name]
+            values: npt.NDArray[Any] = self._columns[place][selection]
         return values
 
     def texts(self, name: str) -> tuple[str, ...]:
@@ -250,6 +255,7 @@ class Hdf5File:
 
     def close(self) -> None:
         """Close this process's handle; the next read opens it again."""
+        self._columns = {place: column for place, column in self._columns.items() if place[0] != os.getpid()}
         handle = self._handles.pop(os.getpid(), None)
         if handle is not None:
             handle.close()
