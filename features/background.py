@@ -8,32 +8,35 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 Item = TypeVar("Item")
 # How often a thread that waits looks whether it is still wanted.
 POLL_SECONDS = 0.2
 
 
-def run_ahead(items: Iterable[Item], depth: int) -> Iterator[Item]:
+def run_ahead(items: Iterable[Item], depth: int, on_leaving: Callable[[], None] = lambda: None) -> Iterator[Item]:
     """Yield ``items`` in order, taken from it by another thread, at most ``depth`` of them ahead.
 
-    What the iterable raises is raised here in its place. When the caller stops early, the iterable is left
-    where it stands and, if it is a generator, closed.
+    What the iterable raises is raised here in its place. When the caller stops early, ``on_leaving`` is called, so
+    that an iterable which is at work for long can hear of it; the iterable is left where it stands and, if it is a
+    generator, closed.
     """
     handed: queue.Queue[_Taken[Item]] = queue.Queue(maxsize=depth)
     stopped = threading.Event()
     thread = threading.Thread(target=_take, args=(items, handed, stopped), daemon=True)
     thread.start()
+    is_over = False
     try:
-        while True:
+        while not is_over:
             taken = handed.get()
+            is_over = not taken.items
             if taken.error is not None:
                 raise taken.error
-            if not taken.items:
-                return
-            yield taken.items[0]
+            yield from taken.items
     finally:
+        if not is_over:
+            on_leaving()
         stopped.set()
         thread.join()
 
@@ -47,8 +50,9 @@ class _Taken(Generic[Item]):
 
 
 def _take(items: Iterable[Item], handed: queue.Queue[_Taken[Item]], stopped: threading.Event) -> None:
-    iterator = iter(items)
+    iterator: Iterator[Item] = iter(())
     try:
+        iterator = iter(items)
         for item in iterator:
             if not _put(_Taken((item,)), handed, stopped):
                 break
@@ -57,9 +61,14 @@ def _take(items: Iterable[Item], handed: queue.Queue[_Taken[Item]], stopped: thr
     except BaseException as error:  # noqa: BLE001 - it is raised where the items are wanted
         _put(_Taken(error=error), handed, stopped)
     finally:
-        close = getattr(iterator, "close", None)
-        if close is not None:
-            close()
+        close_iterator(iterator)
+
+
+def close_iterator(items: object) -> None:
+    """Close a generator that nobody will go on with, so that what it holds is let go; anything else is left alone."""
+    close = getattr(items, "close", None)
+    if close is not None:
+        close()
 
 
 def _put(taken: _Taken[Item], handed: queue.Queue[_Taken[Item]], stopped: threading.Event) -> bool:

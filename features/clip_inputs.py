@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.clipfile import StoredCover, stored_pictures, stored_sound
 from features.errors import ShardError
-from features.outcomes import Outcome
+from features.outcomes import Outcome, leading_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -100,21 +100,19 @@ def _motion_input(clip: OpenedClip) -> tuple[Outcome, Any, int]:
 
 
 def _pictures_input(clip: OpenedClip, expected: int, *, motion: bool) -> tuple[Outcome, Any, int]:
+    outcome = _video_outcome(clip)
     if clip.matroska is None:
-        return clip.outcome, None, 0
+        return outcome, None, 0
     pictures = stored_pictures(clip.matroska, motion=motion)
     first = next(pictures, None)
     if first is None:
         return _changed(clip.outcome, "failed", "no_video_stream"), None, expected
-    # A cover that failed is no matter of the frames.
-    ours = not clip.outcome.code.startswith("cover_")
-    outcome = clip.outcome if ours else _changed(clip.outcome, "ok")
     return outcome, itertools.chain([first], pictures), expected
 
 
 def _audio_input(clip: OpenedClip) -> tuple[Outcome, Any, int]:
     if clip.matroska is None:
-        return clip.outcome, None, 0
+        return _video_outcome(clip), None, 0
     sound = stored_sound(clip.matroska)
     return _changed(clip.outcome, "ok", "" if sound else "no_audio"), sound, 0
 
@@ -126,6 +124,15 @@ def _cover_input(clip: OpenedClip) -> tuple[Outcome, Any, int]:
     if code:
         return _changed(clip.outcome, "failed", code), None, 1
     return _changed(clip.outcome, "ok", "no_cover"), None, 0
+
+
+def _video_outcome(clip: OpenedClip) -> Outcome:
+    """Return how decoding the video went; a cover that failed is no matter of frames and sound."""
+    codes = [code for code in clip.about.get("codes", ()) if not code.startswith("cover_")]
+    if not codes:
+        return _changed(clip.outcome, "ok", "" if clip.matroska is not None else "no_video")
+    status: Status = "failed" if clip.matroska is None else "partial"
+    return _changed(clip.outcome, status, leading_code(codes), clip.outcome.detail)
 
 
 def _changed(outcome: Outcome, status: Status, code: str = "", detail: str = "") -> Outcome:

@@ -189,10 +189,13 @@ class _Decoder(threading.local):
         """Return ``(H, W, 3)`` RGB."""
         import av  # noqa: PLC0415 - loads the codec libraries
 
-        if self._codec != picture.codec:
+        # Only a decoder of JPEG keeps nothing of a picture that was damaged.
+        if self._codec != picture.codec or picture.codec.name != "mjpeg":
             self._open(picture.codec)
-        frames = self._context.decode(av.Packet(picture.data)) or self._context.decode(None)
-        self._context.flush_buffers()
+        try:
+            frames = self._context.decode(av.Packet(picture.data)) or self._context.decode(None)
+        finally:
+            self._context.flush_buffers()
         if not frames:
             raise ShardError("a stored frame holds no picture: delete the shard and run again")
         pixels: UInt8 = self._reformatter.reformat(frames[0], format="rgb24").to_ndarray()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -97,7 +98,7 @@ class ShardedClips:
                 readers[oldest].close()
 
     def recipes(self) -> dict[str, str]:
-        """Return for each modality the settings that made its features, as JSON; equal texts, equal features.
+        """Return for each modality what made its features, settings and weights, as JSON; equal texts, equal features.
 
         Raises:
             ShardError: Two shards of a modality were made by different recipes.
@@ -108,14 +109,19 @@ class ShardedClips:
             for reader in readers:
                 about = reader.attributes
                 reader.close()
-                if about["params"] != first["params"]:
+                if _recipe(about) != _recipe(first):
                     raise ShardError(
                         f"{reader.path} was made by {_named(about)}, {readers[0].path} by {_named(first)}: delete the"
                         " one that is wrong and run Extract again"
                     )
-            result[name] = str(first["params"])
+            result[name] = _recipe(first)
         return result
 
 
+def _recipe(about: Mapping[str, str | int]) -> str:
+    # The settings name a model of a hub; its weights may have changed there under the same name.
+    return json.dumps({**json.loads(str(about["params"])), "weights_sha256": about["weights_sha256"]}, sort_keys=True)
+
+
 def _named(about: Mapping[str, str | int]) -> str:
-    return f"{about['backbone']} with recipe {about['recipe']}"
+    return f"{about['backbone']} with recipe {about['recipe']} and weights {str(about['weights_sha256'])[:12]}"

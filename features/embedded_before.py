@@ -28,6 +28,8 @@ class EmbeddedBefore:
     def __init__(self, path: Path | None, attributes: Mapping[str, str | int]) -> None:
         self._positions: dict[tuple[str, bytes], int] = {}
         self._codes: dict[int, str] = {}
+        self._expected: list[int] = []
+        self._has_tokens = False
         self._readers = [] if path is None else [ShardReader(path)]
         for reader in self._readers:
             try:
@@ -40,16 +42,17 @@ class EmbeddedBefore:
         found = reader.attributes
         if any(found.get(name) != value for name, value in attributes.items()):
             return
+        self._expected = reader.expected.tolist()
+        self._has_tokens = reader.has_tokens
         rows = zip(reader.outcomes, reader.input_digests, strict=True)
         for position, (outcome, digest) in enumerate(rows):
             if outcome.status == "ok":
                 self._positions[outcome.clip_id, digest] = position
                 self._codes[position] = outcome.code
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether it holds no clip at all."""
-        return not self._positions
+    def __len__(self) -> int:
+        """Return how many clips it holds."""
+        return len(self._positions)
 
     def holds(self, clip_id: str, input_digest: bytes) -> bool:
         """Return whether embedding the clip again would give what is there."""
@@ -65,14 +68,13 @@ class EmbeddedBefore:
         position = self._positions[clip_id, input_digest]
         (reader,) = self._readers
         column = reader.column
-        has_tokens = reader.has_tokens
         features = ClipFeatures(
             column("features", position).astype(np.float32),
             column("time_seconds", position),
-            column("token_id", position) if has_tokens else None,
-            column("field_id", position) if has_tokens else None,
+            column("token_id", position) if self._has_tokens else None,
+            column("field_id", position) if self._has_tokens else None,
         )
-        return Outcome(clip_id, "ok", self._codes[position]), features, int(reader.expected[position])
+        return Outcome(clip_id, "ok", self._codes[position]), features, self._expected[position]
 
     def close(self) -> None:
         """Close the older shard."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from features.background import close_iterator
 from features.embedded_before import EmbeddedBefore
 from features.extractors.protocol import ClipFeatures
 from features.outcomes import Outcome
@@ -60,13 +61,18 @@ def extract_shard(
         before: An older shard of the same recipe; what it holds is copied and not computed.
     """
     started = time.perf_counter()
-    before = before or EmbeddedBefore(None, {})
+    before = EmbeddedBefore(None, {}) if before is None else before
     waiting: deque[ClipInput] = deque()
     outcomes: list[Outcome] = []
     num_reused = 0
     has_tokens = attributes.get("modality") == "text"
-    with closing(before), ShardWriter(path, extractor.dim, attributes, has_tokens=has_tokens) as writer:
-        for found in extractor.extract(_values(clips, waiting, before)):
+    with ExitStack() as stack:
+        stack.callback(close_iterator, clips)
+        stack.enter_context(closing(before))
+        writer = stack.enter_context(ShardWriter(path, extractor.dim, attributes, has_tokens=has_tokens))
+        embedded = extractor.extract(_values(clips, waiting, before))
+        stack.callback(close_iterator, embedded)
+        for found in embedded:
             clip = waiting.popleft()
             if _is_known(clip, before):
                 outcome, kept, expected = before.take(clip.outcome.clip_id, clip.digest)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from features.decoding.ffmpeg import DecodeConfig
 from features.downloads.download import DownloadConfig, Downloader
 from features.downloads.downloaded import read_downloaded
-from features.errors import SettingError
+from features.errors import SettingError, ShardError
+from features.files import sha256_of
 from features.parallel import WorkerPool, num_cpus
 from features.tarshard import open_tar_shard
 from tasks.corpus import Manifest
@@ -29,6 +30,22 @@ if TYPE_CHECKING:
     from tasks.stage import Stage
 
     IsKnown = Callable[[DownloadedClip], bool]
+
+
+# What of Decode decides what each modality sees. Another frame rate is no other sound.
+_PICTURES = ("codec", "max_pixels", "max_seconds", "sampling")
+DECODE_SETTINGS = {
+    "frames": (*_PICTURES, "frames_per_second", "max_frames", "num_frames", "short_side_pixels"),
+    "motion": (*_PICTURES, "max_motion_frames", "motion_frames_per_second", "motion_short_side_pixels"),
+    "audio": ("max_seconds",),
+    "cover": ("max_pixels", "short_side_pixels"),
+}
+
+
+def decode_recipe(modality: str, force: str) -> dict[str, object]:
+    """Return the settings of Decode that decide what a modality sees."""
+    sampling = Decode(force=force).sampling()
+    return {name: sampling[name] for name in DECODE_SETTINGS[modality] if name in sampling}
 
 
 def stores_decoded() -> bool:
@@ -92,6 +109,20 @@ class ClipsStage(ShardedStage):
             yield ClipSource(downloader, pool)
 
 
+def _intact(path: Path, digest: str) -> Path:
+    """Return the path of a published shard whose bytes are those that were published.
+
+    Raises:
+        ShardError: They are not.
+    """
+    if sha256_of(path) != digest:
+        raise ShardError(
+            f"{path} is damaged: its sha256 is not the one it was published with; run `python -m pipeline verify`,"
+            " which takes it away, and then the same command again"
+        )
+    return path
+
+
 class ClipSource:
     """Opens the clips of a shard, whether they are stored or still to be decoded."""
 
@@ -103,7 +134,7 @@ class ClipSource:
     def open(self, job: ShardJob, path: Path, is_known: IsKnown) -> Iterable[OpenedClip]:
         """Return the clips of a shard; what is decoded now waits beside ``path``, and known clips are not decoded."""
         if self._downloader is None or self._pool is None:
-            return open_tar_shard(job.inputs["decode"])
+            return open_tar_shard(_intact(job.inputs["decode"], job.digests["decode"]))
         from features.decoding.fresh import FreshClips  # noqa: PLC0415 - loads the codec libraries
 
         clips = read_downloaded(job.inputs["download"])

@@ -27,6 +27,7 @@ class ShardJob:
         key: Digest of the settings above it and of its own inputs: equal keys, equal bytes.
         rows: Clips in it.
         inputs: Files that it is made of, by stage.
+        digests: The sha256 that each of those files had when it was published.
         previous: An earlier, intact version of this shard in the same folder, made with the same settings of
             other inputs or at another time; clips that would come out the same may be taken over from it.
     """
@@ -36,6 +37,7 @@ class ShardJob:
     key: str
     rows: int
     inputs: dict[str, Path]
+    digests: dict[str, str]
     previous: Path | None = None
 
 

@@ -14,16 +14,17 @@ from features.decoding.ffmpeg import DecodeConfig
 from features.errors import SettingError
 from features.extractors.config import ExtractConfig
 from features.extractors.identity import check_backbone_exists, weights_identity
-from features.extractors.model_folder import is_folder_name
+from features.extractors.model_folder import without_folder
 from features.files import sha256_of_json
 from features.manifests.corpus import read_records
 from features.outcomes import Tally
 from features.recognition.shard import read_recognized
-from tasks.clips import ClipsStage
+from tasks.clips import ClipsStage, decode_recipe
 from tasks.corpus import Manifest
 from tasks.decode import Decode
 from tasks.recognize import Recognize, recognized_fields
 from tasks.settings import MODALITIES, FeaturesConfig, load, significant
+from tasks.sharded import TAKEN_OVER
 from tasks.stage import exit_on_own_errors
 
 if TYPE_CHECKING:
@@ -41,14 +42,6 @@ if TYPE_CHECKING:
 
 TEXT = "text"
 MOTION = "motion"
-# What of Decode decides what each modality sees. Another frame rate is no other sound.
-_PICTURES = ("codec", "max_pixels", "max_seconds", "sampling")
-DECODE_SETTINGS = {
-    "frames": (*_PICTURES, "frames_per_second", "max_frames", "num_frames", "short_side_pixels"),
-    "motion": (*_PICTURES, "max_motion_frames", "motion_frames_per_second", "motion_short_side_pixels"),
-    "audio": ("max_seconds",),
-    "cover": ("max_pixels", "short_side_pixels"),
-}
 
 
 class Extract(ClipsStage):
@@ -84,9 +77,7 @@ class Extract(ClipsStage):
         """Return which network looks at what, and the identity of its weights."""
         settings = significant(f"extract_{self.modality}")
         used = {name: value for name, value in settings.items() if name not in self.config.unused_fields()}
-        if is_folder_name(self.config.name):
-            # Where a model lies is no matter: its weights stand for it.
-            used["backbone"] = f"{self.config.source}:folder"
+        used["backbone"] = without_folder(self.config.backbone)
         return {**used, "weights": weights_identity(self.config)}
 
     def deps(self) -> Any:  # noqa: ANN401 - as in Luigi
@@ -133,8 +124,7 @@ class Extract(ClipsStage):
         if self.modality == TEXT:
             read = {stage.stage_name: dict(stage.recipe()) for stage in self.recognized().values()}
         else:
-            sampling = Decode(force=self.force).sampling()
-            read = {"decode": {name: sampling[name] for name in DECODE_SETTINGS[self.modality] if name in sampling}}
+            read = {"decode": decode_recipe(self.modality, self.force)}
         return {**read, "extract": dict(self.settings())}
 
     @functools.cached_property
@@ -163,6 +153,7 @@ class Extract(ClipsStage):
         clips = self._clips(job, path, source, before)
         found = extract_shard(clips, extractor, path, attributes, on_clip, before)
         timings = {"load_seconds": load_seconds, "network_seconds": found.seconds, **source.timings()}
+        timings[TAKEN_OVER] = found.num_reused
         return Tally.of(found.outcomes), timings
 
     def _before(self, job: ShardJob, attributes: Mapping[str, str | int]) -> EmbeddedBefore:
@@ -173,12 +164,12 @@ class Extract(ClipsStage):
         """
         from features.embedded_before import EmbeddedBefore  # noqa: PLC0415 - loads HDF5
 
-        before = EmbeddedBefore(job.previous, attributes)
-        siblings = iter(()) if self.looks_into_media else self.elsewhere(job)
-        while before.is_empty and (path := next(siblings, None)) is not None:
-            before.close()
-            before = EmbeddedBefore(path, attributes)
-        return before
+        found = EmbeddedBefore(job.previous, attributes)
+        for path in () if self.looks_into_media else self.elsewhere(job):
+            other = EmbeddedBefore(path, attributes)
+            fewer, found = sorted((found, other), key=len)
+            fewer.close()
+        return found
 
     def _attributes(self) -> dict[str, str]:
         # Which ffmpeg it was is told, and no part of the recipe: another version may read the same checkpoint.
@@ -186,10 +177,16 @@ class Extract(ClipsStage):
         return {
             **decoder,
             "stage": self.stage_name,
+            # Of another version of this program the rows are not taken over.
+            "stage_versions": self._stage_versions(),
             "modality": self.modality,
             "params": json.dumps(self.recipe(), sort_keys=True),
             "recipe": sha256_of_json(self.recipe())[:12],
         }
+
+    def _stage_versions(self) -> str:
+        own = f"extract {self.stage_version}"
+        return own if self.modality == TEXT else f"{own}, decode {Decode.stage_version}"
 
     def _clips(self, job: ShardJob, path: Path, source: ClipSource, before: EmbeddedBefore) -> Iterator[ClipInput]:
         from features.clip_inputs import media_inputs, source_digest, text_inputs  # noqa: PLC0415 - loads codecs

@@ -35,6 +35,7 @@ class FileReceipt:
         problems: Outcomes that are not ``ok``.
         timings: Seconds by what they were spent on.
         is_record: Whether it only tells how the others came about, times included; no later stage reads it.
+        taken_over: Clips that were copied from an older shard when it was built.
         retry: Whether the next run is to attempt again what failed for a reason that may pass.
     """
 
@@ -48,6 +49,7 @@ class FileReceipt:
     problems: tuple[Outcome, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
     is_record: bool = False
+    taken_over: int = 0
     retry: bool = False
 
     @classmethod

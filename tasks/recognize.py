@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import luigi
 
 from features.errors import SettingError
+from features.extractors.model_folder import without_folder
 from features.outcomes import Tally
 from features.recognition.config import AsrConfig, OcrConfig
 from features.recognition.identity import recognizer_identity
-from tasks.clips import ClipsStage
+from tasks.clips import ClipsStage, decode_recipe
 from tasks.decode import Decode
 from tasks.settings import FeaturesConfig, load, significant
+from tasks.sharded import TAKEN_OVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -62,11 +65,13 @@ class Recognize(ClipsStage):
 
     def settings(self) -> Mapping[str, object]:
         """Return what reads the text, and the identity of its weights."""
-        return {**significant(self.field), "weights": recognizer_identity(_config(self.field))}
+        config = _config(self.field)
+        settings = {**significant(self.field), "backbone": without_folder(config.backbone)}
+        return {**settings, "weights": recognizer_identity(config)}
 
     def recipe(self) -> dict[str, object]:
         """Return the settings that decide what is read; the same for every corpus."""
-        return {"decode": dict(Decode(force=self.force).sampling()), "recognize": dict(self.settings())}
+        return {"decode": decode_recipe(FIELD_SOURCES[self.field], self.force), "recognize": dict(self.settings())}
 
     def max_failed_fraction(self) -> float:
         """Return the setting."""
@@ -94,9 +99,18 @@ class Recognize(ClipsStage):
         self, job: ShardJob, path: Path, source: ClipSource, on_clip: Callable[[], None]
     ) -> tuple[Tally, dict[str, float]]:
         from features.clip_inputs import media_inputs  # noqa: PLC0415 - loads codecs
-        from features.recognition.shard import recognize_shard  # noqa: PLC0415 - as above
+        from features.recognition.shard import RecognizedBefore, recognize_shard  # noqa: PLC0415 - as above
 
         started = time.perf_counter()
+        made_by = {
+            **self.recognizer.provenance,
+            "decoder": f"ffmpeg {Decode(force=self.force).ffmpeg_version()}",
+            "params": json.dumps(self.recipe(), sort_keys=True),
+            "stage_versions": f"recognize {self.stage_version}, decode {Decode.stage_version}",
+        }
+        own = () if job.previous is None else (job.previous,)
+        before = RecognizedBefore(own if self.looks_into_media else (*self.elsewhere(job), *own), made_by)
         clips = media_inputs(source.open(job, path, lambda _: False), FIELD_SOURCES[self.field])
-        outcomes = recognize_shard(clips, self.recognizer, path, on_clip)
-        return Tally.of(outcomes), {"network_seconds": time.perf_counter() - started, **source.timings()}
+        outcomes = recognize_shard(clips, self.recognizer, path, made_by, on_clip, before)
+        timings = {"network_seconds": time.perf_counter() - started, **source.timings(), TAKEN_OVER: before.num_taken}
+        return Tally.of(outcomes), timings

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     ShardBuilder = Callable[[ShardJob, Path], tuple[Tally, dict[str, float]]]
 
 
+# Among the timings that a builder returns: how many clips were copied from an older shard.
+TAKEN_OVER = "clips_taken_over"
+
+
 class ShardedStage(Stage):
     """A stage that turns shard i of its inputs into its own shard i."""
 
@@ -78,6 +82,7 @@ class ShardedStage(Stage):
                     sha256_of_json({**base, "inputs": digests}),
                     rows,
                     {name: sources[name][0].folder / file for name, file in files.items()},
+                    digests,
                 )
             )
         return result
@@ -134,6 +139,7 @@ class ShardedStage(Stage):
             if tally.rows != job.rows:
                 raise StageFailedError(f"{job.name} has {tally.rows} rows for {job.rows} clips: please report this")
             receipt = FileReceipt.of_shard(temporary, job.name, job.key, tally)
+            receipt = replace(receipt, taken_over=int(timings.pop(TAKEN_OVER, 0)))
             # The old receipt goes before the new content comes: no moment at which it speaks for other bytes.
             receipt_path(self.folder, job.name).unlink(missing_ok=True)
         timings = {**timings, "wall_seconds": laps.lap()}

@@ -291,7 +291,9 @@ def _closing_line(success: Success) -> str:
     # Files that were kept took no time now.
     speed = f"  {rows / success.seconds:,.1f} clips/s" if rows and success.seconds and not kept else ""
     reuse = f"  ({kept} of {len(success.files)} files kept)" if kept and success.built < len(success.files) else ""
-    return f"{success.stage:<15} done in {success.seconds:,.1f} s  {counts}{speed}{reuse}"
+    taken = 0 if kept else sum(item.taken_over for item in success.files)
+    copied = f"  ({taken:,} clips taken over)" if taken else ""
+    return f"{success.stage:<15} done in {success.seconds:,.1f} s  {counts}{speed}{reuse}{copied}"
 
 
 def children_cpu_seconds() -> float:

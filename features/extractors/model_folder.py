@@ -28,3 +28,9 @@ def model_folder(name: str) -> Path:
             f"model folder {name!r} has no config.json: give a folder written by save_pretrained, or a hub id"
         )
     return folder
+
+
+def without_folder(backbone: str) -> str:
+    """Return ``source:folder`` for a backbone in a folder, else the backbone: where a model lies changes nothing."""
+    source, _, name = backbone.partition(":")
+    return f"{source}:folder" if is_folder_name(name) else backbone

@@ -3,7 +3,8 @@
 Three things go on at a time. One thread reads the clips and gathers what is ready into batches; a pool of
 threads decodes and preprocesses; the caller's thread starts batches, takes their results, and does with the
 clips what it likes while the network works. Every queue between them is bounded, so memory depends on the
-size of a batch and of one clip's features, not on the length of a clip or of a shard.
+size of a batch, on the features of one clip, and on those (256 MB at most) of the clips that wait behind one whose
+batch is not full, not on the length of a clip or of a shard.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from features.background import run_ahead
-from features.errors import ShardError
+from features.errors import ShardError, ToolError
 from features.extractors.protocol import ClipFeatures, Float32, Int32, UInt8
-from features.parallel import WorkerPool
+from features.parallel import STOPPING, WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,6 +32,9 @@ Piece: TypeAlias = "Callable[[], Sequence[Item]]"
 
 # Batches that may wait to be filled, in batches of items and of clips, before a smaller one is run.
 MAX_HELD_BATCHES = 16
+# Features that may wait behind a clip that waits for its batch.
+MAX_HELD_BYTES = 256 << 20
+ROWS_NDIM = 2
 # Prepared pieces that may wait for their turn, for each worker.
 PIECES_PER_WORKER = 2
 
@@ -83,16 +87,18 @@ class BatchSettings:
         batch_size: Items in every batch: a smaller rest is filled up with copies of its last one, so that
             the features of an item do not depend on how many others came with it.
         workers: Threads that prepare items.
-        max_held: Clips, and also items, that may wait for a batch to fill.
+        item_bytes: Memory that the features of an item take at most, as the network gives them.
     """
 
     batch_size: int
     workers: int
+    item_bytes: int = 1
 
     @property
     def max_held(self) -> int:
-        """Return the limit."""
-        return MAX_HELD_BATCHES * self.batch_size
+        """Clips, and also items, that may wait for a batch to fill; at least a batch."""
+        fitting = MAX_HELD_BYTES // self.item_bytes
+        return max(self.batch_size, min(MAX_HELD_BATCHES * self.batch_size, fitting))
 
 
 def embed_clips(
@@ -118,7 +124,8 @@ def embed_clips(
     """
     in_flight: deque[tuple[_Batch, Callable[[], Float32]]] = deque()
     waiting: deque[_Ended] = deque()
-    for thing in run_ahead(_batches(clips, pieces, settings), runner.max_in_flight + 1):
+    # Whoever prepares or decodes for a caller that has left is told to give up.
+    for thing in run_ahead(_batches(clips, pieces, settings), runner.max_in_flight + 1, STOPPING.set):
         if isinstance(thing, _Ended):
             waiting.append(thing)
         else:
@@ -267,6 +274,12 @@ class _Buckets:
 
 def _collect(batch: _Batch, result: Callable[[], Float32]) -> None:
     output = result()
+    longest = max(place.steps.time_seconds.size for place in batch.places)
+    if len(output) < len(batch.places) or (1 if output.ndim == ROWS_NDIM else output.shape[1]) < longest:
+        raise ToolError(
+            f"a network gave an output of shape {output.shape} for {len(batch.places)} inputs of up to {longest} steps:"
+            " set runtime to torch, and please report this"
+        )
     for row, place in zip(output, batch.places, strict=False):
         num_steps = place.steps.time_seconds.size
         rows = row[None] if row.ndim == 1 else row[:num_steps]

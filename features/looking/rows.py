@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from features.looking.found import Look
 
 MAX_ROWS = 5
+# The one key of a first line that tells what made the file, and is no row.
+MADE_BY = "made_by"
 # Which file it is, by fields that no other has; the first that fits.
 KINDS = (
     ("record shard", {"clip_id", "video", "title"}),
@@ -41,7 +43,11 @@ def look_at_rows(path: Path, look: Look) -> Found:
     counts: dict[str, Counter[str]] = {name: Counter() for name in COUNTED}
     shown: list[dict[str, Any]] = []
     kind = "rows"
+    made_by: dict[str, Any] = {}
     for row in _rows(path):
+        if count == 0 and list(row) == [MADE_BY]:
+            made_by = row
+            continue
         if count == 0:
             kind = next((name for name, fields in KINDS if fields <= row.keys()), kind)
         count += 1
@@ -54,7 +60,7 @@ def look_at_rows(path: Path, look: Look) -> Found:
             shown.append(row)
     if look.clip_id is not None and not shown:
         raise SourceError(f"{path} does not hold the clip {look.clip_id!r}")
-    values: dict[str, Any] = {"kind": kind, "rows": count}
+    values: dict[str, Any] = {"kind": kind, "rows": count, **made_by}
     values |= {f"by_{name}": dict(found.most_common()) for name, found in counts.items() if found}
     if look.clip_id is not None:
         values["clip"] = shown[0]

@@ -8,6 +8,7 @@ import pytest
 from features.clip_inputs import ClipInput, media_inputs, text_inputs
 from features.decoding.ffmpeg import DecodeConfig
 from features.extractors.protocol import Sound
+from features.outcomes import Outcome
 from features.records import ClipRecord
 from features.tarshard import OpenedClip, open_tar_shard
 from tests.features.media import decode_to, downloaded
@@ -110,6 +111,29 @@ def test_a_clip_whose_bytes_are_no_clip_fails_alone(decoded: Path, tmp_path: Pat
         (found,) = media_inputs([broken], "frames")
         assert (found.outcome.status, found.outcome.code, found.value) == ("failed", "unreadable_clip", None)
         assert "cannot be opened" in found.outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("codes", "has_clip", "frames", "audio"),
+    [
+        # A code that may pass leads the clip's outcome, whatever else is wrong with it.
+        (["truncated", "cover_http_503"], True, ("partial", "truncated"), ("ok", "")),
+        (["cover_http_503"], True, ("ok", ""), ("ok", "")),
+        (["cover_invalid_data"], False, ("ok", "no_video"), ("ok", "no_video")),
+        (["http_404", "cover_invalid_data"], False, ("failed", "http_404"), ("failed", "http_404")),
+        ([], False, ("ok", "no_video"), ("ok", "no_video")),
+    ],
+)
+def test_each_modality_has_the_outcome_of_what_it_is_made_of(
+    decoded: Path, codes: list[str], has_clip: bool, frames: tuple[str, str], audio: tuple[str, str]
+) -> None:
+    clips = open_tar_shard(decoded)
+    clip = next(clips)
+    outcome = Outcome("a", "partial", "cover_http_503", "what is told of it")
+    changed = OpenedClip(outcome, clip.matroska if has_clip else None, None, {**clip.about, "codes": codes})
+    for modality, expected in (("frames", frames), ("audio", audio)):
+        (found,) = media_inputs([changed], modality)
+        assert (found.outcome.status, found.outcome.code) == expected
 
 
 def texts_of(clips: Iterable[ClipInput]) -> list[Any]:

@@ -23,8 +23,8 @@ def rows(clip: int, dim: int) -> npt.NDArray[np.float32]:
     return np.full((0 if clip % 3 == 2 else clip + 1, dim), clip, np.float32)
 
 
-def write(path: Path, clips: range, dim: int, *, recipe: str = "r", prefix: str = "clip") -> Path:
-    attributes = {"backbone": "b", "recipe": recipe, "params": f'{{"setting": "{recipe}"}}'}
+def write(path: Path, clips: range, dim: int, *, recipe: str = "r", weights: str = "w", prefix: str = "clip") -> Path:
+    attributes = {"backbone": "b", "recipe": recipe, "params": f'{{"setting": "{recipe}"}}', "weights_sha256": weights}
     with ShardWriter(path, dim, attributes, has_tokens=False) as writer:
         for clip in clips:
             found = rows(clip, dim)
@@ -95,10 +95,17 @@ def test_shards_that_do_not_belong_together_are_named(paths: dict[str, list[Path
 
 
 def test_a_recipe_names_what_made_the_features(paths: dict[str, list[Path]], tmp_path: Path) -> None:
-    assert ShardedClips(paths).recipes() == dict.fromkeys(DIMS, '{"setting": "r"}')
+    assert ShardedClips(paths).recipes() == dict.fromkeys(DIMS, '{"setting": "r", "weights_sha256": "w"}')
     other = write(tmp_path / "other.h5", range(4, 8), 4, recipe="s")
-    told = r"other\.h5 was made by b with recipe s, .*audio-0\.h5 by b with recipe r: delete"
+    told = (
+        r"other\.h5 was made by b with recipe s and weights w, .*audio-0\.h5 by b with recipe r and weights w: delete"
+    )
     with pytest.raises(ShardError, match=told):
+        ShardedClips({**paths, "audio": [*paths["audio"][:2], other]}).recipes()
+    other = write(tmp_path / "weights.h5", range(4, 8), 4, weights="v")
+    with pytest.raises(
+        ShardError, match=r"weights\.h5 was made by b with recipe r and weights v, .* weights w: delete"
+    ):
         ShardedClips({**paths, "audio": [*paths["audio"][:2], other]}).recipes()
 
 

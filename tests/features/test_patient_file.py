@@ -20,7 +20,7 @@ def test_a_full_disk_is_an_os_error_and_is_told_once(tmp_path: Path) -> None:
         "try:\n"
         "    with ShardWriter(Path(sys.argv[1]), 8, {'stage': 'test'}, has_tokens=False) as writer:\n"
         "        clip = ClipFeatures(np.ones((500, 8), np.float32), np.zeros(500, np.float32))\n"
-        "        writer.add(Outcome('a', 'ok'), clip, expected=500)\n"
+        "        writer.add(Outcome('a', 'ok'), clip, expected=500, input_digest=bytes(32))\n"
         "except OSError as error:\n"
         "    print(error.errno, error.filename)\n"
     )

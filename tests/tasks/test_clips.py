@@ -58,11 +58,18 @@ def test_a_change_of_decode_still_changes_what_is_extracted(configure: Configure
 
 
 def test_a_recipe_holds_only_what_its_modality_sees(configure: Configure) -> None:
-    recipes = []
-    for rate in ("1", "4"):
-        configure({"decode": {"frames_per_second": rate}})
-        recipes.append({name: Extract(modality=name).recipe() for name in ("frames", "audio", "cover", "text")})
-    assert [name for name in recipes[0] if recipes[0][name] != recipes[1][name]] == ["frames"]
+    def changed(*others: Mapping[str, Mapping[str, str]]) -> list[str]:
+        recipes = []
+        for rate in ("1", "4"):
+            sections = {name: values for other in others for name, values in other.items()}
+            configure({**sections, "decode": {"frames_per_second": rate}})
+            recipes.append({name: Extract(modality=name).recipe() for name in ("frames", "audio", "cover", "text")})
+        return [name for name in recipes[0] if recipes[0][name] != recipes[1][name]]
+
+    assert changed() == ["frames"]
+    # Speech is heard whatever the frame rate, text is read from the frames.
+    assert changed({"asr": {"backbone": "transformers:a/b"}}) == ["frames"]
+    assert changed(OCR) == ["frames", "text"]
 
 
 def test_frames_for_motion_are_no_matter_of_the_others_and_their_size_none_while_they_are_off(
@@ -131,11 +138,14 @@ def test_settings_of_another_modality_are_unknown(configure: Configure, section:
 
 
 def test_where_a_model_folder_lies_is_no_part_of_the_identity(configure: Configure, tmp_path: Path) -> None:
-    fingerprints = []
+    fingerprints, recognized = [], []
     for name in ("here", "there"):
         folder = tmp_path / name
         folder.mkdir()
         (folder / "config.json").write_text('{"model_type": "vit"}', encoding="utf-8")
-        configure({"extract_frames": {"backbone": f"transformers:{folder}"}})
+        backbone = {"backbone": f"transformers:{folder}"}
+        configure({"extract_frames": backbone, "asr": backbone})
         fingerprints.append(Extract(modality="frames").fingerprint)
+        recognized.append(Recognize(field="asr").fingerprint)
     assert fingerprints[0] == fingerprints[1]
+    assert recognized[0] == recognized[1]

@@ -205,6 +205,26 @@ def test_other_errors_stop_everything_and_leave_no_thread() -> None:
     assert threading.active_count() == before
 
 
+@pytest.mark.parametrize("shape", [(3, 2), (4, 1, 2)])
+def test_a_network_that_gives_too_little_is_named(shape: tuple[int, ...]) -> None:
+    class Short(Doubler):
+        def __call__(self, *inputs: npt.NDArray[Any]) -> Float32:
+            return np.zeros(shape, np.float32) + len(inputs)
+
+    def pairs(clip: Clip) -> Iterator[Callable[[], Sequence[Item]]]:
+        for _ in clip:
+            yield functools.partial(list, [Item((np.array([10]),), Steps(np.zeros(2, np.float32)))])
+
+    with pytest.raises(ToolError, match="a network gave an output of shape"):
+        list(embed([[1, 2, 3, 4]], pairs, runner=Short()))
+
+
+def test_as_much_waits_as_memory_holds_but_at_least_a_batch() -> None:
+    assert BatchSettings(4, 1).max_held == 64
+    assert BatchSettings(4, 1, item_bytes=8 << 20).max_held == 32
+    assert BatchSettings(4, 1, item_bytes=1 << 30).max_held == 4
+
+
 @pytest.mark.parametrize("follower", [None, [7], [7, 8, 9]])
 def test_a_clip_never_waits_for_more_than_so_many_others(follower: Clip | None) -> None:
     taken = 0

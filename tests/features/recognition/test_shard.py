@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from features.clip_inputs import ClipInput
+from features.clip_inputs import ClipInput, digest_of
 from features.errors import ShardError
 from features.outcomes import Outcome
 from features.recognition.protocol import Recognition, Segment
-from features.recognition.shard import RecognizedText, read_recognized, recognize_shard
+from features.recognition.shard import (
+    RecognizedBefore,
+    RecognizedText,
+    read_made_by,
+    read_recognized,
+    recognize_shard,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -22,9 +28,13 @@ class Parrot:
 
     provenance: Mapping[str, str] = MappingProxyType({})
 
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
     def recognize(self, clips: Iterable[str | None]) -> Iterator[Recognition]:
         held: list[str | None] = []
         for clip in clips:
+            self.heard += [clip] if clip else []
             held.append(clip)
             if len(held) == 2:
                 yield self._said(held.pop(0))
@@ -40,9 +50,10 @@ class Parrot:
 
 def _clip(clip_id: str, value: str | None, status: str = "ok", code: str = "") -> ClipInput:
     outcome = Outcome(clip_id, "partial" if status == "partial" else "failed" if status == "failed" else "ok", code)
-    return ClipInput(outcome, value, b"")
+    return ClipInput(outcome, value, digest_of([value]))
 
 
+MADE_BY = {"backbone": "parrot", "weights_sha256": "abc"}
 CLIPS = [
     _clip("a", "hello"),
     _clip("b", None, code="no_audio"),
@@ -56,7 +67,7 @@ CLIPS = [
 
 def test_every_clip_has_one_row_and_one_outcome_in_order(tmp_path: Path) -> None:
     told = []
-    outcomes = recognize_shard(CLIPS, Parrot(), tmp_path / "text.jsonl", lambda: told.append(1))
+    outcomes = recognize_shard(CLIPS, Parrot(), tmp_path / "text.jsonl", MADE_BY, lambda: told.append(1))
     assert [(row.clip_id, row.status, row.code) for row in outcomes] == [
         ("a", "ok", ""),
         ("b", "ok", "no_audio"),
@@ -76,10 +87,11 @@ def test_every_clip_has_one_row_and_one_outcome_in_order(tmp_path: Path) -> None
 
 
 def test_rows_are_canonical_json(tmp_path: Path) -> None:
-    recognize_shard(CLIPS[:1], Parrot(), tmp_path / "text.jsonl")
-    line = (tmp_path / "text.jsonl").read_bytes()
-    assert line.decode() == (
-        '{"clip_id": "a", "code": "", "segments": ['
+    recognize_shard(CLIPS[:1], Parrot(), tmp_path / "text.jsonl", MADE_BY)
+    text = (tmp_path / "text.jsonl").read_bytes()
+    assert text.decode() == (
+        '{"made_by": {"backbone": "parrot", "weights_sha256": "abc"}}\n'
+        f'{{"clip_id": "a", "code": "", "input_digest": "{CLIPS[0].digest.hex()}", "segments": ['
         '{"confidence": 0.1235, "end_seconds": 2.0, "start_seconds": 0.333, "text": "hello"}, '
         '{"confidence": null, "end_seconds": 3.0, "start_seconds": 2.0, "text": "海\u2028"}], '
         '"status": "ok", "text": "hello"}\n'
@@ -87,23 +99,46 @@ def test_rows_are_canonical_json(tmp_path: Path) -> None:
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
-    recognize_shard(CLIPS[:1], Parrot(), tmp_path / "text.jsonl")
+    recognize_shard(CLIPS[:1], Parrot(), tmp_path / "text.jsonl", MADE_BY)
     segments = (Segment(0.333, 2.0, "hello", 0.1235), Segment(2.0, 3.0, "海\u2028", None))
-    assert list(read_recognized(tmp_path / "text.jsonl")) == [RecognizedText("a", "ok", "", "hello", segments)]
+    assert list(read_recognized(tmp_path / "text.jsonl")) == [
+        RecognizedText("a", "ok", "", "hello", segments, CLIPS[0].digest.hex())
+    ]
+    assert read_made_by(tmp_path / "text.jsonl") == MADE_BY
 
 
 def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        recognize_shard(CLIPS, Parrot(), tmp_path / name)
+        recognize_shard(CLIPS, Parrot(), tmp_path / name, MADE_BY)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
+def test_rows_of_older_shards_are_taken_over_and_give_the_same_bytes(tmp_path: Path) -> None:
+    recognize_shard(CLIPS, Parrot(), tmp_path / "old", MADE_BY)
+    changed = [*CLIPS[:-1], _clip("g", "new words"), _clip("h", "hello")]
+    parrot = Parrot()
+    before = RecognizedBefore([tmp_path / "old"], MADE_BY)
+    assert len(before) == 3
+    recognize_shard(changed, parrot, tmp_path / "new", MADE_BY, before=before)
+    # What was not ok is tried again; the same words of another clip are not known to be its own.
+    assert parrot.heard == ["damaged", "half", "new words", "hello"]
+    recognize_shard(changed, Parrot(), tmp_path / "fresh", MADE_BY)
+    assert (tmp_path / "new").read_bytes() == (tmp_path / "fresh").read_bytes()
+
+
+def test_nothing_is_taken_from_a_shard_of_another_maker_or_a_damaged_or_missing_one(tmp_path: Path) -> None:
+    recognize_shard(CLIPS, Parrot(), tmp_path / "old", MADE_BY)
+    assert len(RecognizedBefore([tmp_path / "old"], {**MADE_BY, "weights_sha256": "def"})) == 0
+    (tmp_path / "torn").write_text(json.dumps(GOOD) + "\n", encoding="utf-8")
+    assert len(RecognizedBefore([tmp_path / "torn", tmp_path / "nowhere"], MADE_BY)) == 0
+
+
 def test_no_clips_give_an_empty_file(tmp_path: Path) -> None:
-    assert recognize_shard([], Parrot(), tmp_path / "text.jsonl") == ()
+    assert recognize_shard([], Parrot(), tmp_path / "text.jsonl", MADE_BY) == ()
     assert list(read_recognized(tmp_path / "text.jsonl")) == []
 
 
-GOOD = {"clip_id": "a", "status": "ok", "code": "", "text": "", "segments": []}
+GOOD = {"clip_id": "a", "status": "ok", "code": "", "text": "", "segments": [], "input_digest": "00"}
 
 
 @pytest.mark.parametrize(
