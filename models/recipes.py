@@ -16,6 +16,9 @@ def recipe_difference(trained: str, given: str) -> str:
     ours, theirs = _settings(trained), _settings(given)
     if ours is None or theirs is None:
         return f"{given!r} instead of {trained!r}"
+    # What one of them lacks altogether is named once, not setting by setting.
+    groups = {_group(name) for name in ours} ^ {_group(name) for name in theirs}
+    ours, theirs = _without(ours, groups), _without(theirs, groups)
     names = [name for name in sorted({*ours, *theirs}) if _value(ours, name) != _value(theirs, name)]
     told = [f"{name} is {_value(theirs, name)} instead of {_value(ours, name)}" for name in names[:MAX_NAMED]]
     more = [f"and {len(names) - MAX_NAMED} more"] if len(names) > MAX_NAMED else []
@@ -36,6 +39,19 @@ def _flattened(settings: dict[str, object], prefix: str) -> list[tuple[str, obje
     for name, value in settings.items():
         rows += _flattened(value, f"{prefix}{name}.") if isinstance(value, dict) else [(f"{prefix}{name}", value)]
     return rows
+
+
+def _group(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _without(settings: dict[str, object], groups: set[str]) -> dict[str, object]:
+    """Return the settings with each of some nested groups as one setting."""
+    result: dict[str, object] = {}
+    for name, value in settings.items():
+        is_nested = _group(name) in groups and "." in name
+        result[_group(name) if is_nested else name] = "set" if is_nested else value
+    return result
 
 
 def _value(settings: dict[str, object], name: str) -> str:

@@ -66,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     doctor = commands.add_parser("doctor", help="is everything here that a run needs")
     doctor.add_argument("--json", action="store_true", help="print JSON")
+    doctor.add_argument("--load", action="store_true", help="load each network that a run would use, too")
     doctor.set_defaults(run=_doctor)
 
     stats = commands.add_parser("stats", help="what the corpus holds, what is there twice or missing, what it takes")
@@ -114,7 +115,7 @@ def _inspect(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from pipeline.doctor import examine, render_findings  # noqa: PLC0415 - as above
 
-    findings = examine()
+    findings = examine(load_networks=options.load)
     _print([vars(finding) for finding in findings] if options.json else render_findings(findings))
     return int(any(finding.state == "fault" for finding in findings))
 

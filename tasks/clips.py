@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from features.decoding.ffmpeg import DecodeConfig
 from features.downloads.download import DownloadConfig, Downloader
 from features.downloads.downloaded import read_downloaded
-from features.errors import SettingError, ShardError
+from features.errors import ShardError
 from features.files import sha256_of
 from features.parallel import WorkerPool, num_cpus
 from features.tarshard import open_tar_shard
@@ -49,18 +49,8 @@ def decode_recipe(modality: str, force: str) -> dict[str, object]:
 
 
 def stores_decoded() -> bool:
-    """Return whether Decode keeps its shards, or every stage decodes for itself.
-
-    Raises:
-        SettingError: It does not, and the media are not kept either.
-    """
-    stores = load("decode", DecodeConfig).store
-    if not stores and not load("download", DownloadConfig).keep_media:
-        raise SettingError(
-            "[decode] store = false needs [download] keep_media = true: with nothing decoded on the disk, every stage"
-            " reads the media again"
-        )
-    return stores
+    """Return whether Decode keeps its shards, or every stage decodes for itself."""
+    return load("decode", DecodeConfig).store
 
 
 class ClipsStage(ShardedStage):

@@ -6,15 +6,17 @@ import functools
 import json
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from features.errors import SourceError
+from features.errors import SettingError, SourceError
 from features.files import published, sha256_of, sha256_of_json
 from features.outcomes import Outcome, Tally
+from models.recipes import recipe_difference
 from tasks.dataset import extract_stages
 from tasks.ledger import FileReceipt
 from tasks.settings import PredictConfig, load, significant
 from tasks.sharded import ShardedStage
+from tasks.stage import exit_on_own_errors
 from tasks.train import Train
 
 if TYPE_CHECKING:
@@ -63,6 +65,34 @@ class Predict(ShardedStage):
             raise SourceError(
                 f"no checkpoint in {self.checkpoint()} ({error.strerror}): correct [predict] checkpoint"
             ) from error
+
+    def deps(self) -> Any:  # noqa: ANN401 - as in Luigi
+        """Return the required tasks, after a look whether a given checkpoint goes with the features to come."""
+        if self.is_given():
+            with exit_on_own_errors():
+                self._check_recipes()
+        return super().deps()
+
+    def _check_recipes(self) -> None:
+        """Compare what the checkpoint was trained on with what the settings would extract, before anything runs.
+
+        Raises:
+            SettingError: They differ, or a modality is left out.
+        """
+        path = self.checkpoint() / CHECKPOINT_FILES[0]
+        stages = {stage.modality: stage for stage in extract_stages(self.force).values()}
+        for name, trained in _trained_recipes(path).items():
+            if name not in stages:
+                raise SettingError(f"the network in {path.parent} needs {name}, which [features] modalities leaves out")
+            # Which weights a model has is known once it is loaded; the checkpoint is asked again then.
+            told = {key: value for key, value in trained.items() if key != "weights_sha256"}
+            given = stages[name].recipe()
+            if told != given:
+                difference = recipe_difference(json.dumps(told), json.dumps(given))
+                raise SettingError(
+                    f"the network in {path.parent} was trained on {name} features that were made otherwise:"
+                    f" {difference}; use those settings, or train again"
+                )
 
     def inputs(self) -> Mapping[str, Stage]:
         """Return the embeddings, and the training unless a checkpoint is given."""
@@ -118,6 +148,17 @@ class Predict(ShardedStage):
             rows = _list_labels([self.folder / item.name for item in receipts], temporary)
         built += 1 if built else 0
         return [*receipts, FileReceipt.of(self.folder, PREDICTIONS_NAME, rows)], built, facts
+
+
+def _trained_recipes(path: Path) -> dict[str, dict[str, object]]:
+    """Return modality -> recipe of the features a checkpoint was trained on; nothing where it does not tell."""
+    try:
+        description = json.loads(path.read_bytes())
+        recipes = {name: json.loads(description["feature_recipes"][name]) for name, _ in description["modality_dims"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        # What is wrong with it is told when it is loaded.
+        return {}
+    return {name: recipe for name, recipe in recipes.items() if isinstance(recipe, dict)}
 
 
 def _outcome(clips: ShardedClips, position: int) -> Outcome:

@@ -245,6 +245,11 @@ def check_sections() -> None:
     """
     for name in SECTIONS:
         _load(name)
+    if not load("decode", DecodeConfig).store and not load("download", DownloadConfig).keep_media:
+        raise SettingError(
+            "[decode] store = false needs [download] keep_media = true: with nothing decoded on the disk, every stage"
+            " reads the media again"
+        )
 
 
 def significant(name: str) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from features.extractors.config import ExtractConfig
     from features.extractors.protocol import Float32, UInt8
     from features.extractors.visual_sight import Preprocess
+
+logger = logging.getLogger(__name__)
 
 BYTE_RANGE = 255.0
 # Bytes are scaled like Pillow does, in fixed-point numbers, whose last bit may differ; and a little for floats.
@@ -77,6 +80,12 @@ def fetch_checkpoint(name: str, url: str) -> Path:
         ) from error
     except OSError as error:
         raise _not_fetched(name, url, path, error) from error
+    promised = path.stem.rpartition("-")[2]
+    if not sha256_of_file(path).startswith(promised):
+        logger.warning(
+            "%s does not have the sha256 that its name promises (%s...): these are other weights than torchvision's",
+            path, promised,
+        )  # fmt: skip
     return path
 
 

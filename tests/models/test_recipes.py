@@ -36,3 +36,9 @@ def test_no_more_than_four_are_named() -> None:
 @pytest.mark.parametrize("text", ["no json", "[1, 2]", "7"])
 def test_other_texts_are_told_whole(text: str) -> None:
     assert recipe_difference(text, json.dumps(TRAINED)) == f"{json.dumps(TRAINED)!r} instead of {text!r}"
+
+
+def test_a_group_that_one_of_them_lacks_is_named_once() -> None:
+    given = {**TRAINED, "recognize-ocr": {"backbone": "x", "decode": {"fps": 1}}}
+    assert recipe_difference(json.dumps(TRAINED), json.dumps(given)) == "recognize-ocr is 'set' instead of not set"
+    assert recipe_difference(json.dumps(given), json.dumps(TRAINED)) == "recognize-ocr is not set instead of 'set'"

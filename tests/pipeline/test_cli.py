@@ -76,6 +76,24 @@ def test_doctor_names_faults_and_exits_1(configure: Configure, capsys: pytest.Ca
     assert findings["torch"]["state"] == "good"
 
 
+def test_doctor_loads_each_network_when_asked_to(configure: Configure, capsys: pytest.CaptureFixture[str]) -> None:
+    modalities = {"features": {"modalities": "audio"}}
+    configure(modalities)
+    main(["doctor", "--json", "--load"])
+    assert _finding(capsys, "extract_audio") == ("good", "dsp:logmel, 128 wide, numpy")
+    configure({**modalities, "extract_audio": {"backbone": "transformers:/nowhere"}})
+    assert main(["doctor", "--json", "--load"]) == 1
+    state, detail = _finding(capsys, "extract_audio")
+    assert state == "fault"
+    assert "model folder '/nowhere' does not exist" in detail
+
+
+def _finding(capsys: pytest.CaptureFixture[str], what: str) -> tuple[str, str]:
+    found = {row["what"]: (row["state"], row["detail"]) for row in json.loads(capsys.readouterr().out)}
+    state, detail = found[what]
+    return str(state), str(detail)
+
+
 def test_doctor_names_an_unknown_setting(configure: Configure, capsys: pytest.CaptureFixture[str]) -> None:
     configure({"train": {"epoch": "3"}})
 

@@ -13,6 +13,7 @@ from tasks.dataset import recognize_stages
 from tasks.decode import Decode
 from tasks.extract import Extract
 from tasks.recognize import Recognize, recognized_fields
+from tasks.settings import check_sections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -90,7 +91,10 @@ def test_frames_for_motion_are_no_matter_of_the_others_and_their_size_none_while
 def test_media_that_are_read_by_every_stage_must_be_kept(configure: Configure) -> None:
     configure({**ONE_PASS, "download": {"keep_media": "false"}})
     with pytest.raises(SettingError, match=r"store = false needs \[download\] keep_media = true"):
-        stores_decoded()
+        check_sections()
+    with pytest.raises(SystemExit) as stopped:
+        Extract(modality="text")
+    assert stopped.value.code == 40
 
 
 def test_motion_needs_frames_that_decode_stores_only_when_asked(configure: Configure) -> None:

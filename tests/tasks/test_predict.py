@@ -1,0 +1,72 @@
+"""A given checkpoint is compared with the features to come before anything runs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tasks.extract import Extract
+from tasks.predict import Predict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    Configure = Callable[[Mapping[str, Mapping[str, str]]], None]
+
+MODALITIES = ("frames", "audio")
+
+
+@pytest.fixture
+def checkpoint(configure: Configure, tmp_path: Path) -> Path:
+    """The beginning of a checkpoint that was trained with the default settings."""
+    configure({})
+    recipes = {name: {**Extract(modality=name).recipe(), "weights_sha256": "abc"} for name in MODALITIES}
+    description = {
+        "modality_dims": [[name, 4] for name in MODALITIES],
+        "feature_recipes": {name: json.dumps(recipe) for name, recipe in recipes.items()},
+    }
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    (folder / "model.json").write_text(json.dumps(description), encoding="utf-8")
+    (folder / "model.safetensors").write_bytes(b"")
+    return folder
+
+
+def _asked_before_it_runs(configure: Configure, checkpoint: Path, **sections: Mapping[str, str]) -> None:
+    configure({"predict": {"checkpoint": str(checkpoint)}, **sections})
+    Predict().deps()
+
+
+def test_features_of_the_same_settings_are_taken_and_more_of_them_too(configure: Configure, checkpoint: Path) -> None:
+    _asked_before_it_runs(configure, checkpoint)
+    _asked_before_it_runs(configure, checkpoint, extract_frames={"batch_size": "3", "runtime": "torch"})
+
+
+@pytest.mark.parametrize(
+    ("sections", "told"),
+    [
+        ({"decode": {"frames_per_second": "1"}}, "decode.frames_per_second is 1.0 instead of 2.0; use those settings"),
+        ({"extract_audio": {"window_seconds": "2"}}, "extract.window_seconds is 2.0 instead of 1.0"),
+        ({"features": {"modalities": "frames, text"}}, "needs audio, which [features] modalities leaves out"),
+    ],
+)
+def test_others_are_refused_by_the_name_of_the_setting(
+    configure: Configure,
+    checkpoint: Path,
+    capsys: pytest.CaptureFixture[str],
+    sections: dict[str, dict[str, str]],
+    told: str,
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        _asked_before_it_runs(configure, checkpoint, **sections)
+    assert stopped.value.code == 40
+    printed = capsys.readouterr()
+    assert told in printed.out + printed.err
+
+
+def test_a_checkpoint_that_does_not_tell_is_left_to_whoever_loads_it(configure: Configure, checkpoint: Path) -> None:
+    (checkpoint / "model.json").write_text("{", encoding="utf-8")
+    _asked_before_it_runs(configure, checkpoint)
