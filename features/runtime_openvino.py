@@ -61,10 +61,17 @@ class OpenVinoRunner:
         arrays = [np.ascontiguousarray(array) for array in inputs]
         requests = []
         with self._failures_named():
-            for start in range(0, len(arrays[0]), ROWS_PER_REQUEST):
-                request = self._free.pop() if self._free else self._compiled.create_infer_request()
-                request.start_async([array[start : start + ROWS_PER_REQUEST] for array in arrays], share_inputs=True)
-                requests.append(request)
+            try:
+                for start in range(0, len(arrays[0]), ROWS_PER_REQUEST):
+                    request = self._free.pop() if self._free else self._compiled.create_infer_request()
+                    part = [array[start : start + ROWS_PER_REQUEST] for array in arrays]
+                    request.start_async(part, share_inputs=True)
+                    requests.append(request)
+            except Exception:
+                # Those that were started still read the arrays.
+                for request in requests:
+                    request.wait()
+                raise
 
         def wait() -> Float32:
             with self._failures_named():

@@ -10,6 +10,7 @@ batch is not full, not on the length of a clip or of a shard.
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -124,19 +125,25 @@ def embed_clips(
     """
     in_flight: deque[tuple[_Batch, Callable[[], Float32]]] = deque()
     waiting: deque[_Ended] = deque()
-    # Whoever prepares or decodes for a caller that has left is told to give up.
-    for thing in run_ahead(_batches(clips, pieces, settings), runner.max_in_flight + 1, STOPPING.set):
-        if isinstance(thing, _Ended):
-            waiting.append(thing)
-        else:
-            in_flight.append((thing, runner.start(*thing.arrays)))
-        # The second rule is for many clips without anything after one that waits for its result.
-        while in_flight and (len(in_flight) > runner.max_in_flight or len(waiting) > settings.max_held):
+    try:
+        # Whoever prepares or decodes for a caller that has left is told to give up.
+        for thing in run_ahead(_batches(clips, pieces, settings), runner.max_in_flight + 1, STOPPING.set):
+            if isinstance(thing, _Ended):
+                waiting.append(thing)
+            else:
+                in_flight.append((thing, runner.start(*thing.arrays)))
+            # The second rule is for many clips without anything after one that waits for its result.
+            while in_flight and (len(in_flight) > runner.max_in_flight or len(waiting) > settings.max_held):
+                _collect(*in_flight.popleft())
+            while waiting and waiting[0].is_finished():
+                yield waiting.popleft().features(dim)
+        while in_flight:
             _collect(*in_flight.popleft())
-        while waiting and waiting[0].is_finished():
-            yield waiting.popleft().features(dim)
-    while in_flight:
-        _collect(*in_flight.popleft())
+    finally:
+        # A network that still runs reads its arrays: they must not go before it is done.
+        for _, result in in_flight:
+            with suppress(ToolError):
+                result()
     for ended in waiting:
         yield ended.features(dim)
 

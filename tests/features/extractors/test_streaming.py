@@ -260,3 +260,24 @@ def test_a_clip_is_done_with_when_the_next_is_asked_for() -> None:
         yield from one_by_one(clip)
 
     assert numbers(embed(clips(), reading)) == [[number] for number in range(20)]
+
+
+def test_batches_that_were_started_are_waited_for_when_the_caller_leaves() -> None:
+    asked: list[int] = []
+
+    class Watched(Doubler):
+        def start(self, *inputs: npt.NDArray[Any]) -> Callable[[], Float32]:
+            number, result = len(asked), super().start(*inputs)
+            asked.append(0)
+
+            def wait() -> Float32:
+                asked[number] += 1
+                return result()
+
+            return wait
+
+    found = embed([[1, 2], *[list(range(40))] * 3], runner=Watched(3))
+    next(found)
+    found.close()  # type: ignore[attr-defined]  # a generator
+    assert asked
+    assert set(asked) == {1}
