@@ -35,14 +35,17 @@ def checkpoint(configure: Configure, tmp_path: Path) -> Path:
     return folder
 
 
-def _asked_before_it_runs(configure: Configure, checkpoint: Path, **sections: Mapping[str, str]) -> None:
+def _asked_before_it_runs(configure: Configure, checkpoint: Path, **sections: Mapping[str, str]) -> set[str]:
+    """Return the stages that would run before Predict, where nothing stands in the way."""
     configure({"predict": {"checkpoint": str(checkpoint)}, **sections})
-    Predict().deps()
+    return {stage.stage_name for stage in Predict().deps()}
 
 
 def test_features_of_the_same_settings_are_taken_and_more_of_them_too(configure: Configure, checkpoint: Path) -> None:
-    _asked_before_it_runs(configure, checkpoint)
-    _asked_before_it_runs(configure, checkpoint, extract_frames={"batch_size": "3", "runtime": "torch"})
+    stages = {"extract-frames", "extract-audio", "extract-cover", "extract-text"}
+    assert _asked_before_it_runs(configure, checkpoint) == stages
+    other_ways = {"batch_size": "3", "runtime": "torch"}
+    assert _asked_before_it_runs(configure, checkpoint, extract_frames=other_ways) == stages
 
 
 @pytest.mark.parametrize(
@@ -69,4 +72,4 @@ def test_others_are_refused_by_the_name_of_the_setting(
 
 def test_a_checkpoint_that_does_not_tell_is_left_to_whoever_loads_it(configure: Configure, checkpoint: Path) -> None:
     (checkpoint / "model.json").write_text("{", encoding="utf-8")
-    _asked_before_it_runs(configure, checkpoint)
+    assert "extract-frames" in _asked_before_it_runs(configure, checkpoint)
