@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 import pipeline  # noqa: F401 - sets Luigi's settings
 from features.manifests.splits import assign_splits
-from models.config import NetworkConfig, TrainConfig
+from models.config import NetworkConfig
+from models.train_config import TrainConfig
 from models.labelling import positions_of
 from models.metrics import average_precision_per_class
 from models.prediction import predict

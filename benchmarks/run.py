@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from benchmarks import (
+    aggregator_steps,
     download_throughput,
     extract_memory,
     extract_throughput,
@@ -15,7 +16,7 @@ from benchmarks import (
 )
 
 BENCHMARKS = (
-    *(manifest_scale, download_throughput, order_tags),
+    *(manifest_scale, download_throughput, order_tags, aggregator_steps),
     *(shard_reads, extract_throughput, one_pass, extract_memory),
 )
 

@@ -77,6 +77,19 @@ class ShardedClips:
         self._keep_open(shard)
         return {name: readers[shard][row] for name, readers in self._readers.items()}
 
+    def token_ids(self, index: int) -> npt.NDArray[np.int32]:
+        """Return the ids of a clip's text tokens, one for each of its rows of text.
+
+        Raises:
+            ShardError: There is no modality text among these clips.
+        """
+        if "text" not in self._readers:
+            raise ShardError(f"token ids need the modality text, and there is {', '.join(self._readers)}: extract text")
+        shard, row = self._place(index)
+        self._keep_open(shard)
+        ids: npt.NDArray[np.int32] = self._readers["text"][shard].column("token_id", row)
+        return ids
+
     def has_features(self, index: int) -> bool:
         """Return whether any modality gave at least one row for a clip."""
         shard, row = self._place(index)

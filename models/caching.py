@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+import numpy.typing as npt
+
 from models.batching import ClipFeatures, ClipSource
 
 
@@ -15,6 +18,7 @@ class CachedSource:
         self._source = source
         self._bytes_left = max_bytes
         self._clips: dict[int, ClipFeatures] = {}
+        self._token_ids: dict[int, npt.NDArray[np.int32]] = {}
 
     @property
     def modality_dims(self) -> Mapping[str, int]:
@@ -33,3 +37,13 @@ class CachedSource:
             self._bytes_left -= size
             self._clips[index] = clip
         return clip
+
+    def token_ids(self, index: int) -> npt.NDArray[np.int32]:
+        """Ids of the text tokens, as in the source."""
+        if index in self._token_ids:
+            return self._token_ids[index]
+        ids = self._source.token_ids(index)
+        if ids.nbytes <= self._bytes_left:
+            self._bytes_left -= ids.nbytes
+            self._token_ids[index] = ids
+        return ids

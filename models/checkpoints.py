@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 
 from models.config import NetworkConfig
@@ -22,7 +23,7 @@ from models.recipes import recipe_difference
 
 WEIGHTS_NAME = "model.safetensors"
 DESCRIPTION_NAME = "model.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,11 @@ class CheckpointInfo:
 
     Attributes:
         network: Sizes and names of the network.
-        modality_dims: Modality -> width of its features, in the order of the fusion.
+        modality_dims: Modality -> width of its features, for those that it uses, in the order of the fusion.
         feature_recipes: Modality -> text that identifies how its features were made.
         category_names: The K categories, in the order of the scores.
         tag_names: The C tags, in the order of the scores.
+        num_tokens: Tokens in the trained table of the text; 0 without one.
         selected_epoch: The epoch whose weights these are, from 1.
         validation_score: Its validation result, 0 to 1; None when the validation clips gave none.
     """
@@ -44,6 +46,7 @@ class CheckpointInfo:
     feature_recipes: Mapping[str, str]
     category_names: tuple[str, ...]
     tag_names: tuple[str, ...]
+    num_tokens: int
     selected_epoch: int
     validation_score: float | None
 
@@ -98,7 +101,15 @@ def load(
         if expected_recipes is not None:
             _check_recipe(folder, name, info.feature_recipes.get(name, ""), expected_recipes.get(name, ""))
     try:
-        network = VideoNetwork(info.network, info.modality_dims, len(info.category_names), len(info.tag_names))
+        # The first weights, thrown away at once, must not draw from the caller's generator.
+        with torch.random.fork_rng(devices=()):
+            network = VideoNetwork(
+                info.network,
+                info.modality_dims,
+                len(info.category_names),
+                len(info.tag_names),
+                num_tokens=info.num_tokens,
+            )
         network.load_state_dict(safetensors.torch.load(weights), strict=True)
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).replace("\n", " ")
@@ -138,6 +149,7 @@ def _parse_info(folder: Path, description: Mapping[str, object]) -> CheckpointIn
             feature_recipes=cast("dict[str, str]", description["feature_recipes"]),
             category_names=tuple(cast("list[str]", description["category_names"])),
             tag_names=tuple(cast("list[str]", description["tag_names"])),
+            num_tokens=cast("int", description["num_tokens"]),
             selected_epoch=cast("int", description["selected_epoch"]),
             validation_score=cast("float | None", description["validation_score"]),
         )

@@ -1,22 +1,43 @@
-"""Every setting of a network and of a training run, checked when it is made.
+"""Every setting of a network, checked when it is made.
 
 The fields are plain (`str`, `int`, `float`, `bool`), so that a configuration file maps onto them one to one.
 The defaults are for a few hundred to a few thousand clips on two CPU cores. This module imports no torch.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from models.checks import check_choice, check_range, check_share
 from models.errors import SettingError
 
-SEQUENCE_AGGREGATORS = ("bilstm", "mean", "nextvlad", "nextvlad+trn", "textcnn", "textcnn+bilstm", "trn")
+AGGREGATORS = (
+    "attention",
+    "bilstm",
+    "max",
+    "mean",
+    "nextvlad",
+    "nextvlad+trn_centred",
+    "textcnn",
+    "textcnn+bilstm",
+    "trn",
+    "trn_centred",
+    "trn_x",
+)
 """Names in `models.aggregators.AGGREGATORS`."""
 
-FUSIONS = ("concat", "se_gate")
+FUSIONS = ("concat", "gate_fusion", "low_rank", "se_gate")
 """Names in `models.fusion.FUSIONS`."""
 
-SELECTION_METRICS = ("map", "loss")
-"""What early stopping looks at on the validation clips: mean average precision, or the loss."""
+HEADS = ("cascade", "hierarchical", "independent")
+"""Names in `models.heads.HEADS`."""
+
+TAG_HEADS = ("linear", "moe")
+"""What gives the logits of the tags."""
+
+TEXT_EMBEDDINGS = ("frozen", "trained", "both")
+"""What a text token is for the network: its stored embedding, a row of a trained table, or both side by side."""
+
+MISSING = ("learned", "masked")
+"""What stands for a modality that a clip lacks: a learned vector, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +45,33 @@ class NetworkConfig:
     """The shape of a network; stored in its checkpoint.
 
     Attributes:
+        modalities: Names of the modalities that the network uses, separated by commas; empty = all that there
+            are features of.
         frames_aggregator: Name of the aggregator of the frames and of every other sequence modality that has
             no setting of its own, such as motion. The default sees the order of the frames: a mean or
             NeXtVLAD cannot tell a pan to the left from a pan to the right.
         audio_aggregator: Name of the aggregator of the audio windows. The default hears what sounds, whatever
             its moment, and whether a tone rises or falls.
         text_aggregator: Name of the aggregator of the text tokens.
+        text_embedding: What a token is: `frozen` (its stored embedding), `trained` (a row of a table that is
+            trained, over the tokens of the training clips, and starts as the mean of each token's stored
+            embeddings), or `both`, side by side.
         fusion: Name of the fusion of the modality vectors.
-        max_steps: Most steps of a clip that are used, picked evenly over the clip; at least 1.
+        missing: What stands for a modality that a clip lacks: `learned` (a vector of its own) or `masked`
+            (nothing: zeros, left out of gates and products).
+        heads: `independent` (category and tags each read the embedding), `cascade` (the tags also read the
+            category's hidden layer and probabilities) or `hierarchical` (local and global branches, category
+            above tags, blended).
+        tag_head: `linear`, or `moe` (a mixture of experts for each tag).
+        modality_heads: Whether each modality gets heads of its own, for an auxiliary loss in training.
+        num_experts: Whole networks side by side whose answers a gate mixes, each taught by the mixture as
+            well (the mixture of the NeXtVLAD paper); 1 = no mixture.
+        max_steps: Most steps of a clip that are used, one of each of as many even parts; at least 1.
+        random_steps: Whether in training a random step of each even part is used, instead of the middle one,
+            by `max_steps` and by the segments of the temporal relations.
         max_tokens: Most text tokens of a clip that are used, the first ones; at least 1.
-        cover_width: Width of the dense layer over the cover's embedding; at least 1.
-        hidden_width: Width of the dense layer after the fusion; at least 1.
+        cover_width: Width of the dense layer over the cover's embedding; 0 = the embedding itself.
+        hidden_width: Width of the dense layer after the fusion; 0 = no such layer.
         embedding_width: Width of the clip's embedding, which the heads read; at least 1.
         dropout: Share of the units that is dropped in training, 0 to below 1.
         modality_dropout: Probability, per clip in training, that a modality which is there is hidden;
@@ -43,21 +80,34 @@ class NetworkConfig:
         nextvlad_groups: G of the paper; at least 1.
         nextvlad_expansion: Lambda of the paper; at least 1.
         nextvlad_width: H of the paper, the output width; at least 1.
-        text_width: Width to which each token is reduced before the text aggregator; at least 1.
+        text_width: Width to which each token is reduced before the text aggregator; 0 = not reduced.
         trn_segments: Steps that the temporal relations look at, picked evenly; at least 2.
         trn_max_scale: Most steps in one relation; at least 2, and capped by `trn_segments`.
         trn_max_relations: Most relations of one scale; at least 1.
-        trn_width: Width of a step and of a relation, and half the output width; at least 1.
+        trn_width: Width of a step and of a relation; at least 1.
         textcnn_channels: Filters of each of the four window widths 2 to 5; at least 1.
         bilstm_width: Width of the LSTM in each direction; at least 1.
-        se_reduction: Factor by which the gate's bottleneck is narrower than its input; at least 1.
+        attention_width: Width of the hidden layer of attention pooling; at least 1.
+        se_reduction: Factor by which the SE gate's bottleneck is narrower than its input; at least 1.
+        fusion_width: Width of each modality inside `gate_fusion`, and of the output of `low_rank`; at least 1.
+        fusion_rank: Rank of `low_rank`; at least 1.
+        head_width: Width of the hidden layers of the heads `cascade` and `hierarchical`; at least 1.
+        moe_experts: Experts of each tag of the tag head `moe`; at least 1.
     """
 
-    frames_aggregator: str = "trn"
-    audio_aggregator: str = "nextvlad+trn"
+    modalities: str = ""
+    frames_aggregator: str = "trn_centred"
+    audio_aggregator: str = "nextvlad+trn_centred"
     text_aggregator: str = "textcnn+bilstm"
+    text_embedding: str = "frozen"
     fusion: str = "se_gate"
+    missing: str = "learned"
+    heads: str = "independent"
+    tag_head: str = "linear"
+    modality_heads: bool = False
+    num_experts: int = 1
     max_steps: int = 64
+    random_steps: bool = False
     max_tokens: int = 64
     cover_width: int = 128
     hidden_width: int = 256
@@ -75,93 +125,34 @@ class NetworkConfig:
     text_width: int = 128
     textcnn_channels: int = 32
     bilstm_width: int = 64
+    attention_width: int = 128
     se_reduction: int = 8
+    fusion_width: int = 128
+    fusion_rank: int = 4
+    head_width: int = 128
+    moe_experts: int = 2
 
     def __post_init__(self) -> None:
         for name in ("frames_aggregator", "audio_aggregator", "text_aggregator"):
-            _check_choice(name, getattr(self, name), SEQUENCE_AGGREGATORS)
-        _check_choice("fusion", self.fusion, FUSIONS)
+            check_choice(name, getattr(self, name), AGGREGATORS)
+        check_choice("text_embedding", self.text_embedding, TEXT_EMBEDDINGS)
+        check_choice("fusion", self.fusion, FUSIONS)
+        check_choice("missing", self.missing, MISSING)
+        check_choice("heads", self.heads, HEADS)
+        check_choice("tag_head", self.tag_head, TAG_HEADS)
+        # No layer at all is a choice of these.
+        optional = {"cover_width", "hidden_width", "text_width"}
         for name, value in vars(self).items():
-            if isinstance(value, int):
-                _check_range(name, value, low=1)
+            if isinstance(value, int) and not isinstance(value, bool):
+                check_range(name, value, low=0 if name in optional else 1)
         # One step has no order.
         for name in ("trn_segments", "trn_max_scale"):
-            _check_range(name, getattr(self, name), low=2)
-        _check_share("dropout", self.dropout)
-        _check_share("modality_dropout", self.modality_dropout)
+            check_range(name, getattr(self, name), low=2)
+        check_share("dropout", self.dropout)
+        check_share("modality_dropout", self.modality_dropout)
+        if len(set(self.modality_names())) < len(self.modality_names()):
+            raise SettingError(f"modalities is {self.modalities!r}: list each modality once")
 
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a network is trained.
-
-    Attributes:
-        epochs: Most passes over the training clips; at least 1.
-        batch_size: Clips in one step; at least 1. One-clip batches teach nothing to a batch norm.
-        learning_rate: Highest learning rate, reached at the end of the warm-up; above 0.
-        weight_decay: AdamW's decoupled decay of weight matrices; biases, norms and learned vectors have
-            none. At least 0.
-        warmup_fraction: Share of all steps in which the learning rate rises linearly, 0 to below 1; after it
-            the rate falls along a half cosine to 0.
-        gradient_clip: Largest norm of the whole gradient; 0 turns the clipping off.
-        ema_decay: Decay per step of the running mean of the weights that is validated and saved; 0 turns
-            it off. Below 1.
-        label_smoothing: Probability mass of a category label that is spread over all categories, 0 to
-            below 1.
-        category_weight: Factor of the category loss; at least 0.
-        tag_weight: Factor of the tag loss (a mean over tags, hence small); at least 0.
-        selection_metric: What picks the epoch to keep: `map` (mean of category and tag mean average
-            precision) or `loss`, both on the validation clips.
-        patience_epochs: Epochs without a better validation result after which training ends; 0 never ends
-            early.
-        cache_megabytes: Memory for clips that were read once, in MB (10^6 bytes); 0 reads every epoch anew.
-            It changes no result.
-        num_threads: Threads of the CPU that torch computes with; 0 leaves torch's own number. A small network
-            is hardly faster with two than with one, and many times slower when the threads must wait for a
-            busy core. Sums are split by thread, so the last bits of a result depend on it.
-        seed: Seed of the weights, the order of the clips and the dropout; at least 0.
-    """
-
-    epochs: int = 60
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
-    warmup_fraction: float = 0.1
-    gradient_clip: float = 1.0
-    ema_decay: float = 0.97
-    label_smoothing: float = 0.1
-    category_weight: float = 1.0
-    tag_weight: float = 5.0
-    selection_metric: str = "map"
-    patience_epochs: int = 20
-    cache_megabytes: int = 2000
-    num_threads: int = 1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        _check_choice("selection_metric", self.selection_metric, SELECTION_METRICS)
-        _check_range("epochs", self.epochs, low=1)
-        _check_range("batch_size", self.batch_size, low=1)
-        if not self.learning_rate > 0:
-            raise SettingError(f"learning_rate is {self.learning_rate}: give a number above 0")
-        for name in ("weight_decay", "gradient_clip", "category_weight", "tag_weight"):
-            _check_range(name, getattr(self, name), low=0)
-        for name in ("patience_epochs", "cache_megabytes", "num_threads", "seed"):
-            _check_range(name, getattr(self, name), low=0)
-        for name in ("warmup_fraction", "ema_decay", "label_smoothing"):
-            _check_share(name, getattr(self, name))
-
-
-def _check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise SettingError(f"unknown {name} {value!r}: give one of {', '.join(allowed)}")
-
-
-def _check_range(name: str, value: float, *, low: int) -> None:
-    if not value >= low:
-        raise SettingError(f"{name} is {value}: give a number of at least {low}")
-
-
-def _check_share(name: str, value: float) -> None:
-    if not 0 <= value < 1:
-        raise SettingError(f"{name} is {value}: give a number from 0 to below 1")
+    def modality_names(self) -> tuple[str, ...]:
+        """The modalities that the network is restricted to, in the order listed; none = all there are."""
+        return tuple(part.strip() for part in self.modalities.split(",") if part.strip())

@@ -1,7 +1,7 @@
 """What each epoch of a run gave."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ class EpochRecord:
         category_map: Mean average precision of the categories on the validation clips; None without labels.
         tag_map: The same of the tags.
         score: Mean of the two that are there; None when neither is.
+        metrics: Every metric of the validation clips by the name that `selection_metric` takes.
         is_best: Whether this epoch's weights became the checkpoint.
         seconds: Wall time of the epoch, validation included.
     """
@@ -33,6 +34,7 @@ class EpochRecord:
     category_map: float | None
     tag_map: float | None
     score: float | None
+    metrics: Mapping[str, float]
     is_best: bool
     seconds: float
 

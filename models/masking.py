@@ -4,9 +4,14 @@ Everywhere `features` is `(B, T, D)` float and `mask` is `(B, T)` bool, False fo
 a False mask, even infinity or NaN, has no influence; no function writes into its arguments.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from models.processes import is_shared, sum_over_processes, total_of
 
 _MIN_ROWS = 2
 """A variance needs two rows."""
@@ -53,12 +58,17 @@ def compact(features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation whose statistics come from the valid rows only.
+    """Batch normalisation whose statistics come from the valid rows only, of all processes that share the batch.
 
     Ioffe and Szegedy 2015, arXiv 1502.03167. In training a batch with fewer than two valid rows is normalised
     by the running statistics, and leaves them as they are. `momentum=None` makes the running statistics the
     plain mean over all batches so far, for an input whose distribution does not move.
+
+    Attributes:
+        is_frozen: Whether training leaves the running statistics as they are, as in `frozen_statistics`.
     """
+
+    is_frozen = False
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """Normalised features, zeros under the mask.
@@ -68,24 +78,58 @@ class MaskedBatchNorm(nn.BatchNorm1d):
             mask: `(...)` bool; None means that every row is valid.
         """
         if mask is None:
-            mask = features.new_ones(features.shape[:-1], dtype=torch.bool)
-        valid = features[mask]  # (rows, D)
-        use_batch = self.training and len(valid) >= _MIN_ROWS
-        momentum = self.momentum
-        if use_batch and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-        if momentum is None:
-            momentum = 1 / max(1, int(self.num_batches_tracked or 0))
-        normalised = functional.batch_norm(
-            valid,
-            self.running_mean,
-            self.running_var,
+            return self._normalise(features.flatten(0, -2)).view(features.shape)
+        output = torch.zeros_like(features)
+        output[mask] = self._normalise(features[mask]).to(output.dtype)
+        return output
+
+    def _normalise(self, rows: Tensor) -> Tensor:
+        """Rows `(N, D)` normalised by the batch's statistics, or by the running ones."""
+        use_batch = self.training and total_of(len(rows)) >= _MIN_ROWS
+        if use_batch and is_shared():
+            return self._normalise_together(rows)
+        learns = use_batch and not self.is_frozen
+        return functional.batch_norm(
+            rows,
+            self.running_mean if learns or not use_batch else None,
+            self.running_var if learns or not use_batch else None,
             self.weight,
             self.bias,
             training=use_batch,
-            momentum=momentum,
+            momentum=self._next_momentum() if learns else 0.0,
             eps=self.eps,
         )
-        output = torch.zeros_like(features)
-        output[mask] = normalised
-        return output
+
+    def _normalise_together(self, rows: Tensor) -> Tensor:
+        """Rows `(N, D)` normalised by the statistics of the rows of all processes."""
+        num_rows = total_of(len(rows))
+        mean = sum_over_processes(rows.sum(dim=0)) / num_rows
+        # In two passes: a mean of squares less a squared mean would lose the digits of a small variance.
+        variance = sum_over_processes((rows - mean).square().sum(dim=0)) / num_rows
+        if not self.is_frozen and self.running_mean is not None and self.running_var is not None:
+            momentum = self._next_momentum()
+            self.running_mean.lerp_(mean.detach(), momentum)
+            self.running_var.lerp_(variance.detach() * num_rows / (num_rows - 1), momentum)
+        normalised = (rows - mean) * torch.rsqrt(variance + self.eps)
+        # Without an affine map there is nothing to scale by; torch's types do not tell.
+        return normalised * self.weight + self.bias if self.affine else normalised
+
+    def _next_momentum(self) -> float:
+        """How far the running statistics move towards those of this batch, which is counted."""
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        return self.momentum if self.momentum is not None else 1 / max(1, int(self.num_batches_tracked or 0))
+
+
+@contextmanager
+def frozen_statistics(network: nn.Module) -> Iterator[None]:
+    """Inside, no batch normalisation of `network` changes its running statistics, though it trains as ever."""
+    norms = [module for module in network.modules() if isinstance(module, MaskedBatchNorm)]
+    before = [norm.is_frozen for norm in norms]
+    for norm in norms:
+        norm.is_frozen = True
+    try:
+        yield
+    finally:
+        for norm, was_frozen in zip(norms, before, strict=True):
+            norm.is_frozen = was_frozen

@@ -1,18 +1,55 @@
-"""The optimizer: AdamW."""
+"""The optimizer: AdamW with a learning rate for each part of the network."""
 
 import torch
 from torch import nn
 
-from models.config import TrainConfig
+from models.train_config import TrainConfig
 
 _MATRIX_RANK = 2
 
+_TABLE = "prepare.table."
+"""Where the trained text table is in a `VideoNetwork`."""
+
+_OF_MODALITY = ("encoders", "modality_heads")
+"""The parts of an expert that hold one module for each modality."""
+
 
 def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) that decays matrices, but no bias, norm or vector."""
-    weights = list(network.parameters())
-    groups = [
-        {"params": [w for w in weights if w.ndim >= _MATRIX_RANK], "weight_decay": config.weight_decay},
-        {"params": [w for w in weights if w.ndim < _MATRIX_RANK], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) that decays matrices, but no bias, norm or vector.
+
+    Each group of weights has the factor `rate`: its learning rate is that of the schedule times `rate`. The
+    trained text table is not decayed either: the row of a token that no clip of a batch has would shrink
+    with nothing to hold it.
+    """
+    rates = {
+        "frames": config.frames_rate,
+        "audio": config.audio_rate,
+        "text": config.text_rate,
+        "head": config.head_rate,
+    }
+    groups: dict[tuple[str, float], list[nn.Parameter]] = {}
+    for name, weight in network.named_parameters():
+        is_decayed = weight.ndim >= _MATRIX_RANK and not name.startswith(_TABLE)
+        decay = config.weight_decay if is_decayed else 0.0
+        groups.setdefault((part_of(name), decay), []).append(weight)
+    return torch.optim.AdamW(
+        [
+            {"params": weights, "weight_decay": decay, "rate": rates[part], "lr": config.learning_rate * rates[part]}
+            for (part, decay), weights in groups.items()
+        ],
+        fused=True,
+    )
+
+
+def part_of(weight_name: str) -> str:
+    """`frames`, `audio`, `text` or `head`: the part of a `VideoNetwork` that the named weight is in.
+
+    What encodes a modality, and its own heads, are that modality's; all modalities but audio and text count as
+    frames. Everything else is the head.
+    """
+    if weight_name.startswith(_TABLE):
+        return "text"
+    match weight_name.split("."):
+        case ["experts", _, part, modality, *_] if part in _OF_MODALITY:
+            return modality if modality in {"audio", "text"} else "frames"
+    return "head"

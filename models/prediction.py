@@ -1,7 +1,7 @@
-"""Scores and embeddings of clips from a checkpoint."""
+"""Scores and embeddings of clips from a checkpoint, or from several as an ensemble."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,28 +10,44 @@ import torch
 from torch.nn import functional
 
 from models.batching import Batch, ClipSource, Indices, iterate_batches
+from models.calibration.fitting import apply
+from models.calibration.record import Calibration, identity, mean_thresholds
+from models.calibration.storage import read_or_identity
 from models.checkpoints import Checkpoint, load
-from models.heads import category_probabilities, tag_probabilities
+from models.errors import CheckpointError, SettingError
+from models.heads.probabilities import category_probabilities, tag_probabilities
 
 Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the network says about N clips.
+    """What a network, or an ensemble, says about N clips.
 
     Attributes:
         category_scores: `(N, K)` float32, each row adding up to 1; K is 0 without categories.
         tag_scores: `(N, C)` float32 in 0..1; C is 0 without tags.
-        embedding: `(N, E)` float32 of length 1.
+        embedding: `(N, E)` float32 of length 1. Of an ensemble of M it is the M embeddings side by side over the
+            root of M, so that the cosine of two clips is the mean of the members' cosines.
+        tag_thresholds: `(C,)` float64; a clip is given the tags whose scores are not below them.
     """
 
     category_scores: Float32
     tag_scores: Float32
     embedding: Float32
+    tag_thresholds: Float64
 
     def __len__(self) -> int:
         return len(self.embedding)
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One network of an ensemble, and how its scores are corrected."""
+
+    checkpoint: Checkpoint
+    calibration: Calibration
 
 
 def predict(
@@ -42,25 +58,66 @@ def predict(
     feature_recipes: Mapping[str, str],
     batch_size: int = 256,
     device: str = "cpu",
+    calibrated: bool = True,
+    hidden: Collection[str] = (),
     on_batch: Callable[[int], None] | None = None,
 ) -> Predictions:
     """Predictions of the clips at `indices`, in their order; see `iter_predictions`."""
-    checkpoint = load(checkpoint_folder, expected_dims=source.modality_dims, expected_recipes=feature_recipes)
-    parts = []
-    for part in _iter_batches(checkpoint, source, indices, batch_size, device):
+    return predict_ensemble(
+        (checkpoint_folder,),
+        source,
+        indices,
+        feature_recipes=feature_recipes,
+        batch_size=batch_size,
+        device=device,
+        calibrated=calibrated,
+        hidden=hidden,
+        on_batch=on_batch,
+    )
+
+
+def predict_ensemble(
+    checkpoint_folders: Sequence[Path],
+    source: ClipSource,
+    indices: Indices,
+    *,
+    feature_recipes: Mapping[str, str],
+    batch_size: int = 256,
+    device: str = "cpu",
+    calibrated: bool = True,
+    hidden: Collection[str] = (),
+    on_batch: Callable[[int], None] | None = None,
+) -> Predictions:
+    """The mean of several networks' predictions of the clips at `indices`, in their order.
+
+    Scores and thresholds are the means of the members', each calibrated by itself.
+
+    Args:
+        checkpoint_folders: Where `train` wrote; at least one, all of the same categories and tags.
+        source: The clips.
+        indices: `(n,)` positions in `source`; may be none.
+        feature_recipes: Modality -> recipe of the features of `source`.
+        batch_size: Clips at a time; at least 1.
+        device: Name of a torch device.
+        calibrated: Whether a checkpoint's calibration, where there is one, is applied.
+        hidden: Modalities that are treated as if every clip lacked them.
+        on_batch: Told the number of clips of each batch that is done.
+
+    Raises:
+        CheckpointError: There is no sound checkpoint, it was trained on other features, or two have other labels.
+        SettingError: A hidden modality is not one of the source.
+    """
+    members = _load_members(checkpoint_folders, source, feature_recipes, calibrated)
+    parts = [_nobody(members)]
+    for part in _iter_ensemble(members, source, indices, batch_size=batch_size, device=device, hidden=hidden):
         parts.append(part)
         if on_batch is not None:
             on_batch(len(part))
-    info = checkpoint.info
-    empty = Predictions(
-        np.zeros((0, len(info.category_names)), np.float32),
-        np.zeros((0, len(info.tag_names)), np.float32),
-        np.zeros((0, info.network.embedding_width), np.float32),
-    )
     return Predictions(
-        np.concatenate([part.category_scores for part in (empty, *parts)]),
-        np.concatenate([part.tag_scores for part in (empty, *parts)]),
-        np.concatenate([part.embedding for part in (empty, *parts)]),
+        np.concatenate([part.category_scores for part in parts]),
+        np.concatenate([part.tag_scores for part in parts]),
+        np.concatenate([part.embedding for part in parts]),
+        parts[0].tag_thresholds,
     )
 
 
@@ -72,45 +129,101 @@ def iter_predictions(
     feature_recipes: Mapping[str, str],
     batch_size: int = 256,
     device: str = "cpu",
+    calibrated: bool = True,
+    hidden: Collection[str] = (),
 ) -> Iterator[Predictions]:
     """Predictions of the clips at `indices` in their order, at most `batch_size` at a time.
 
-    Memory does not grow with the number of clips.
-
-    Args:
-        checkpoint_folder: Where `train` wrote.
-        source: The clips.
-        indices: `(n,)` positions in `source`; none yields nothing.
-        feature_recipes: Modality -> recipe of the features of `source`.
-        batch_size: Clips at a time; at least 1.
-        device: Name of a torch device.
-
-    Raises:
-        CheckpointError: There is no sound checkpoint, or it was trained on other features.
+    Memory does not grow with the number of clips. Arguments and errors are those of `predict_ensemble`.
     """
-    checkpoint = load(checkpoint_folder, expected_dims=source.modality_dims, expected_recipes=feature_recipes)
-    yield from _iter_batches(checkpoint, source, indices, batch_size, device)
+    members = _load_members((checkpoint_folder,), source, feature_recipes, calibrated)
+    yield from _iter_ensemble(members, source, indices, batch_size=batch_size, device=device, hidden=hidden)
 
 
-def _iter_batches(
-    checkpoint: Checkpoint, source: ClipSource, indices: Indices, batch_size: int, device: str
+def _load_members(
+    folders: Sequence[Path], source: ClipSource, feature_recipes: Mapping[str, str], calibrated: bool
+) -> list[_Member]:
+    if not folders:
+        raise CheckpointError("an ensemble of no checkpoint was asked for: give at least one")
+    members: list[_Member] = []
+    for folder in folders:
+        checkpoint = load(folder, expected_dims=source.modality_dims, expected_recipes=feature_recipes)
+        info, first = checkpoint.info, members[0].checkpoint.info if members else checkpoint.info
+        if (info.category_names, info.tag_names) != (first.category_names, first.tag_names):
+            raise CheckpointError(
+                f"the networks in {folders[0]} and {folder} have different categories or tags: "
+                "an ensemble needs the same ones in the same order"
+            )
+        sizes = len(info.category_names), len(info.tag_names)
+        members.append(_Member(checkpoint, read_or_identity(folder, *sizes) if calibrated else identity(*sizes)))
+    return members
+
+
+def _nobody(members: Sequence[_Member]) -> Predictions:
+    """Predictions of no clip."""
+    info = members[0].checkpoint.info
+    return Predictions(
+        np.zeros((0, len(info.category_names)), np.float32),
+        np.zeros((0, len(info.tag_names)), np.float32),
+        np.zeros((0, sum(member.checkpoint.info.network.embedding_width for member in members)), np.float32),
+        mean_thresholds([member.calibration for member in members]),
+    )
+
+
+def _iter_ensemble(
+    members: Sequence[_Member],
+    source: ClipSource,
+    indices: Indices,
+    *,
+    batch_size: int,
+    device: str,
+    hidden: Collection[str],
 ) -> Iterator[Predictions]:
+    for name in hidden:
+        if name not in source.modality_dims:
+            raise SettingError(f"modality {name!r} cannot be hidden: expected one of {', '.join(source.modality_dims)}")
     torch_device = torch.device(device)
-    checkpoint.network.to(torch_device)
-    for batch in iterate_batches(source, indices, checkpoint.info.network, batch_size):
-        yield _predict_batch(checkpoint, batch.to(torch_device))
+    batches = []
+    for member in members:
+        network = member.checkpoint.network.to(torch_device)
+        # The clips may have more modalities than the network was trained on.
+        config = replace(network.config, modalities=",".join(network.modality_dims))
+        batches.append(iterate_batches(source, indices, config, batch_size))
+    for same_clips in zip(*batches, strict=True):
+        yield _mean(
+            [
+                _predict_batch(member, _without(batch, hidden).to(torch_device))
+                for member, batch in zip(members, same_clips, strict=True)
+            ],
+        )
+
+
+def _without(batch: Batch, hidden: Collection[str]) -> Batch:
+    """The batch as if its clips lacked the modalities of `hidden`."""
+    masks = {name: mask & (name not in hidden) for name, mask in batch.masks.items()}
+    return replace(batch, masks=masks)
 
 
 @torch.inference_mode()
-def _predict_batch(checkpoint: Checkpoint, batch: Batch) -> Predictions:
-    outputs = checkpoint.network(batch)
+def _predict_batch(member: _Member, batch: Batch) -> Predictions:
+    outputs = member.checkpoint.network(batch)
     num_clips = len(outputs.embedding)
+    nothing = np.zeros((num_clips, 0), np.float32)
+    category, tags = outputs.category_logits, outputs.tag_logits
+    category_scores, tag_scores = apply(
+        member.calibration,
+        nothing if category is None else category_probabilities(category).cpu().numpy(),
+        nothing if tags is None else tag_probabilities(tags).cpu().numpy(),
+    )
+    embedding = functional.normalize(outputs.embedding.float(), dim=1).cpu().numpy()
+    return Predictions(category_scores, tag_scores, embedding, np.array(member.calibration.tag_thresholds))
+
+
+def _mean(parts: Sequence[Predictions]) -> Predictions:
+    """The mean over the members of what they say about the same clips."""
     return Predictions(
-        category_scores=np.zeros((num_clips, 0), np.float32)
-        if outputs.category_logits is None
-        else category_probabilities(outputs.category_logits).cpu().numpy(),
-        tag_scores=np.zeros((num_clips, 0), np.float32)
-        if outputs.tag_logits is None
-        else tag_probabilities(outputs.tag_logits).cpu().numpy(),
-        embedding=functional.normalize(outputs.embedding.float(), dim=1).cpu().numpy(),
+        np.stack([part.category_scores for part in parts]).mean(axis=0, dtype=np.float64).astype(np.float32),
+        np.stack([part.tag_scores for part in parts]).mean(axis=0, dtype=np.float64).astype(np.float32),
+        np.concatenate([part.embedding for part in parts], axis=1) / np.float32(np.sqrt(len(parts))),
+        np.stack([part.tag_thresholds for part in parts]).mean(axis=0),
     )

@@ -1,11 +1,14 @@
-"""The report: one HTML file that needs no network, no script and no other file."""
+"""Reports: HTML files that need no network, no script and no other file."""
 
 from pathlib import Path
 
+from models.ablation.table import AblationTable
 from models.files import write_atomically
 from models.markup import Html, element, join
+from models.report_ablation import ablation_section
 from models.report_clips import confusion_section, failures_section, worst_errors_section
 from models.report_data import ReportData
+from models.report_network import network_section
 from models.report_run import curve_section, provenance_section, settings_section, stages_section
 from models.report_scores import headline, per_class_section, scores_section
 from models.report_style import STYLE
@@ -23,16 +26,18 @@ def write_report(data: ReportData, path: Path) -> None:
     write_atomically(path, render_report(data).encode())
 
 
+def write_ablation_page(table: AblationTable, path: Path, *, title: str = "Ablation") -> None:
+    """Write a page that shows an ablation alone, as `write_report` writes.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    heading = element("header", element("h1", title))
+    write_atomically(path, _page(title, join((heading, ablation_section(table)))).encode())
+
+
 def render_report(data: ReportData) -> str:
     """Return the page as text. A section without content is left out, except the failures."""
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=CONTENT_POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", data.title),
-        element("style", Html(STYLE)),
-    )
     sections = (
         _heading(data),
         headline(data),
@@ -41,13 +46,28 @@ def render_report(data: ReportData) -> str:
         per_class_section(data, "tags", "Tags, one by one"),
         confusion_section(data),
         worst_errors_section(data),
+        ablation_section(data.ablation),
+        network_section(data.network),
         curve_section(data),
         stages_section(data),
         failures_section(data),
         settings_section(data),
         provenance_section(data),
     )
-    page = element("html", head, element("body", element("main", join(sections))), lang="en")
+    return _page(data.title, join(sections))
+
+
+def _page(title: str, content: Html) -> str:
+    """Return a page around its content."""
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=CONTENT_POLICY),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", title),
+        element("style", Html(STYLE)),
+    )
+    page = element("html", head, element("body", element("main", content)), lang="en")
     return f"<!DOCTYPE html>\n{page}\n"
 
 

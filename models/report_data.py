@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from models.ablation.table import AblationTable
 from models.evaluation import Evaluation
 from models.history import EpochRecord
+from models.structure.modules import Structure
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class ReportData:
         worst_errors: The worst first.
         settings: Section -> key -> value, shown as they stand.
         provenance: Key -> value: versions, digests, paths.
+        network: The network's modules; None where there is no network.
+        ablation: The variants that were compared; None where none were.
     """
 
     title: str
@@ -98,3 +102,5 @@ class ReportData:
     worst_errors: tuple[WorstError, ...]
     settings: Mapping[str, Mapping[str, str]]
     provenance: Mapping[str, str]
+    network: Structure | None = None
+    ablation: AblationTable | None = None

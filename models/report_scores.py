@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
+from models.calibration.record import TAG_THRESHOLD
 from models.evaluation import ClassRow, Evaluation
 from models.markup import Html, element
 from models.report_data import ReportData
@@ -14,6 +15,8 @@ HEAD_NAMES: Mapping[Head, str] = {"category": "Category", "tags": "Tags"}
 METRIC_NAMES: Mapping[Head, Mapping[str, str]] = {
     "category": {
         "accuracy": "Accuracy",
+        "macro_precision": "Macro precision",
+        "macro_recall": "Macro recall",
         "macro_f1": "Macro F1",
         "gap_at_20": "GAP@20",
         "map": "mAP",
@@ -24,6 +27,9 @@ METRIC_NAMES: Mapping[Head, Mapping[str, str]] = {
         "micro_precision": "Micro precision",
         "micro_recall": "Micro recall",
         "micro_f1": "Micro F1",
+        "macro_precision": "Macro precision",
+        "macro_recall": "Macro recall",
+        "macro_f1": "Macro F1",
     },
 }
 HEADLINES: tuple[tuple[Head, str, str], ...] = (
@@ -76,7 +82,7 @@ def scores_section(data: ReportData) -> Html:
         "Scores",
         table(headers, rows, numbers=range(1, len(headers))),
         note="All scores run from 0 to 1, higher is better; the best of each row is bold. Clips of unknown "
-        "category or unknown tags are left out. A tag counts as predicted from a probability of 0.5 on.",
+        f"category or unknown tags are left out. {_threshold_note(data)}",
     )
 
 
@@ -100,6 +106,17 @@ def per_class_section(data: ReportData, head: Head, heading: str) -> Html:
         summary = element("summary", f"{len(rows) - MAX_OPEN_ROWS:,} more classes")
         parts.append(element("details", summary, _bars(rows[MAX_OPEN_ROWS:])))
     return section(heading, legend(marks), *parts)
+
+
+def _threshold_note(data: ReportData) -> str:
+    """Return from which probability on a tag counts as predicted."""
+    thresholds = {row["threshold"] for row in data.model["per_class"]["tags"]}
+    if thresholds <= {TAG_THRESHOLD}:
+        return f"A tag counts as predicted from a probability of {TAG_THRESHOLD} on."
+    return (
+        "A tag counts as predicted from its own threshold on: the one of the highest F1 on the validation clips, "
+        "chosen by the same rule for the network and for the baselines."
+    )
 
 
 def _by_precision(row: ClassRow) -> tuple[float, int]:

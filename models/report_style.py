@@ -35,6 +35,7 @@ tr:last-child td { border-bottom: 0; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.best { font-weight: 700; }
 .id { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: 12.5px; }
+.modules td { white-space: nowrap; }
 td.id, td.long, .bars td:first-child { overflow-wrap: anywhere; }
 td.id { max-width: 320px; }
 .pairs td.id { max-width: none; }

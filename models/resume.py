@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from models.batching import Indices, Labels
-from models.config import NetworkConfig, TrainConfig
+from models.config import NetworkConfig
 from models.files import write_atomically
 from models.history import EpochRecord
+from models.train_config import FREE_SETTINGS, TrainConfig
 
 RESUME_NAME = "resume.pt"
 
@@ -57,7 +58,9 @@ def run_identity(
         splits: Name -> positions of its clips.
         features: Modality -> width and recipe of its features.
     """
-    settings = [asdict(config) for config in configs]
+    settings = [
+        {name: value for name, value in asdict(config).items() if name not in FREE_SETTINGS} for config in configs
+    ]
     words = [settings, labels.category_names, labels.tag_names, list(features.items()), torch.__version__]
     digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
     for array in (labels.category, labels.tags, labels.tags_known, *splits.values()):

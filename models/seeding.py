@@ -1,5 +1,6 @@
 """What makes a run repeatable, set for a while and put back: torch's generators and its number of threads."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,14 +9,15 @@ import torch
 
 
 @contextmanager
-def seeded(seed: int, epoch: int, device: torch.device) -> Iterator[np.random.Generator]:
+def seeded(seed: int, epoch: int, device: torch.device, *, rank: int = 0) -> Iterator[np.random.Generator]:
     """Inside, torch's default generators are seeded from (`seed`, `epoch`); afterwards they are as before.
 
     Yields:
         A numpy generator seeded from the same pair. Epoch 0 stands for the making of the weights.
+        Processes that share the batches draw the same numbers from it; torch's differ by `rank`.
     """
     sequence = np.random.SeedSequence([seed, epoch])
-    torch_seed = int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+    torch_seed = int(sequence.generate_state(rank + 1, np.uint64)[rank] >> np.uint64(1))
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(torch_seed)
@@ -35,3 +37,22 @@ def cpu_threads(num_threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """Inside, what torch computes on a GPU is the same to the last bit in every run; on a CPU it always is.
+
+    cuBLAS needs its workspace setting in the environment before its first call.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    # An operation without a repeatable form warns instead of ending the run.
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(mode=before)

@@ -8,21 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
-from models.averaging import WeightAverage
-from models.batching import Batch, ClipSource, Indices, Labels, iterate_batches
+from models.batching import TEXT, WHOLE, Batch, ClipSource, Indices, Labels, Share, iterate_batches, used_modalities
 from models.checkpoints import CheckpointInfo, save
-from models.config import NetworkConfig, TrainConfig
-from models.errors import SettingError
+from models.config import NetworkConfig
+from models.errors import DataError, SettingError
 from models.history import EpochRecord, write_history
-from models.losses import total_loss
+from models.losses.weights import class_weights
 from models.network import VideoNetwork
-from models.optimizer import make_optimizer
+from models.prefetching import prefetched
+from models.processes import from_first, own_share, total_of
 from models.resume import ResumeState, read_resume_state, run_identity, write_resume_state
 from models.schedule import learning_rate_at
 from models.seeding import seeded
-from models.validation import validate
+from models.stepping import Stepper
+from models.text_table import mean_token_embeddings
+from models.train_config import TrainConfig
+from models.validation import Validation, validate
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class TrainingData:
 class Trainer:
     """The moving parts of a run; `run_epoch` until `is_finished`.
 
+    Of several processes that share the batches, the first validates, and writes what there is to write.
+
     Attributes:
         data: What to learn from.
         network_config: Shape of the network.
@@ -53,8 +57,7 @@ class Trainer:
         folder: Where checkpoint, history and resume state go; it exists.
         device: Where the arithmetic happens.
         network: The network that is trained.
-        average: The running mean of its weights; None when it is off.
-        optimizer: Its optimizer.
+        stepper: What changes it.
         best_rank: Rank of the best epoch so far.
         history: The finished epochs.
     """
@@ -65,24 +68,55 @@ class Trainer:
     folder: Path
     device: torch.device
     network: VideoNetwork = field(init=False)
-    average: WeightAverage | None = field(init=False)
-    optimizer: torch.optim.Optimizer = field(init=False)
+    stepper: Stepper = field(init=False)
     best_rank: tuple[float, ...] = field(init=False, default=())
     history: list[EpochRecord] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        labels, dims = self.data.labels, self.data.source.modality_dims
-        with seeded(self.config.seed, 0, self.device):
-            network = VideoNetwork(self.network_config, dims, len(labels.category_names), len(labels.tag_names))
-        self.network = network.to(self.device)
-        self.average = WeightAverage(self.network, self.config.ema_decay) if self.config.ema_decay else None
-        self.optimizer = make_optimizer(self.network, self.config)
+        self.share = own_share()
+        self._check_batch_size()
+        labels = self.data.labels
+        self.dims = used_modalities(self.network_config, self.data.source.modality_dims)
+        self.network = self._make_network().to(self.device)
+        weights = class_weights(labels, self.data.splits["train"], self.config.class_weight_power)
+        self.stepper = Stepper(self.network, self.config, weights.to(self.device))
         self.identity = run_identity(
             (self.network_config, self.config),
             labels,
             self.data.splits,
-            {name: (width, self.data.recipes.get(name)) for name, width in dims.items()},
+            {name: (width, self.data.recipes.get(name)) for name, width in self.dims.items()},
         )
+
+    def _check_batch_size(self) -> None:
+        # A batch may be half as large as the setting, and each process needs a clip.
+        num_processes, num_clips = self.share.num_processes, len(self.data.splits["train"])
+        if num_processes > 1 and min(self.config.batch_size // 2, num_clips) < num_processes:
+            raise DataError(
+                f"{num_processes} processes cannot share batches of {self.config.batch_size} out of {num_clips} "
+                f"training clips: raise batch_size to at least {2 * num_processes}, or lower num_processes"
+            )
+
+    def _make_network(self) -> VideoNetwork:
+        """The network with its first weights, the same in every process."""
+        labels, tokens = self.data.labels, None
+        if TEXT in self.dims and self.network_config.text_embedding != "frozen":
+            tokens = mean_token_embeddings(self.data.source, self.data.splits["train"])
+        with seeded(self.config.seed, 0, self.device):
+            network = VideoNetwork(
+                self.network_config,
+                self.dims,
+                len(labels.category_names),
+                len(labels.tag_names),
+                num_tokens=0 if tokens is None else len(tokens[0]),
+            )
+        if tokens is not None and network.prepare.table is not None:
+            network.prepare.table.start_from(*tokens)
+        return network
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that validates and writes."""
+        return self.share.rank == 0
 
     def resume(self) -> None:
         """Take over what the same call left when it was killed."""
@@ -90,10 +124,11 @@ class Trainer:
         if state is None:
             return
         self.network.load_state_dict(state.network)
-        self.optimizer.load_state_dict(dict(state.optimizer))
-        if self.average is not None:
-            self.average.network.load_state_dict(state.average)
-            self.average.num_updates = state.num_updates
+        self.stepper.optimizer.load_state_dict(dict(state.optimizer))
+        average = self.stepper.average
+        if average is not None:
+            average.network.load_state_dict(state.average)
+            average.num_updates = state.num_updates
         self.best_rank = state.best_rank
         self.history = list(state.history)
 
@@ -115,26 +150,27 @@ class Trainer:
         started = time.monotonic()
         epoch = len(self.history) + 1
         train_loss, learning_rate = self._learn(epoch)
-        evaluated = self.average.network if self.average is not None else self.network.eval()
-        result = validate(evaluated, self._batches("validation"), self.config, self.device)
+        result = from_first(self._validate() if self.is_first else Validation(None, {}, {}))
         rank = result.rank(self.config.selection_metric)
         is_best = epoch == 1 or not rank or rank > self.best_rank
         if is_best:
             self.best_rank = rank
-            save(self.folder, evaluated, self._checkpoint_info(epoch, result.score))
+        metrics = {f"{head}_{name}": value for head, block in result.blocks() for name, value in block.items()}
         record = EpochRecord(
             epoch=epoch,
             learning_rate=learning_rate,
             train_loss=train_loss,
             validation_loss=result.loss,
-            category_map=result.category_map,
-            tag_map=result.tag_map,
+            category_map=result.category.get("map"),
+            tag_map=result.tag.get("map"),
             score=result.score,
+            metrics=metrics,
             is_best=is_best,
             seconds=time.monotonic() - started,
         )
         self.history.append(record)
-        self._write_progress()
+        if self.is_first:
+            self._write(record)
         return record
 
     def _learn(self, epoch: int) -> tuple[float, float]:
@@ -144,11 +180,15 @@ class Trainer:
         step = (epoch - 1) * steps_per_epoch
         loss_sum = 0.0
         self.network.train()
-        with seeded(self.config.seed, epoch, self.device) as generator:
-            for batch in self._batches("train", generator):
+        with (
+            seeded(self.config.seed, epoch, self.device, rank=self.share.rank) as generator,
+            prefetched(self._batches("train", generator, self.share)) as batches,
+        ):
+            for batch in batches:
                 rate = learning_rate_at(step, self.config.epochs * steps_per_epoch, self.config)
                 loss_sum += self._step(batch, rate)
                 step += 1
+        loss_sum = total_of(loss_sum)
         if not math.isfinite(loss_sum):
             raise SettingError(
                 f"the training loss of epoch {epoch} is {loss_sum}: lower learning_rate, now "
@@ -157,23 +197,23 @@ class Trainer:
         return loss_sum / num_clips, rate
 
     def _step(self, batch: Batch, learning_rate: float) -> float:
-        """One step of the optimizer; the loss times the number of clips."""
+        """One step; the loss of this process's clips as their part of the sum over all clips."""
         batch = batch.to(self.device)
         if batch.labels is None:
             return 0.0
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        loss = total_loss(self.network(batch), batch.labels, self.config)
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        if self.config.gradient_clip:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update(self.network)
-        return float(loss.detach()) * len(batch.labels.category)
+        num_clips = total_of(len(batch.labels.category)) / self.share.num_processes
+        return self.stepper.step(batch, batch.labels, learning_rate) * num_clips
 
-    def _batches(self, split: str, generator: np.random.Generator | None = None) -> Iterator[Batch]:
+    def _validate(self) -> Validation:
+        with prefetched(self._batches("validation", None, WHOLE)) as batches:
+            return validate(self._evaluated(), batches, self.config, self.device)
+
+    def _evaluated(self) -> VideoNetwork:
+        """The network that is validated and saved, in evaluation mode."""
+        average = self.stepper.average
+        return average.network if average is not None else self.network.eval()
+
+    def _batches(self, split: str, generator: np.random.Generator | None, share: Share) -> Iterator[Batch]:
         return iterate_batches(
             self.data.source,
             self.data.splits[split],
@@ -181,30 +221,35 @@ class Trainer:
             self.config.batch_size,
             labels=self.data.labels,
             generator=generator,
+            share=share,
         )
 
-    def _checkpoint_info(self, epoch: int, score: float | None) -> CheckpointInfo:
-        return CheckpointInfo(
-            network=self.network_config,
-            modality_dims=dict(self.data.source.modality_dims),
-            feature_recipes=dict(self.data.recipes),
-            category_names=self.data.labels.category_names,
-            tag_names=self.data.labels.tag_names,
-            selected_epoch=epoch,
-            validation_score=score,
-        )
-
-    def _write_progress(self) -> None:
-        """Put history and resume state on disk; a kill between any two writes costs one epoch at most."""
+    def _write(self, record: EpochRecord) -> None:
+        """Put checkpoint, history and resume state on disk; a kill between any two costs one epoch at most."""
+        if record.is_best:
+            save(self.folder, self._evaluated(), self._checkpoint_info(record))
         write_history(self.folder, self.history)
-        average = self.average
+        average = self.stepper.average
         state = ResumeState(
             identity=self.identity,
             network=self.network.state_dict(),
             average=average.network.state_dict() if average is not None else {},
             num_updates=average.num_updates if average is not None else 0,
-            optimizer=self.optimizer.state_dict(),
+            optimizer=self.stepper.optimizer.state_dict(),
             best_rank=self.best_rank,
             history=tuple(self.history),
         )
         write_resume_state(self.folder, state)
+
+    def _checkpoint_info(self, record: EpochRecord) -> CheckpointInfo:
+        table = self.network.prepare.table
+        return CheckpointInfo(
+            network=self.network_config,
+            modality_dims=self.dims,
+            feature_recipes={name: self.data.recipes[name] for name in self.dims if name in self.data.recipes},
+            category_names=self.data.labels.category_names,
+            tag_names=self.data.labels.tag_names,
+            num_tokens=0 if table is None else len(table.known),
+            selected_epoch=record.epoch,
+            validation_score=record.score,
+        )

@@ -12,11 +12,17 @@ import torch
 
 from models.batching import ClipSource, Indices, Labels
 from models.caching import CachedSource
-from models.config import NetworkConfig, TrainConfig
-from models.errors import DataError
+from models.calibrating import calibrate_checkpoint
+from models.calibration.storage import remove as remove_calibration
+from models.checkpoints import load
+from models.config import NetworkConfig
+from models.errors import DataError, SettingError
+from models.event_log import event_log
 from models.history import EpochRecord
 from models.resume import remove_resume_state
-from models.seeding import cpu_threads
+from models.seeding import cpu_threads, repeatable
+from models.structure.files import write_structure
+from models.train_config import TrainConfig
 from models.trainer import Trainer, TrainingData
 
 _MEGABYTE = 10**6
@@ -55,16 +61,18 @@ def train(  # noqa: PLR0913 - five things to train on, two configs, and where to
     folder: Path,
     *,
     feature_recipes: Mapping[str, str],
-    device: str = "cpu",
+    device: str | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> TrainSummary:
     """Train a network, leave its best epoch in `folder` as a checkpoint, and say how it went.
 
-    `folder` also gets `history.jsonl` and, until the end, `resume.pt`: the same call after a kill goes on
-    after the last finished epoch. The best epoch is the one with the highest rank on the validation clips (see
-    `Validation.rank`), the earliest of equals; where these tell nothing (there are none, or none has a
-    label) it is the last one, and there is no early stopping. Classes without a positive validation clip do
-    not count.
+    `folder` also gets `history.jsonl`, event files for TensorBoard, the network in words and as a picture, the
+    calibration, and, until the end, `resume.pt`: the same call after a kill goes on after the last finished
+    epoch. Every process of a training that torchrun started makes this call; the first one writes.
+
+    The best epoch is the one with the highest rank on the validation clips (see `Validation.rank`), the earliest
+    of equals; where these tell nothing (there are none, or none has a label) it is the last one, and there is no
+    early stopping. Classes without a positive validation clip do not count.
 
     Args:
         source: The clips.
@@ -75,7 +83,7 @@ def train(  # noqa: PLR0913 - five things to train on, two configs, and where to
         config: How to train.
         folder: Made if it is not there. What an earlier call left there is replaced.
         feature_recipes: Modality -> text that identifies how the features were made, for the checkpoint.
-        device: Name of a torch device.
+        device: Name of a torch device; None = the one that `config` names.
         on_epoch: Called after each epoch, when everything about it is on disk.
 
     Raises:
@@ -84,18 +92,55 @@ def train(  # noqa: PLR0913 - five things to train on, two configs, and where to
     """
     _check_data(source, labels, train_indices)
     folder.mkdir(parents=True, exist_ok=True)
+    chosen = pick_device(config) if device is None else torch.device(device)
     splits = {"train": train_indices, "validation": validation_indices}
     cached = CachedSource(source, config.cache_megabytes * _MEGABYTE)
     data = TrainingData(cached, labels, splits, feature_recipes)
-    with cpu_threads(config.num_threads):
-        trainer = Trainer(data, network, config, folder, torch.device(device))
+    with cpu_threads(config.num_threads), repeatable(chosen):
+        trainer = Trainer(data, network, config, folder, chosen)
         trainer.resume()
-        while not trainer.is_finished():
-            record = trainer.run_epoch()
-            if on_epoch is not None:
-                on_epoch(record)
-    remove_resume_state(folder)
+        if trainer.is_first:
+            # It goes with the weights of an earlier call, which the first epoch replaces.
+            remove_calibration(folder)
+        with event_log(folder, config, trainer.history) as log:
+            while not trainer.is_finished():
+                record = trainer.run_epoch()
+                if trainer.is_first:
+                    log(record)
+                    if on_epoch is not None:
+                        on_epoch(record)
+        if trainer.is_first:
+            _finish(trainer, data)
     return _summary(trainer)
+
+
+def _finish(trainer: Trainer, data: TrainingData) -> None:
+    """What stands beside a checkpoint: the picture of its network, and its calibration."""
+    folder = trainer.folder
+    write_structure(folder, load(folder).network)
+    if trainer.config.calibrate:
+        calibrate_checkpoint(
+            folder,
+            data.source,
+            data.labels,
+            validation_indices=data.splits["validation"],
+            train_indices=data.splits["train"],
+            feature_recipes=data.recipes,
+            device=str(trainer.device),
+        )
+    remove_resume_state(folder)
+
+
+def pick_device(config: TrainConfig) -> torch.device:
+    """The device that the setting names.
+
+    Raises:
+        SettingError: It is `cuda`, and there is no GPU that torch can use.
+    """
+    has_cuda = torch.cuda.is_available()
+    if config.device == "cuda" and not has_cuda:
+        raise SettingError("device is 'cuda', but torch finds no GPU: give auto or cpu, or mend the driver")
+    return torch.device("cuda" if has_cuda and config.device != "cpu" else "cpu")
 
 
 def _summary(trainer: Trainer) -> TrainSummary:

@@ -9,11 +9,14 @@ import torch
 from torch import Tensor
 
 from models.batching import UNKNOWN_CATEGORY, Batch
-from models.config import TrainConfig
-from models.heads import category_probabilities, tag_probabilities
-from models.losses import total_loss
-from models.metrics import mean_average_precision
+from models.heads.probabilities import category_probabilities, tag_probabilities
+from models.losses.total import total_loss
+from models.metrics import accuracy, global_average_precision, macro_f1, mean_average_precision
 from models.network import VideoNetwork
+from models.train_config import TrainConfig
+
+Float32 = npt.NDArray[np.float32]
+Bool = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -22,33 +25,42 @@ class Validation:
 
     Attributes:
         loss: Mean over the clips; None without clips.
-        category_map: Mean average precision over the categories that occur among the clips, 0 to 1; None when
-            no category is known or there is no category head.
-        tag_map: The same over the tags.
+        category: Name of a metric -> its value, 0 to 1, over the categories that occur among the clips; empty
+            when no category is known or there is no category head.
+        tag: The same over the tags.
     """
 
     loss: float | None
-    category_map: float | None
-    tag_map: float | None
+    category: dict[str, float]
+    tag: dict[str, float]
 
     @property
     def score(self) -> float | None:
         """Mean of the mean average precisions that are there; None when neither is."""
-        parts = [part for part in (self.category_map, self.tag_map) if part is not None]
+        parts = [block["map"] for block in (self.category, self.tag) if block]
         return sum(parts) / len(parts) if parts else None
+
+    def blocks(self) -> tuple[tuple[str, dict[str, float]], ...]:
+        """Name of each head and its metrics."""
+        return (("category", self.category), ("tag", self.tag))
 
     def rank(self, selection_metric: str) -> tuple[float, ...]:
         """Numbers that compare higher for the better epoch; none when the clips do not tell.
 
-        By `map`, equal scores (a small split saturates at 1) are told apart by the loss.
+        Equal values (a small split saturates at 1) are told apart by the loss. Where the metric is of a head
+        that the clips tell nothing of, `map` takes its place.
         """
         if self.loss is None or self.score is None:
             return ()
-        return (self.score, -self.loss) if selection_metric == "map" else (-self.loss,)
+        if selection_metric == "loss":
+            return (-self.loss,)
+        head, _, name = selection_metric.partition("_")
+        value = {"category": self.category, "tag": self.tag}.get(head, {}).get(name, self.score)
+        return (value, -self.loss)
 
 
 def validate(network: VideoNetwork, batches: Iterable[Batch], config: TrainConfig, device: torch.device) -> Validation:
-    """The result of `network`, which is in evaluation mode, on labelled batches; all None without any."""
+    """The result of `network`, which is in evaluation mode, on labelled batches; nothing without any."""
     loss_sum, num_clips = 0.0, 0
     categories: list[tuple[Tensor, Tensor]] = []
     tags: list[tuple[Tensor, Tensor]] = []
@@ -67,28 +79,44 @@ def validate(network: VideoNetwork, batches: Iterable[Batch], config: TrainConfi
                 tags.append((tag_probabilities(outputs.tag_logits).cpu()[known], labels.tags[known]))
     return Validation(
         loss=loss_sum / num_clips if num_clips else None,
-        category_map=_category_map(categories),
-        tag_map=_map_of_occurring(*_join(tags)) if tags else None,
+        category=_category_block(categories),
+        tag=_tag_block(tags),
     )
 
 
-def _category_map(parts: list[tuple[Tensor, Tensor]]) -> float | None:
+def _category_block(parts: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
     if not parts:
-        return None
+        return {}
     scores, category = _join(parts)
     known = category != UNKNOWN_CATEGORY
-    one_hot = category[known, None] == np.arange(scores.shape[1])
-    return _map_of_occurring(scores[known], one_hot)
+    scores, true = scores[known], category[known].astype(np.int64)
+    if not len(true):
+        return {}
+    one_hot = true[:, None] == np.arange(scores.shape[1])
+    predicted = scores.argmax(axis=1)
+    return {
+        "accuracy": accuracy(true, predicted, scores.shape[1]),
+        "macro_f1": macro_f1(true, predicted, scores.shape[1]),
+        **_ranking_metrics(scores, one_hot),
+    }
 
 
-def _map_of_occurring(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.generic]) -> float | None:
-    """Mean average precision over the columns that have a positive; None when none has."""
+def _tag_block(parts: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
+    if not parts:
+        return {}
+    scores, tags = _join(parts)
+    return _ranking_metrics(scores, tags.astype(bool)) if tags.any() else {}
+
+
+def _ranking_metrics(scores: Float32, labels: Bool) -> dict[str, float]:
+    """Over the columns that have a positive."""
     occurring = labels.any(axis=0)
-    if not occurring.any():
-        return None
-    return mean_average_precision(scores[:, occurring], labels[:, occurring].astype(bool))
+    return {
+        "map": mean_average_precision(scores[:, occurring], labels[:, occurring]),
+        "gap": global_average_precision(scores, labels),
+    }
 
 
-def _join(parts: list[tuple[Tensor, Tensor]]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.generic]]:
+def _join(parts: list[tuple[Tensor, Tensor]]) -> tuple[Float32, npt.NDArray[np.generic]]:
     scores, labels = zip(*parts, strict=True)
     return torch.cat(scores).numpy(), torch.cat(labels).numpy()

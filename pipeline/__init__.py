@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from pipeline.startup import prepare
 from pipeline.workflows import RunAll
+from tasks.ablation import Ablation
 from tasks.corpus import Manifest, SampleCorpus
+from tasks.crossvalidate import CrossValidate
 from tasks.decode import Decode
 from tasks.download import Download
 from tasks.evaluate import Evaluate
@@ -20,6 +22,8 @@ from tasks.recognize import Recognize
 from tasks.train import Train
 
 __all__ = [
+    "Ablation",
+    "CrossValidate",
     "Decode",
     "Download",
     "Evaluate",

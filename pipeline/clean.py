@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from features.downloads.downloaded import FROM_STORE, read_downloaded
 from features.files import TEMPORARY_PREFIX
 from models.tables import render_table
-from pipeline.ours import stage_folders, stored_media
-from pipeline.workflows import chain
+from pipeline.ours import run_folders, stage_folders, stored_media
+from pipeline.workflows import stages_in_use
+from tasks.ablation import Ablation
 from tasks.download import MEDIA_FOLDER, Download
 from tasks.locking import hold_root
+from tasks.members import is_member_folder
 from tasks.stage import point_latest, root_folder
 
 if TYPE_CHECKING:
@@ -38,16 +40,16 @@ class Waste:
 def clean(*, delete: bool) -> list[Waste]:
     """Return what is of no use to the configured run; delete it if ``delete``.
 
-    That is: folders of other fingerprints of the configured stages, temporary files of killed runs, and
-    fetched media that no clip of the configured Download refers to. Anything else below the root, and files
-    of the user, are not touched.
+    That is: folders of other fingerprints of the configured stages, networks of other ensembles, runs of other
+    ablations, temporary files of killed runs, and fetched media that no clip of the configured Download refers to.
+    Anything else below the root, and files of the user, are not touched.
 
     Raises:
         SystemExit: With 10, while a run is at work.
         SourceError: The manifest is not there, so nobody can tell what is of use.
     """
     hold_root(root_folder())
-    found = [*_other_fingerprints(), *_leftovers(), *_unused_media()]
+    found = [*_other_fingerprints(), *_other_runs(), *_leftovers(), *_unused_media()]
     if delete:
         for path, _ in found:
             if path.is_dir() and not path.is_symlink():
@@ -60,7 +62,7 @@ def clean(*, delete: bool) -> list[Waste]:
 
 def _mend_latest() -> None:
     """Let every ``latest`` whose folder has gone lead to the configured run, or take it away."""
-    for stage in chain():
+    for stage in stages_in_use():
         link = stage.folder.parent / "latest"
         if link.is_symlink() and not link.exists():
             if stage.folder.is_dir():
@@ -70,16 +72,27 @@ def _mend_latest() -> None:
 
 
 def _other_fingerprints() -> Iterator[tuple[Path, Waste]]:
-    used = {stage.folder for stage in chain()}
+    used = {stage.folder for stage in stages_in_use()}
     stages = {folder.parent for folder in used}
     for folder in stage_folders():
-        if folder not in used and folder.parent in stages:
+        if folder not in used and (folder.parent in stages or is_member_folder(folder.parent.name)):
             yield folder, Waste(_shown(folder), "another fingerprint", _freed(folder))
 
 
+def _other_runs() -> Iterator[tuple[Path, Waste]]:
+    """Yield the runs of other variants, once the inputs are there that tell which runs the configured ones are."""
+    ablation = next((stage for stage in stages_in_use() if isinstance(stage, Ablation)), None)
+    if ablation is None or not all(stage.success() for stage in ablation.inputs().values()):
+        return
+    used = {ablation.baselines().folder, *(run.plan.folder for run in ablation.runs())}
+    for folder in run_folders():
+        if folder not in used:
+            yield folder, Waste(_shown(folder), "a run of another ablation", _freed(folder))
+
+
 def _leftovers() -> Iterator[tuple[Path, Waste]]:
-    used = {stage.folder for stage in chain()}
-    for folder in (*sorted(used), root_folder() / MEDIA_FOLDER):
+    used = {stage.folder for stage in stages_in_use()}
+    for folder in (*sorted(used), *run_folders(), root_folder() / MEDIA_FOLDER):
         for path in sorted(folder.rglob(f"{TEMPORARY_PREFIX}*")):
             yield path, Waste(_shown(path), "left by a killed run", _freed(path))
 

@@ -20,9 +20,11 @@ from features.manifests.source import check_manifest
 from features.parallel import num_cpus
 from models.errors import ModelsError
 from models.tables import render_table
+from tasks.configs import FeaturesConfig
 from tasks.locking import holder_of
 from tasks.recognize import Recognize, recognized_fields
-from tasks.settings import SECTIONS, FeaturesConfig, load, significant
+from tasks.sections import SECTIONS
+from tasks.settings import load, significant
 from tasks.stage import root_folder
 
 GIB = 1 << 30

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from tasks.ablation import RUNS_FOLDER
+from tasks.ablation_runs import RUN_DIGITS
 from tasks.download import MEDIA_FOLDER
 from tasks.stage import FINGERPRINT_DIGITS, PARAMS_NAME, root_folder
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FINGERPRINT = re.compile(rf"[0-9a-f]{{{FINGERPRINT_DIGITS}}}")
+RUN = re.compile(rf"[0-9a-f]{{{RUN_DIGITS}}}")
+ABLATION_FOLDER = "ablation"
 STORED = re.compile(r"([0-9a-f]{2})[0-9a-f]{62}\.[a-z0-9]+")
 
 
@@ -22,6 +26,13 @@ def stage_folders() -> Iterator[Path]:
         folder = path.parent
         if FINGERPRINT.fullmatch(folder.name) and not folder.is_symlink():
             yield folder
+
+
+def run_folders() -> Iterator[Path]:
+    """Yield every run that ablations of this root have kept, sorted."""
+    for path in sorted((root_folder() / ABLATION_FOLDER / RUNS_FOLDER).glob("*")):
+        if RUN.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+            yield path
 
 
 def stored_media() -> Iterator[Path]:

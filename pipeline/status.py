@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 from features.errors import SourceError
 from models.tables import render_table
 from pipeline.summary import most_frequent, reasons
-from pipeline.workflows import chain
+from pipeline.workflows import stages_in_use
 from tasks.ledger import read_receipt, total
 from tasks.locking import holder_of
 from tasks.progress import PROGRESS_NAME
@@ -45,12 +45,12 @@ class Status(TypedDict):
 
 
 def read_status() -> Status:
-    """Return the state of the run that the configuration describes. Takes no lock and writes nothing."""
+    """Return the state of all that the configuration describes. Takes no lock and writes nothing."""
     holder = holder_of(root_folder())
     return Status(
         root=str(root_folder()),
         running_process=holder,
-        stages=[_stage_status(stage, running=holder is not None) for stage in chain()],
+        stages=[_stage_status(stage, running=holder is not None) for stage in stages_in_use()],
     )
 
 

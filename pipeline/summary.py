@@ -50,7 +50,7 @@ def time_shares(accounts: Sequence[Success]) -> str:
     for account in accounts:
         timings = account.timings
         wall = timings.get("wall_seconds", account.seconds)
-        if account.stage == "train":
+        if account.stage.partition("-")[0] in {"train", "ablation"}:
             spent["training"] += wall
             continue
         ffmpeg = min(wall, timings.get("child_cpu_seconds", 0.0) / num_cpus())

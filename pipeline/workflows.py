@@ -6,9 +6,11 @@ import luigi
 
 from features.errors import SourceError
 from pipeline.summary import closing_table
+from tasks.ablation import Ablation
 from tasks.clips import stores_decoded
 from tasks.console import say
 from tasks.corpus import Manifest
+from tasks.crossvalidate import CrossValidate
 from tasks.dataset import extract_stages, recognize_stages
 from tasks.decode import Decode
 from tasks.download import Download
@@ -17,14 +19,16 @@ from tasks.locking import hold_root
 from tasks.predict import Predict
 from tasks.settings import check_sections
 from tasks.stage import Stage, exit_on_own_errors, point_latest, root_folder
-from tasks.train import Train
+from tasks.train import Train, fold_stages
 
 
 def chain(force: str = "") -> list[Stage]:
     """Return every stage of a whole run, in the order in which they run."""
     evaluate = Evaluate(force=force)
     manifest = Manifest(force=force)
-    train = [stage for stage in evaluate.inputs().values() if isinstance(stage, Train)]
+    inputs = evaluate.inputs().values()
+    train = [stage for stage in inputs if isinstance(stage, Train)]
+    ablation = [stage for stage in inputs if isinstance(stage, Ablation)]
     return [
         *manifest.inputs().values(),
         manifest,
@@ -34,8 +38,25 @@ def chain(force: str = "") -> list[Stage]:
         *extract_stages(force).values(),
         *train,
         Predict(force=force),
+        *ablation,
         evaluate,
     ]
+
+
+def stages_in_use() -> list[Stage]:
+    """Return the stages of a whole run, then those beside it that were begun below this root: folds, an ablation."""
+    besides: list[Stage] = []
+    if _was_begun("crossvalidate") or any(map(_was_begun, fold_stages(""))):
+        besides += [*fold_stages("").values(), CrossValidate()]
+    if _was_begun("ablation"):
+        besides.append(Ablation())
+    stages = chain()
+    names = {stage.stage_name for stage in stages}
+    return [*stages, *(stage for stage in besides if stage.stage_name not in names)]
+
+
+def _was_begun(stage_name: str) -> bool:
+    return (root_folder() / stage_name).is_dir()
 
 
 class RunAll(luigi.Task):

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from features.manifests.corpus import read_labels, read_records, read_splits
+from tasks.configs import FeaturesConfig
 from tasks.extract import Extract
-from tasks.settings import FeaturesConfig, load
+from tasks.settings import load
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from features.dataset import ShardedClips
     from features.records import ClipRecord
     from models.batching import Labels
@@ -29,15 +33,20 @@ def recognize_stages(force: str) -> dict[str, Recognize]:
     return {stage.stage_name: stage for stage in stages}
 
 
+def shard_paths(force: str) -> dict[str, tuple[Path, ...]]:
+    """Return modality -> its published embedding shards in order, of every modality that is used."""
+    paths = {}
+    for stage in extract_stages(force).values():
+        names = stage.published_success().file_names(stage.suffix)
+        paths[stage.modality] = tuple(stage.folder / name for name in names)
+    return paths
+
+
 def open_clips(force: str) -> ShardedClips:
     """Return all clips of the corpus with the features of every modality that is used."""
     from features.dataset import ShardedClips  # noqa: PLC0415 - loads HDF5
 
-    paths = {}
-    for stage in extract_stages(force).values():
-        names = stage.published_success().file_names(stage.suffix)
-        paths[stage.modality] = [stage.folder / name for name in names]
-    return ShardedClips(paths)
+    return ShardedClips(shard_paths(force))
 
 
 @dataclass(frozen=True)
@@ -51,14 +60,23 @@ class LabelledCorpus:
 
 def read_labelled_corpus(manifest: Manifest) -> LabelledCorpus:
     """Return the records of a published corpus with labels and splits."""
+    records = [record for path in record_paths(manifest) for record in read_records(path)]
+    splits = read_splits(manifest.folder)
+    labels = labels_of(records, manifest.folder)
+    return LabelledCorpus(records, [splits[record.clip_id] for record in records], labels)
+
+
+def record_paths(manifest: Manifest) -> tuple[Path, ...]:
+    """Return the published record shards in order."""
+    names = manifest.published_success().file_names(".jsonl")
+    return tuple(manifest.folder / name for name in names)
+
+
+def labels_of(records: Sequence[ClipRecord], corpus: Path) -> Labels:
+    """Return the labels of records in the label space of the corpus in a folder."""
     from models.labelling import build_labels  # noqa: PLC0415 - loads torch
 
-    folder = manifest.folder
-    names = manifest.published_success().file_names(".jsonl")
-    records = [record for name in names for record in read_records(folder / name)]
-    splits = read_splits(folder)
-    space = read_labels(folder)
-    labels = build_labels(
+    space = read_labels(corpus)
+    return build_labels(
         space.categories, space.tags, [record.category for record in records], [record.tags for record in records]
     )
-    return LabelledCorpus(records, [splits[record.clip_id] for record in records], labels)

@@ -7,22 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from features.files import publish_json, published
 from features.manifests.config import CorpusConfig
+from tasks.ablation import Ablation, read_ablation
 from tasks.clips import some_clips, stores_decoded
+from tasks.configs import EvaluateConfig
 from tasks.corpus import Manifest
 from tasks.dataset import extract_stages, open_clips, read_labelled_corpus, recognize_stages
 from tasks.decode import Decode
 from tasks.download import Download
 from tasks.ledger import FileReceipt, read_receipt
 from tasks.predict import Predict
-from tasks.settings import SECTIONS, EvaluateConfig, load, significant
+from tasks.sections import SECTIONS
+from tasks.settings import load, significant
 from tasks.stage import Stage
-from tasks.train import Train
+from tasks.train import train_stages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from features.prediction_shards import PredictionShard
-    from models.evaluation import Evaluation
+    from models.measuring import Measured
     from models.report_data import FailedClip, StageSummary, WorstError
     from tasks.dataset import LabelledCorpus
 
@@ -43,7 +46,7 @@ class Evaluate(Stage):
     def inputs(self) -> Mapping[str, Stage]:
         """Return the predictions, the labels, what the baselines learn from, and what the report tells of."""
         predict = Predict(force=self.force)
-        train: dict[str, Stage] = {} if predict.is_given() else {"train": Train(force=self.force)}
+        train = {} if predict.is_given() else train_stages(self.force)
         return {
             "manifest": Manifest(force=self.force),
             "download": Download(force=self.force),
@@ -52,7 +55,11 @@ class Evaluate(Stage):
             **extract_stages(self.force),
             **train,
             "predict": predict,
+            **({"ablation": Ablation(force=self.force)} if self._shows_ablation() else {}),
         }
+
+    def _shows_ablation(self) -> bool:
+        return load("evaluate", EvaluateConfig).ablation
 
     @functools.cached_property
     def corpus(self) -> LabelledCorpus:
@@ -62,24 +69,25 @@ class Evaluate(Stage):
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
         """Measure, and write what was found."""
         predictions = self._predictions()
-        model, baselines = self._measure(predictions)
+        found = self._measure(predictions)
         split = load("evaluate", EvaluateConfig).split
         metrics = {
             "split": split,
             "num_clips": self.corpus.splits.count(split),
-            **model,
-            "baselines": dict(baselines),
+            **found.model,
+            "calibration": found.calibration,
+            "baselines": dict(found.baselines),
         }
         publish_json(self.folder / METRICS_NAME, metrics)
-        self._write_report(model, baselines, predictions)
+        self._write_report(found, predictions)
         # The report tells how long everything took, too.
         receipts = [
             FileReceipt.of(self.folder, METRICS_NAME, 1),
             FileReceipt.of(self.folder, REPORT_NAME, 1, is_record=True),
         ]
         facts = {
-            name: {"category": found["category"], "tags": found["tags"]}
-            for name, found in {"model": model, **baselines}.items()
+            name: {"category": scores["category"], "tags": scores["tags"]}
+            for name, scores in {"model": found.model, **found.baselines}.items()
         }
         return receipts, len(receipts), facts
 
@@ -90,40 +98,24 @@ class Evaluate(Stage):
         names = stage.published_success().file_names(stage.suffix)
         return join_predictions([read_predictions(stage.folder / name) for name in names])
 
-    def _measure(self, predictions: PredictionShard) -> tuple[Evaluation, dict[str, Evaluation]]:
-        from models.baselines import run_baselines, take  # noqa: PLC0415 - loads scikit-learn
-        from models.evaluation import evaluate  # noqa: PLC0415 - loads torch
+    def _measure(self, predictions: PredictionShard) -> Measured:
         from models.labelling import labels_in_space, positions_of  # noqa: PLC0415 - loads torch
-        from models.logistic import LogisticSettings  # noqa: PLC0415 - loads scikit-learn
+        from models.measuring import measure  # noqa: PLC0415 - loads torch and scikit-learn
 
-        # A given checkpoint has a label space of its own; the corpus is measured in that one.
-        labels = labels_in_space(self.corpus.labels, predictions.categories, predictions.tags)
-        scored = positions_of(self.corpus.splits, load("evaluate", EvaluateConfig).split)
-        baselines = run_baselines(
-            open_clips(self.force),
-            labels,
-            train=positions_of(self.corpus.splits, "train"),
-            validation=positions_of(self.corpus.splits, "validation"),
-            scored=scored,
-            settings=LogisticSettings(),
+        split = load("evaluate", EvaluateConfig).split
+        clips = open_clips(self.force)
+        return measure(
+            clips,
+            # A given checkpoint has a label space of its own; the corpus is measured in that one.
+            labels_in_space(self.corpus.labels, predictions.categories, predictions.tags),
+            {name: positions_of(self.corpus.splits, name) for name in ("train", "validation", split)},
+            split,
+            (predictions.category_scores, predictions.tag_scores),
+            Predict(force=self.force).checkpoints(),
+            feature_recipes=clips.recipes(),
         )
-        chosen = take(labels, scored)
-        measure = functools.partial(
-            evaluate,
-            category=chosen.category,
-            tags=chosen.tags,
-            tags_known=chosen.tags_known,
-            category_names=labels.category_names,
-            tag_names=labels.tag_names,
-        )
-        model = measure(predictions.category_scores[scored], tag_scores=predictions.tag_scores[scored])
-        return model, {
-            name: measure(found.category_scores, tag_scores=found.tag_scores) for name, found in baselines.items()
-        }
 
-    def _write_report(
-        self, model: Evaluation, baselines: Mapping[str, Evaluation], predictions: PredictionShard
-    ) -> None:
+    def _write_report(self, found: Measured, predictions: PredictionShard) -> None:
         from models.history import read_history  # noqa: PLC0415 - loads torch
         from models.report import write_report  # noqa: PLC0415 - loads torch
         from models.report_data import ReportData  # noqa: PLC0415 - loads torch
@@ -137,16 +129,17 @@ class Evaluate(Stage):
             split=split,
             split_sizes={name: self.corpus.splits.count(name) for name in ("train", "validation", "test")},
             model_name="trained network",
-            model=model,
-            baselines=baselines,
+            model=found.model,
+            baselines=found.baselines,
             category_names=predictions.categories,
-            history=() if predict.is_given() else read_history(predict.checkpoint()),
+            history=() if predict.is_given() else read_history(predict.checkpoints()[0]),
             stages=tuple(stage_summaries(self.force)),
             failures=tuple(failures),
             num_failures=num_failures,
             worst_errors=tuple(self._worst_errors(predictions, split)),
             settings={name: _texts(significant(name)) for name in SECTIONS if name != "paths"},
             provenance={f"{name} fingerprint": stage.fingerprint for name, stage in self.inputs().items()},
+            ablation=read_ablation(Ablation(force=self.force).folder) if self._shows_ablation() else None,
         )
         with published(self.folder / REPORT_NAME) as temporary:
             write_report(data, temporary)

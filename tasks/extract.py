@@ -20,10 +20,11 @@ from features.manifests.corpus import read_records
 from features.outcomes import Tally
 from features.recognition.shard import read_recognized
 from tasks.clips import ClipsStage, decode_recipe
+from tasks.configs import MODALITIES, FeaturesConfig
 from tasks.corpus import Manifest
 from tasks.decode import Decode
 from tasks.recognize import Recognize, recognized_fields
-from tasks.settings import MODALITIES, FeaturesConfig, load, significant
+from tasks.settings import load, significant
 from tasks.sharded import TAKEN_OVER
 from tasks.stage import exit_on_own_errors
 

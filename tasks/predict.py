@@ -12,12 +12,13 @@ from features.errors import SettingError, SourceError
 from features.files import published, sha256_of, sha256_of_json
 from features.outcomes import Outcome, Tally
 from models.recipes import recipe_difference
+from tasks.configs import PredictConfig
 from tasks.dataset import extract_stages
 from tasks.ledger import FileReceipt
-from tasks.settings import PredictConfig, load, significant
+from tasks.settings import load, significant
 from tasks.sharded import ShardedStage
 from tasks.stage import exit_on_own_errors
-from tasks.train import Train
+from tasks.train import CALIBRATION_NAME, CHECKPOINT_NAMES, train_stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,13 +30,12 @@ if TYPE_CHECKING:
     from tasks.stage import Stage
 
 PREDICTIONS_NAME = "predictions.jsonl"
-CHECKPOINT_FILES = ("model.json", "model.safetensors")
 
 
 class Predict(ShardedStage):
     """Prediction shards, ``shard-00000.h5``, and ``predictions.jsonl`` with the best labels of every clip."""
 
-    stage_version: ClassVar[int] = 2
+    stage_version: ClassVar[int] = 3
     suffix: ClassVar[str] = ".h5"
 
     def settings(self) -> Mapping[str, object]:
@@ -47,24 +47,19 @@ class Predict(ShardedStage):
         """Return whether the checkpoint is one that a setting names."""
         return bool(load("predict", PredictConfig).checkpoint)
 
-    def checkpoint(self) -> Path:
-        """Return the folder of the checkpoint."""
+    def checkpoints(self) -> tuple[Path, ...]:
+        """Return the folders of the checkpoints whose predictions are averaged; without an ensemble it is one."""
         if self.is_given():
-            return Path(load("predict", PredictConfig).checkpoint).expanduser().absolute()
-        return Train(force=self.force).folder
+            return (Path(load("predict", PredictConfig).checkpoint).expanduser().absolute(),)
+        return tuple(stage.folder for stage in train_stages(self.force).values())
 
     def checkpoint_digest(self) -> str:
-        """Return the digest of the checkpoint's files.
+        """Return the digest of what the checkpoints score by.
 
         Raises:
-            SourceError: One of them is not there.
+            SourceError: A file is not there.
         """
-        try:
-            return sha256_of_json([sha256_of(self.checkpoint() / name) for name in CHECKPOINT_FILES])
-        except OSError as error:
-            raise SourceError(
-                f"no checkpoint in {self.checkpoint()} ({error.strerror}): correct [predict] checkpoint"
-            ) from error
+        return sha256_of_json([_digests(folder) for folder in self.checkpoints()])
 
     def deps(self) -> Any:  # noqa: ANN401 - as in Luigi
         """Return the required tasks, after a look whether a given checkpoint goes with the features to come."""
@@ -79,7 +74,7 @@ class Predict(ShardedStage):
         Raises:
             SettingError: They differ, or a modality is left out.
         """
-        path = self.checkpoint() / CHECKPOINT_FILES[0]
+        path = self.checkpoints()[0] / CHECKPOINT_NAMES[0]
         stages = {stage.modality: stage for stage in extract_stages(self.force).values()}
         for name, trained in _trained_recipes(path).items():
             if name not in stages:
@@ -95,9 +90,8 @@ class Predict(ShardedStage):
                 )
 
     def inputs(self) -> Mapping[str, Stage]:
-        """Return the embeddings, and the training unless a checkpoint is given."""
-        train: dict[str, Stage] = {} if self.is_given() else {"train": Train(force=self.force)}
-        return {**train, **extract_stages(self.force)}
+        """Return the embeddings, and the trainings unless a checkpoint is given."""
+        return {**({} if self.is_given() else train_stages(self.force)), **extract_stages(self.force)}
 
     def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
         """Return the embedding shards of every modality."""
@@ -117,18 +111,18 @@ class Predict(ShardedStage):
         from features.prediction_shards import PredictionShard, write_predictions  # noqa: PLC0415 - loads HDF5
         from models.checkpoints import load as load_checkpoint  # noqa: PLC0415 - loads torch
         from models.labelling import every_position  # noqa: PLC0415 - loads torch
-        from models.prediction import predict  # noqa: PLC0415 - loads torch
+        from models.prediction import predict_ensemble  # noqa: PLC0415 - loads torch
 
         clips = ShardedClips({name: [file] for name, file in job.inputs.items()})
-        found = predict(
-            self.checkpoint(),
+        found = predict_ensemble(
+            self.checkpoints(),
             clips,
             every_position(clips),
             feature_recipes=clips.recipes(),
             batch_size=load("predict", PredictConfig).batch_size,
             on_batch=on_batch,
         )
-        info = load_checkpoint(self.checkpoint()).info
+        info = load_checkpoint(self.checkpoints()[0]).info
         shard = PredictionShard(
             clips.clip_ids,
             info.category_names,
@@ -148,6 +142,14 @@ class Predict(ShardedStage):
             rows = _list_labels([self.folder / item.name for item in receipts], temporary)
         built += 1 if built else 0
         return [*receipts, FileReceipt.of(self.folder, PREDICTIONS_NAME, rows)], built, facts
+
+
+def _digests(folder: Path) -> list[str]:
+    calibration = [CALIBRATION_NAME] if (folder / CALIBRATION_NAME).exists() else []
+    try:
+        return [sha256_of(folder / name) for name in (*CHECKPOINT_NAMES, *calibration)]
+    except OSError as error:
+        raise SourceError(f"no checkpoint in {folder} ({error.strerror}): correct [predict] checkpoint") from error
 
 
 def _trained_recipes(path: Path) -> dict[str, dict[str, object]]:

@@ -16,8 +16,9 @@ from features.outcomes import Tally
 from features.recognition.config import AsrConfig, OcrConfig
 from features.recognition.identity import recognizer_identity
 from tasks.clips import ClipsStage, decode_recipe
+from tasks.configs import FeaturesConfig
 from tasks.decode import Decode
-from tasks.settings import FeaturesConfig, load, significant
+from tasks.settings import load, significant
 from tasks.sharded import TAKEN_OVER
 
 if TYPE_CHECKING:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import os
 import resource
-import signal
-import sys
 import time
 from abc import abstractmethod
 from collections import Counter
@@ -22,10 +19,12 @@ import luigi
 from features.errors import FeaturesError, SettingError, SourceError
 from features.files import publish_json, remove_leftovers, sha256_of_json
 from features.outcomes import STATUS_NUMBERS
+from tasks.configs import MODALITIES, PathsConfig
 from tasks.console import OWN_ERRORS, UNUSABLE_SETTINGS, say
 from tasks.ledger import SUCCESS_NAME, FileReceipt, Success, read_success, total, write_success
 from tasks.locking import hold_root
-from tasks.settings import MODALITIES, PathsConfig, check_sections, load
+from tasks.parent import die_with_parent
+from tasks.settings import check_sections, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -175,7 +174,8 @@ class Stage(luigi.Task):
 
     def run(self) -> None:
         """Build what is missing and publish it."""
-        _die_with_parent()
+        # The process that scheduled this one may be killed.
+        die_with_parent()
         if self.complete():
             # An input had to be made again and came out the same.
             return
@@ -275,7 +275,8 @@ def _check_force(force: str) -> None:
 
 
 FORCEABLE = (
-    "SampleCorpus", "Manifest", "Download", "Decode", "Recognize", "Extract", "Train", "Predict", "Evaluate",
+    "SampleCorpus", "Manifest", "Download", "Decode", "Recognize", "Extract", "Train", "Predict", "CrossValidate",
+    "Ablation", "Evaluate",
 )  # fmt: skip
 
 
@@ -300,13 +301,6 @@ def children_cpu_seconds() -> float:
     """Return the CPU time of the programs that this process has started and seen end."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to end this task process when the process that scheduled it is killed."""
-    if sys.platform == "linux":
-        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
-        ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
 def _corpus_counts(facts: Mapping[str, Any]) -> str:

@@ -4,35 +4,93 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import luigi
+
 from features.files import published, sha256_of_json
-from models.config import NetworkConfig, TrainConfig
+from models.config import NetworkConfig
+from models.train_config import TrainConfig
 from tasks.corpus import Manifest
-from tasks.dataset import extract_stages, open_clips, read_labelled_corpus
+from tasks.dataset import extract_stages, read_labelled_corpus, record_paths, shard_paths
 from tasks.ledger import FileReceipt
+from tasks.members import (
+    ALONE,
+    check_member,
+    ensemble_members,
+    fold_members,
+    member_config,
+    member_identity,
+    member_splits,
+)
 from tasks.progress import Progress
-from tasks.settings import load, significant
+from tasks.settings import load, significant_of
 from tasks.stage import Stage
+from tasks.training_inputs import TrainingData, TrainingPlan, train_here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from models.training import TrainSummary
+
 RESUME_NAME = "resume.pt"
 CHECKPOINT_NAMES = ("model.json", "model.safetensors")
+# There when the settings ask for it.
+CALIBRATION_NAME = "calibration.json"
+# For a person: no later stage scores by them.
+PICTURE_NAMES = ("network.json", "network.md", "network.svg")
 HISTORY_NAME = "history.jsonl"
 
 
 class Train(Stage):
     """A checkpoint and the history of its training."""
 
+    member: str = luigi.Parameter(
+        default=ALONE,
+        positional=False,
+        description="Network of an ensemble: fold-0, fold-1, ... or seed-1, seed-2, ...; nothing for a single network",
+    )
+
+    def check_settings(self) -> None:
+        """Check the member, too."""
+        super().check_settings()
+        check_member(self.member)
+
+    @property
+    def stage_name(self) -> str:
+        """Name of the stage's folder; each member has its own."""
+        return f"train-{self.member}" if self.member else "train"
+
+    def train_config(self) -> TrainConfig:
+        """Return how this member is trained."""
+        return member_config(load("train", TrainConfig), self.member)
+
     def settings(self) -> Mapping[str, object]:
-        """Return the shape of the network and how it is trained."""
-        load("network", NetworkConfig)
-        load("train", TrainConfig)
-        return {"network": significant("network"), "train": significant("train")}
+        """Return the shape of the network, how it is trained, and on which folds."""
+        return {
+            "network": significant_of("network", load("network", NetworkConfig)),
+            "train": significant_of("train", self.train_config()),
+            **member_identity(self.member),
+        }
 
     def inputs(self) -> Mapping[str, Stage]:
         """Return the corpus and the embeddings of every modality that is used."""
         return {"manifest": Manifest(force=self.force), **extract_stages(self.force)}
+
+    def training_data(self) -> TrainingData:
+        """Return what is learnt from, with the splits as this member sees them."""
+        manifest = Manifest(force=self.force)
+        corpus = read_labelled_corpus(manifest)
+        splits = member_splits(corpus.records, corpus.splits, self.member)
+        return TrainingData(shard_paths(self.force), record_paths(manifest), tuple(splits))
+
+    def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
+        """Train; a run that was killed goes on after its last epoch."""
+        plan = TrainingPlan(load("network", NetworkConfig), self.train_config(), self.folder)
+        data = self.training_data()
+        self._forget_other_training()
+        with Progress(self.stage_name, plan.train.epochs, self.folder, unit="epoch") as progress:
+            summary = train_here(data, plan, on_epoch=lambda _: progress.advance())
+        receipts = self._receipts(summary.num_epochs)
+        return receipts, len(receipts), _facts(summary)
 
     def _forget_other_training(self) -> None:
         """Remove what a killed training left if it saw other features, or if this one is to start afresh."""
@@ -43,34 +101,34 @@ class Train(Stage):
         with published(note) as temporary:
             temporary.write_text(seen, encoding="utf-8")
 
-    def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
-        """Train; a run that was killed goes on after its last epoch."""
-        from models.labelling import positions_of  # noqa: PLC0415 - loads torch
-        from models.training import train  # noqa: PLC0415 - loads torch
+    def _receipts(self, num_epochs: int) -> list[FileReceipt]:
+        there = [name for name in (CALIBRATION_NAME, *PICTURE_NAMES) if (self.folder / name).exists()]
+        return [
+            *(FileReceipt.of(self.folder, name, 1) for name in CHECKPOINT_NAMES),
+            *(FileReceipt.of(self.folder, name, 1, is_record=name in PICTURE_NAMES) for name in there),
+            FileReceipt.of(self.folder, HISTORY_NAME, num_epochs, is_record=True),
+        ]
 
-        corpus = read_labelled_corpus(Manifest(force=self.force))
-        clips = open_clips(self.force)
-        self._forget_other_training()
-        config = load("train", TrainConfig)
-        with Progress(self.stage_name, config.epochs, self.folder, unit="epoch") as progress:
-            summary = train(
-                clips,
-                corpus.labels,
-                positions_of(corpus.splits, "train"),
-                positions_of(corpus.splits, "validation"),
-                load("network", NetworkConfig),
-                config,
-                self.folder,
-                feature_recipes=clips.recipes(),
-                on_epoch=lambda _: progress.advance(),
-            )
-        facts = {
-            "epochs": summary.num_epochs,
-            "selected_epoch": summary.selected_epoch,
-            "validation_score": summary.validation_score,
-            "parameters": summary.num_parameters,
-            "stopped_early": summary.stopped_early,
-        }
-        receipts = [FileReceipt.of(self.folder, name, 1) for name in CHECKPOINT_NAMES]
-        receipts.append(FileReceipt.of(self.folder, HISTORY_NAME, summary.num_epochs, is_record=True))
-        return receipts, len(receipts), facts
+
+def _facts(summary: TrainSummary) -> dict[str, object]:
+    return {
+        "epochs": summary.num_epochs,
+        "selected_epoch": summary.selected_epoch,
+        "validation_score": summary.validation_score,
+        "parameters": summary.num_parameters,
+        "stopped_early": summary.stopped_early,
+    }
+
+
+def train_stages(force: str) -> dict[str, Train]:
+    """Return the training of every network whose predictions count, by the name of its folder."""
+    return _by_name([Train(member=member, force=force) for member in ensemble_members()])
+
+
+def fold_stages(force: str) -> dict[str, Train]:
+    """Return the training of every fold's network, by the name of its folder."""
+    return _by_name([Train(member=member, force=force) for member in fold_members()])
+
+
+def _by_name(stages: Sequence[Train]) -> dict[str, Train]:
+    return {stage.stage_name: stage for stage in stages}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import unicodedata
-from collections import Counter, defaultdict
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from features.manifests.fields import SPLITS
+from features.manifests.stratifying import Part, numbered_labels, share_out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,16 +60,14 @@ def assign_splits(
 ) -> list[str]:
     """Return ``train``, ``validation`` or ``test`` for each record.
 
-    Groups are taken in an order of rising frequency of their rarest label (larger ones first among equals,
-    then shuffled by ``seed``) and go where their labels are missing most, after the iterative stratification
-    of Sechidis, Tsoumakas and Vlahavas 2011 (ECML PKDD), section 4, applied to groups. A group of which a
-    member has a fixed split goes there whole (the first such member decides).
+    Groups go where their labels are missing most (see :func:`share_out`). A group of which a member has a fixed
+    split goes there whole (the first such member decides).
     """
     fractions = dict(
         zip(SPLITS, (1 - validation_fraction - test_fraction, validation_fraction, test_fraction), strict=True)
     )
-    labels, totals = _numbered_labels(records)
-    splits = [_Split(share, totals, len(records)) for share in fractions.values()]
+    labels, totals = numbered_labels(records)
+    splits = [Part(share, totals, len(records)) for share in fractions.values()]
     by_name = dict(zip(SPLITS, splits, strict=True))
     free = []
     for members in group_clips(records):
@@ -78,12 +76,7 @@ def assign_splits(
             by_name[fixed].take(members, labels)
         else:
             free.append(members)
-    random.Random(seed).shuffle(free)  # noqa: S311 - a split is no secret
-    free.sort(key=lambda members: (_rarest(members, labels, totals), -len(members)))
-    open_splits = [split for split in splits if split.share > 0]
-    for members in free:
-        counts = Counter([label for position in members for label in labels[position]])
-        max(open_splits, key=lambda split: split.need(counts)).take(members, labels)
+    share_out(free, [split for split in splits if split.share > 0], labels, totals, seed)
     result = [""] * len(records)
     for name, split in by_name.items():
         for position in split.members:
@@ -93,58 +86,3 @@ def assign_splits(
         for position in max(free, key=len):
             result[position] = "train"
     return result
-
-
-class _Split:
-    """One split while it is being filled.
-
-    Attributes:
-        share: Of all clips, 0 to 1.
-        members: Positions of its clips.
-    """
-
-    def __init__(self, share: float, totals: Sequence[int], num_records: int) -> None:
-        self.share = share
-        self.members: list[int] = []
-        self._due = [share * count for count in totals]
-        self._missing = self._due.copy()
-        self._room = share * num_records
-
-    def take(self, members: Sequence[int], labels: Sequence[Sequence[int]]) -> None:
-        self._room -= len(members)
-        self.members.extend(members)
-        for position in members:
-            for label in labels[position]:
-                self._missing[label] -= 1
-
-    def need(self, counts: Counter[int]) -> tuple[float, float]:
-        """Return how much of these labels is missing, as a share of what is due of each; then of clips."""
-        by_label = 0.0
-        num_labels = 0
-        for label, number in counts.items():
-            by_label += number * self._missing[label] / self._due[label]
-            num_labels += number
-        return (by_label / max(1, num_labels), self._room / self.share)
-
-
-def _numbered_labels(records: Sequence[ClipRecord]) -> tuple[list[tuple[int, ...]], list[int]]:
-    """Return the numbers of each record's labels, and how many records carry each label."""
-    numbers: dict[tuple[str, str], int] = {}
-    totals: list[int] = []
-    known: dict[tuple[tuple[str, ...] | None, str | None], tuple[int, ...]] = {}
-    result = []
-    for record in records:
-        key = (record.tags, record.category)
-        if key not in known:
-            names = [("tag", tag) for tag in record.tags or ()]
-            names += [("category", record.category)] if record.category is not None else []
-            known[key] = tuple(numbers.setdefault(name, len(numbers)) for name in names)
-            totals += [0] * (len(numbers) - len(totals))
-        for label in known[key]:
-            totals[label] += 1
-        result.append(known[key])
-    return result, totals
-
-
-def _rarest(members: Sequence[int], labels: Sequence[Sequence[int]], totals: Sequence[int]) -> int:
-    return min([totals[label] for position in members for label in labels[position]], default=len(labels))

@@ -10,7 +10,7 @@ from models.aggregators.base import Aggregator
 from models.aggregators.bilstm import BiLstm
 from models.aggregators.nextvlad import NeXtVlad
 from models.aggregators.textcnn import TextCnn
-from models.aggregators.trn import TemporalRelations
+from models.aggregators.trn_centred import CentredTemporalRelations
 from models.config import NetworkConfig
 
 
@@ -43,8 +43,8 @@ class TextCnnBiLstm(Joined):
     part_types = (TextCnn, BiLstm)
 
 
-class NeXtVladTrn(Joined):
+class NeXtVladCentred(Joined):
     """What occurs in a clip, counted in clusters, and how it changes."""
 
     order_aware = True
-    part_types = (NeXtVlad, TemporalRelations)
+    part_types = (NeXtVlad, CentredTemporalRelations)

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.aggregators.base import Aggregator
+from models.aggregators.dense import dense, fast_layout, plain_layout
+from models.aggregators.rows import place_rows, valid_rows
 from models.config import NetworkConfig
-from models.masking import MaskedBatchNorm, zero_padding
+from models.masking import MaskedBatchNorm
 
 
 class NeXtVlad(Aggregator):
@@ -66,24 +68,32 @@ class NeXtVlad(Aggregator):
         """`(B, H)`, zeros for a row without a valid step."""
         present = mask.any(dim=1)
         descriptor = self.dropout(self.descriptor_norm(self.describe(features, mask), present))
-        output: Tensor = functional.relu(self.output_norm(self.project(descriptor), present))
+        output: Tensor = functional.relu(self.output_norm(dense(descriptor, self.project.weight), present))
         return output
 
     def describe(self, features: Tensor, mask: Tensor) -> Tensor:
         """The intra-normalised residuals, `(B, K lambda N / G)`: equations 2 to 4 of the paper.
 
-        The sum over steps and groups of a (x - c) is split into the sum of a x, one matrix product, and
-        c times the sum of a; the residuals of every step and cluster are never held at once.
+        Padding is left out, not computed and then silenced. The sum over steps and groups of a (x - c) is split
+        into the sum of a x, one matrix product, and c times the sum of a; the residuals of every step and
+        cluster are never held at once.
         """
         num_clips, num_steps, _ = features.shape
-        expanded = zero_padding(self.expand(zero_padding(features, mask)), mask)  # (B, T, G lambda N / G)
-        attention = torch.sigmoid(self.attend(expanded))  # (B, T, G)
-        logits = self.assign_norm(self.assign(expanded), mask)
-        assignment = torch.softmax(logits.view(num_clips, num_steps, self.num_groups, -1), dim=-1)
-        # (B, T, G, K), zero in the padding
-        weights = assignment * (attention * mask.unsqueeze(-1)).unsqueeze(-1)
+        rows = fast_layout(valid_rows(features, mask), self.expand.out_features)
+        expanded = functional.linear(rows, self.expand.weight, self.expand.bias)  # (rows, G lambda N / G)
+        weights = place_rows(self._assign(expanded), mask)  # (B, T, G K), zero in the padding
         weights = weights.view(num_clips, num_steps * self.num_groups, self.num_clusters)
-        grouped = expanded.view(num_clips, num_steps * self.num_groups, self.group_width)
+        grouped = place_rows(plain_layout(expanded), mask)  # (B, T, G lambda N / G)
+        grouped = grouped.view(num_clips, num_steps * self.num_groups, self.group_width)
         weighted_sum = weights.transpose(1, 2) @ grouped  # (B, K, lambda N / G)
         residuals = weighted_sum - weights.sum(dim=1).unsqueeze(-1) * self.centers
         return functional.normalize(residuals, dim=-1).flatten(1)
+
+    def _assign(self, expanded: Tensor) -> Tensor:
+        """How much each group of each row counts in each cluster, `(rows, G K)`, from `(rows, G lambda N / G)`."""
+        # One product for both: the expanded rows, and their gradient, are large, and pass through memory once.
+        weight = torch.cat([self.attend.weight, self.assign.weight])
+        both = plain_layout(functional.linear(expanded, weight))  # (rows, G + G K)
+        attention = torch.sigmoid(both[:, : self.num_groups] + self.attend.bias)  # (rows, G)
+        logits = self.assign_norm(both[:, self.num_groups :]).unflatten(1, (self.num_groups, self.num_clusters))
+        return (torch.softmax(logits, dim=2) * attention.unsqueeze(2)).flatten(1)

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from models.aggregators import AGGREGATORS
 from models.aggregators.base import Aggregator
-from models.config import SEQUENCE_AGGREGATORS, NetworkConfig
+from models.config import AGGREGATORS as AGGREGATOR_NAMES
+from models.config import NetworkConfig
 from models.masking import MaskedBatchNorm
 
 INPUT_DIM = 12
@@ -42,7 +43,7 @@ def reorder(features: Tensor, mask: Tensor) -> Tensor:
 
 
 def test_table_holds_the_names_of_the_settings() -> None:
-    assert tuple(NAMES) == SEQUENCE_AGGREGATORS
+    assert tuple(NAMES) == AGGREGATOR_NAMES
 
 
 def test_default_for_frames_sees_the_order() -> None:
@@ -72,17 +73,16 @@ def test_padding_has_no_influence(name: str, training: bool, garbage: float) -> 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_gap_in_the_mask_counts_like_padding_at_the_end(name: str) -> None:
+@pytest.mark.parametrize("training", [True, False])
+def test_gap_in_the_mask_counts_like_padding_at_the_end(name: str, training: bool) -> None:
     features, _ = clips()
     mask = torch.tensor([True, False, True, True, False, False, True, False, False]).expand(len(LENGTHS), -1)
-    aggregator = build(name).eval()
     closed = features[:, mask[0]]
-    torch.testing.assert_close(
-        aggregator(features, mask),
-        aggregator(closed, torch.ones(closed.shape[:2], dtype=torch.bool)),
-        rtol=0,
-        atol=1e-5,
-    )
+    open_one, closed_one = build(name).train(training), build(name).train(training)
+    expected = closed_one(closed, torch.ones(closed.shape[:2], dtype=torch.bool))
+    torch.testing.assert_close(open_one(features, mask), expected, rtol=0, atol=1e-5)
+    for buffer, other in zip(open_one.buffers(), closed_one.buffers(), strict=True):
+        torch.testing.assert_close(buffer, other, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -119,6 +119,29 @@ def test_gradients_reach_every_parameter(name: str) -> None:
     for parameter_name, parameter in aggregator.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.abs().max() > 0, parameter_name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_products_in_bfloat16_give_nearly_the_same(name: str) -> None:
+    features, mask = clips()
+    expected = build(name).eval()(features, mask).detach()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = build(name).eval()(features, mask)
+    # A few products in a row, of 8 bits of precision each.
+    torch.testing.assert_close(output.float(), expected, rtol=0, atol=0.05 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_steps_of_training_give_the_same_bits(name: str) -> None:
+    features, mask = clips()
+    gradients = []
+    for _ in range(2):
+        aggregator = build(name)
+        output = aggregator(features, mask)
+        if output.requires_grad:
+            output.square().sum().backward()
+        gradients.append([output, *(parameter.grad for parameter in aggregator.parameters())])
+    assert all(torch.equal(first, second) for first, second in zip(*gradients, strict=True))
 
 
 @pytest.mark.parametrize("name", NAMES)

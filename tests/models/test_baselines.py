@@ -1,18 +1,22 @@
 """Pooling by hand, the majority's chance level, and the run of all baselines from ragged clips."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from models.baselines import majority, run_baselines
+from models.baselines import BaselineScores, majority, run_baselines
 from models.batching import Labels
+from models.calibration.fitting import apply, category_shares, fit
 from models.errors import DataError, SettingError
 from models.evaluation import evaluate
 from models.logistic import LogisticSettings
 from models.pooling import pool, thin_out
 
+Scalar = TypeVar("Scalar", bound=np.generic)
 Clip = Mapping[str, npt.NDArray[np.float16]]
 
 
@@ -29,6 +33,35 @@ class ListSource:
 
     def __getitem__(self, index: int) -> Clip:
         return self.clips[index]
+
+    def token_ids(self, index: int) -> npt.NDArray[np.int32]:
+        return np.zeros(len(self.clips[index].get("text", ())), np.int32)
+
+
+def run_on(
+    source: ListSource,
+    labels: Labels,
+    splits: Mapping[str, npt.NDArray[np.int64]],
+    settings: LogisticSettings,
+    *,
+    calibrated: bool = False,
+) -> dict[str, BaselineScores]:
+    train, validation, scored = (splits[name] for name in ("train", "validation", "scored"))
+    return run_baselines(
+        source,
+        labels,
+        train=train,
+        validation=validation,
+        scored=scored,
+        settings=settings,
+        calibrated=calibrated,
+    )
+
+
+def present(array: npt.NDArray[Scalar] | None) -> npt.NDArray[Scalar]:
+    """The array of a head that is there."""
+    assert array is not None
+    return array
 
 
 def make_clip(frames: list[list[float]], audio: list[list[float]]) -> Clip:
@@ -141,9 +174,9 @@ def test_many_clips_are_scored_in_parts_without_a_seam(monkeypatch: pytest.Monke
     source, labels = make_source(90)
     splits = {"train": np.arange(60), "validation": np.arange(60, 70), "scored": np.arange(70, 90)}
     settings = LogisticSettings((0.1,))
-    whole = run_baselines(source, labels, **splits, settings=settings)
+    whole = run_on(source, labels, splits, settings)
     monkeypatch.setattr("models.baselines.NUM_CLIPS_AT_ONCE", 7)
-    parts = run_baselines(source, labels, **splits, settings=settings)
+    parts = run_on(source, labels, splits, settings)
     for name in whole:
         left, right = whole[name].tag_scores, parts[name].tag_scores
         assert left is not None
@@ -160,3 +193,63 @@ def test_no_clip_to_score_and_no_clip_to_train_on() -> None:
     assert all(part.category_scores is not None and part.category_scores.shape == (0, 2) for part in scores.values())
     with pytest.raises(DataError, match="train split has 0 clips"):
         run_baselines(source, labels, train=none, validation=none, scored=np.arange(3), settings=LogisticSettings())
+
+
+def test_calibrated_baselines_get_thresholds_from_the_validation_clips_alone() -> None:
+    source, labels = make_source(150)
+    splits = {"train": np.arange(60), "validation": np.arange(60, 110), "scored": np.arange(110, 150)}
+    settings = LogisticSettings((0.001,))
+    plain = run_on(source, labels, splits, settings)
+    found = run_on(source, labels, splits, settings, calibrated=True)
+    assert plain["logistic_regression"].tag_thresholds is None
+    # Every validation clip has the tag as likely as any other: all are given it, the best that a constant can do.
+    shares = present(found["majority"].tag_scores)
+    assert present(found["majority"].tag_thresholds)[0] == pytest.approx(shares[0, 0] / 2)
+    np.testing.assert_array_equal(
+        present(found["majority"].category_scores), present(plain["majority"].category_scores)
+    )
+    other_test_labels = replace(
+        labels, tags=np.where(np.arange(150)[:, None] < 110, labels.tags, ~labels.tags), tags_known=labels.tags_known
+    )
+    again = run_on(source, other_test_labels, splits, settings, calibrated=True)
+    for name, scores in found.items():
+        np.testing.assert_array_equal(present(scores.tag_thresholds), present(again[name].tag_thresholds))
+
+
+def test_the_regression_is_calibrated_as_a_network_is() -> None:
+    source, labels = make_source(150)
+    noisy = replace(labels, category=np.where(np.arange(150) % 7 == 0, 1 - labels.category, labels.category))
+    train, validation, scored = np.arange(60), np.arange(60, 110), np.arange(110, 150)
+    runs = [
+        run_baselines(
+            source, noisy, train=train, validation=validation, scored=rows, settings=LogisticSettings(), calibrated=on
+        )["logistic_regression"]
+        for rows, on in ((validation, False), (scored, False), (scored, True))
+    ]
+    of_validation, plain, calibrated = runs
+    expected = fit(
+        present(of_validation.category_scores),
+        noisy.category[validation],
+        present(of_validation.tag_scores),
+        noisy.tags[validation],
+        noisy.tags_known[validation],
+        category_shares(noisy.category[train], 2),
+    )
+    assert expected.category_temperature != 1.0
+    category_scores, tag_scores = apply(expected, present(plain.category_scores), present(plain.tag_scores))
+    np.testing.assert_allclose(present(calibrated.category_scores), category_scores, atol=1e-6)
+    np.testing.assert_allclose(present(calibrated.tag_scores), tag_scores, atol=1e-6)
+    np.testing.assert_allclose(present(calibrated.tag_thresholds), np.array(expected.tag_thresholds), atol=1e-6)
+    assert calibrated.notes["category_temperature"] == pytest.approx(expected.category_temperature, rel=1e-3)
+    assert calibrated.notes["num_validation_clips"] == 50
+
+
+@pytest.mark.parametrize("has_tags", [False, True])
+def test_a_baseline_without_a_head_is_calibrated_in_the_other(has_tags: bool) -> None:
+    source, labels = make_source(90)
+    nobody = np.zeros(90, bool)
+    without = replace(labels, category=np.full(90, -1)) if has_tags else replace(labels, tags_known=nobody)
+    splits = {"train": np.arange(40), "validation": np.arange(40, 70), "scored": np.arange(70, 90)}
+    for scores in run_on(source, without, splits, LogisticSettings((0.1,)), calibrated=True).values():
+        assert (scores.category_scores is None) == has_tags
+        assert (scores.tag_scores is None) == (scores.tag_thresholds is None) == (not has_tags)

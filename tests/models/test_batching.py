@@ -1,12 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from models.batching import collate, iterate_batches
+from models.batching import Batch, ClipFeatures, Share, _cut, collate, iterate_batches
 from models.caching import CachedSource
 from models.config import NetworkConfig
 from models.errors import DataError
-from tests.models.synthetic import ListSource, make_labels, random_labels, random_source
+from tests.models.synthetic import ListSource, make_labels, random_source
 
 CONFIG = NetworkConfig(max_steps=3, max_tokens=2)
 
@@ -15,23 +19,79 @@ def steps(*values: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float16]]:
     return np.array(values, dtype=np.float16).reshape(-1, 1)
 
 
+def batch_of(
+    *clips: ClipFeatures, config: NetworkConfig = CONFIG, generator: np.random.Generator | None = None
+) -> Batch:
+    return collate(ListSource(clips, dict.fromkeys(clips[0], 1)), np.arange(len(clips)), config, generator=generator)
+
+
 def test_batch_is_padded_to_its_longest_clip_with_a_mask() -> None:
-    batch = collate([{"frames": steps(1, 2)}, {"frames": steps()}, {"frames": steps(3)}], CONFIG)
+    batch = batch_of({"frames": steps(1, 2)}, {"frames": steps()}, {"frames": steps(3)})
     assert batch.features["frames"].dtype == torch.float32
     assert batch.features["frames"][..., 0].tolist() == [[1, 2], [0, 0], [3, 0]]
     assert batch.masks["frames"].tolist() == [[True, True], [False, False], [True, False]]
 
 
 def test_batch_without_any_step_still_has_one_masked() -> None:
-    batch = collate([{"frames": steps()}], CONFIG)
+    batch = batch_of({"frames": steps()})
     assert batch.features["frames"].shape == (1, 1, 1)
     assert not batch.masks["frames"].any()
 
 
 def test_long_clips_are_thinned_evenly_and_texts_cut() -> None:
-    batch = collate([{"frames": steps(*range(9)), "text": steps(*range(9))}], CONFIG)
+    batch = batch_of({"frames": steps(*range(9)), "text": steps(*range(9))})
     assert batch.features["frames"][0, :, 0].tolist() == [1, 4, 7]
     assert batch.features["text"][0, :, 0].tolist() == [0, 1]
+
+
+def test_random_steps_stay_in_their_part_and_only_training_draws_them() -> None:
+    config = replace(CONFIG, random_steps=True)
+    clip = {"frames": steps(*range(9)), "text": steps(*range(9))}
+    drawn = [batch_of(clip, config=config, generator=np.random.default_rng(seed)) for seed in range(40)]
+    picked = np.array([batch.features["frames"][0, :, 0].tolist() for batch in drawn])
+    for part in range(3):
+        assert set(picked[:, part]) == {3 * part, 3 * part + 1, 3 * part + 2}
+    assert all(batch.features["text"][0, :, 0].tolist() == [0, 1] for batch in drawn)
+    assert batch_of(clip, config=config).features["frames"][0, :, 0].tolist() == [1, 4, 7]
+    again = batch_of(clip, generator=np.random.default_rng(0))
+    assert again.features["frames"][0, :, 0].tolist() == [1, 4, 7]
+
+
+def test_only_the_modalities_of_the_network_are_read_in_its_order() -> None:
+    clip = {"frames": steps(1), "audio": steps(2), "text": steps(3)}
+    batch = batch_of(clip, config=replace(CONFIG, modalities="text, frames"))
+    assert list(batch.features) == list(batch.masks) == ["text", "frames"]
+    with pytest.raises(DataError, match="is to use motion, but there are features of frames, audio, text only"):
+        batch_of(clip, config=replace(CONFIG, modalities="motion"))
+
+
+def test_token_ids_come_where_the_network_looks_them_up() -> None:
+    clips: list[ClipFeatures] = [{"text": steps(0.25, 0.5, 0.75)}, {"text": steps()}, {"text": steps(1)}]
+    batch = batch_of(*clips, config=replace(CONFIG, text_embedding="both"))
+    assert batch.token_ids is not None
+    assert batch.token_ids.dtype == torch.int64
+    assert batch.token_ids.tolist() == [[100, 200], [0, 0], [400, 0]]
+    assert batch_of(*clips).token_ids is None
+
+
+@given(num_clips=st.integers(1, 60), batch_size=st.integers(1, 20), num_processes=st.integers(1, 4))
+def test_batches_of_training_are_even_and_shared_out_without_loss(
+    num_clips: int, batch_size: int, num_processes: int
+) -> None:
+    source = ListSource([{"frames": steps(i)} for i in range(num_clips)], {"frames": 1})
+    sizes = [
+        len(part) for part in _cut(np.arange(num_clips), batch_size, np.random.default_rng(num_clips))
+    ]  # of whole batches
+    assert sum(sizes) == num_clips
+    assert len(sizes) == -(-num_clips // batch_size)
+    assert max(sizes) - min(sizes) <= 1
+    assume(min(sizes) >= num_processes)
+    seen: list[float] = []
+    for rank in range(num_processes):
+        share, generator = Share(rank, num_processes), np.random.default_rng(0)
+        batches = iterate_batches(source, np.arange(num_clips), CONFIG, batch_size, generator=generator, share=share)
+        seen += [value for batch in batches for value in batch.features["frames"][:, 0, 0].tolist()]
+    assert sorted(seen) == list(range(num_clips))
 
 
 def test_each_clip_comes_once_with_its_labels_in_an_order_that_the_generator_sets() -> None:
@@ -78,4 +138,11 @@ def test_cache_reads_each_clip_once_while_there_is_room() -> None:
     cached[2], cached[2]
     assert source.num_reads == 2 + 6 + 2
     assert (len(cached), cached.modality_dims) == (4, {"frames": 8})
-    assert random_labels(4).category.shape == (4,)
+
+
+def test_cache_keeps_token_ids_too() -> None:
+    source = random_source(3, {"text": 4}, missing=0.0)
+    for max_bytes in (10**6, 0):
+        cached = CachedSource(source, max_bytes)
+        for _ in range(2):
+            assert [cached.token_ids(i).tolist() for i in range(3)] == [source.token_ids(i).tolist() for i in range(3)]

@@ -14,7 +14,7 @@ from tests.models.synthetic import SMALL_NETWORK, random_source
 
 DIMS = {"text": 9, "frames": 10}
 RECIPES = {"text": "minilm", "frames": "lite0 at 224"}
-INFO = CheckpointInfo(SMALL_NETWORK, DIMS, RECIPES, ("a", "b"), ("x",), 7, 0.5)
+INFO = CheckpointInfo(SMALL_NETWORK, DIMS, RECIPES, ("a", "b"), ("x",), 0, 7, 0.5)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_other_features_are_refused_by_name(tmp_path: Path) -> None:
 def test_damage_is_refused(tmp_path: Path) -> None:
     description, weights = tmp_path / "model.json", tmp_path / "model.safetensors"
     good = description.read_text()
-    description.write_text(good.replace('"format_version": 1', '"format_version": 99'))
+    description.write_text(good.replace('"format_version": 2', '"format_version": 99'))
     with pytest.raises(CheckpointError, match="format version 99"):
         load(tmp_path)
     description.write_text(good.replace('"trn_width": 16', '"trn_width": 17'))

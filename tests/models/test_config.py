@@ -2,8 +2,9 @@ from dataclasses import fields
 
 import pytest
 
-from models.config import NetworkConfig, TrainConfig
+from models.config import NetworkConfig
 from models.errors import SettingError
+from models.train_config import TrainConfig
 
 
 @pytest.mark.parametrize("config", [NetworkConfig, TrainConfig])
@@ -15,9 +16,11 @@ def test_every_field_is_plain_and_documented(config: type[NetworkConfig] | type[
 
 
 def test_unknown_aggregator_is_refused_with_the_names() -> None:
-    with pytest.raises(SettingError, match=r"frames_aggregator 'netvlad'.*bilstm, mean, nextvlad.*trn"):
+    with pytest.raises(
+        SettingError, match=r"frames_aggregator 'netvlad'.*attention, bilstm, max, mean, nextvlad.*trn_x"
+    ):
         NetworkConfig(frames_aggregator="netvlad")
-    with pytest.raises(SettingError, match=r"fusion 'gate'.*concat, se_gate"):
+    with pytest.raises(SettingError, match=r"fusion 'gate'.*concat, gate_fusion, low_rank, se_gate"):
         NetworkConfig(fusion="gate")
     with pytest.raises(SettingError, match=r"selection_metric 'f1'.*map, loss"):
         TrainConfig(selection_metric="f1")

@@ -88,6 +88,51 @@ def test_permuting_the_groups_changes_nothing() -> None:
     torch.testing.assert_close(permuted(features, mask), module(features, mask))
 
 
+def large_batch() -> tuple[NeXtVlad, torch.Tensor, torch.Tensor]:
+    """Enough clips that the products are computed as in a training run of full size."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = NeXtVlad(256, num_clusters=16, num_groups=4, expansion=2, output_width=64)
+        features = torch.randn(16, 16, 256)
+    return module, features, torch.arange(16) < torch.arange(1, 17).unsqueeze(1)
+
+
+def test_padding_has_no_influence_on_a_large_batch() -> None:
+    module, features, mask = large_batch()
+    other, _, _ = large_batch()
+    padded = torch.cat([features, torch.full((16, 50, 256), torch.nan)], dim=1)
+    padded_mask = torch.cat([mask, mask.new_zeros(16, 50)], dim=1)
+    torch.testing.assert_close(other(padded, padded_mask), module(features, mask), rtol=0, atol=1e-5)
+    for buffer, expected in zip(other.buffers(), module.buffers(), strict=True):
+        torch.testing.assert_close(buffer, expected, rtol=0, atol=1e-5)
+
+
+def test_large_batch_equals_its_clips_one_by_one() -> None:
+    module, features, mask = large_batch()
+    module.eval()
+    together = module(features, mask)
+    for row in (0, 7, 15):
+        alone = module(features[row : row + 1, : row + 1], torch.ones(1, row + 1, dtype=torch.bool))
+        torch.testing.assert_close(together[row : row + 1], alone, rtol=0, atol=1e-5)
+
+
+def test_a_large_batch_gives_the_same_bits_twice() -> None:
+    results = []
+    for _ in range(2):
+        module, features, mask = large_batch()
+        output = module(features, mask)
+        output.square().sum().backward()
+        results.append([output, *(parameter.grad for parameter in module.parameters()), *module.buffers()])
+    assert all(torch.equal(first, second) for first, second in zip(*results, strict=True))
+
+
+def test_order_of_the_steps_changes_nothing() -> None:
+    module, features, mask = large_batch()
+    module.eval()
+    order = torch.randperm(16, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(module(features[:, order], mask[:, order]), module(features, mask), rtol=0, atol=1e-5)
+
+
 def test_width_that_does_not_split_into_groups_is_rounded_up() -> None:
     module = NeXtVlad(5, num_groups=4, expansion=1)
     assert module.group_width == 2

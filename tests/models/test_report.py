@@ -3,56 +3,21 @@
 import base64
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
-import pytest
 
+from models.ablation.runs import AblationRun
+from models.ablation.table import summarise
 from models.evaluation import Evaluation, evaluate
 from models.history import EpochRecord
 from models.report import render_report, write_report
 from models.report_data import FailedClip, ReportData, StageSummary, WorstError
-from models.report_parts import difference, seconds_text
+from tests.models.pages import ATTACK, Page
 
-ATTACK = "<script>alert('x')</script><img src=http://evil.example/x onerror=alert(1)>"
 JPEG = b"\xff\xd8\xff\xe0 not really a picture"
 CATEGORIES = ("forest", "城市夜景", ATTACK)
 TAGS = ("pan-left", "never")
-VOID = {"meta", "img"}
-
-
-class Page(HTMLParser):
-    """The page as a browser reads it; an element that is not closed in order is an error."""
-
-    def __init__(self, content: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.rows: list[list[str]] = []
-        self.text = ""
-        self.feed(content)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "tr":
-            self.rows.append([])
-        if tag in {"td", "th"}:
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "style" in self.open:
-            return
-        self.text += data
-        if "td" in self.open or "th" in self.open:
-            self.rows[-1][-1] += data
 
 
 def score(category_scores: list[list[float]], tag_scores: list[list[float]]) -> Evaluation:
@@ -79,9 +44,9 @@ REPORT = ReportData(
     baselines={"majority": CONSTANT},
     category_names=CATEGORIES,
     history=(
-        EpochRecord(1, 1e-3, 1.0, 1.2, 0.4, None, 0.4, True, 2.0),
-        EpochRecord(2, 1e-3, 0.5, 0.9, 0.6, None, 0.6, True, 2.0),
-        EpochRecord(3, 1e-3, 0.4, 1.0, 0.5, None, 0.5, False, 2.0),
+        EpochRecord(1, 1e-3, 1.0, 1.2, 0.4, None, 0.4, {}, True, 2.0),
+        EpochRecord(2, 1e-3, 0.5, 0.9, 0.6, None, 0.6, {}, True, 2.0),
+        EpochRecord(3, 1e-3, 0.4, 1.0, 0.5, None, 0.5, {}, False, 2.0),
     ),
     stages=(
         StageSummary("decode", 1204, 1200, 1, 3, {"truncated": 1, "no_video_stream": 3}, 75.0),
@@ -108,7 +73,8 @@ def test_scores_stand_beside_the_baselines_with_their_difference() -> None:
     assert cells_of(page, "Accuracy") == ["1.000", "0.333", "+0.667"]
     assert cells_of(page, "Micro F1") == ["1.000", "0.667", "+0.333"]
     best = [attributes for tag, attributes in page.tags if tag == "td" and "best" in (attributes.get("class") or "")]
-    assert len(best) == 10  # one a metric, and both for the recall: 1.000 by giving every clip the tag
+    # one a metric, and both for the two recalls of the tags: 1.000 by giving every clip the tag
+    assert len(best) == 14 + 2
     assert cells_of(page, "Micro recall") == ["1.000", "1.000", "±0.000"]
 
 
@@ -169,6 +135,17 @@ def test_many_categories_show_the_largest_in_the_confusion_matrix() -> None:
     assert "The 40 categories with the most clips of 50." in content
     assert "category-10 → category-10: 2" in content
     assert "category-09 → category-09" not in content
+
+
+def test_an_ablation_is_shown_before_the_training() -> None:
+    runs = [
+        AblationRun(variant, seed, {"tag map": 0.5 + gain + seed / 100 + (seed == 2) * gain / 50}, 10, 1.0)
+        for variant, gain in (("base", 0.0), ("new", 0.1))
+        for seed in (1, 2, 3)
+    ]
+    page = Page(render_report(replace(REPORT, ablation=summarise(runs, "base"))))
+    assert "new: tag mAP +0.101 (95 % interval 0.098 to 0.104, 3 seeds) against base: helped." in page.text
+    assert page.text.index("Differences to base") < page.text.index("3 epochs in 6.0 s")
 
 
 def test_nothing_from_outside_becomes_markup() -> None:
@@ -255,7 +232,7 @@ def test_a_report_without_anything_optional() -> None:
     page = Page(render_report(bare))
     assert "No clip of this split has a known category or known tags." in page.text
     assert "No clip failed" in page.text
-    for absent in ("Training", "Stages", "Settings", "Provenance", "worst"):
+    for absent in ("Training", "Stages", "Settings", "Provenance", "worst", "Network", "Ablation"):
         assert absent not in page.text
 
 
@@ -265,16 +242,3 @@ def test_the_file_is_the_page_and_the_same_data_give_the_same_bytes(tmp_path: Pa
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
     assert (tmp_path / "a.html").read_text(encoding="utf-8") == render_report(REPORT)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.html", "b.html"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(None, "–"), (0.44, "0.4 s"), (75.2, "75 s"), (119.9, "120 s"), (700, "12 min"), (12_000, "3 h 20 min")],
-)
-def test_durations_in_words(seconds: float | None, text: str) -> None:
-    assert seconds_text(seconds) == text
-
-
-def test_a_difference_too_small_to_show_has_no_direction() -> None:
-    assert difference(-0.0004) == "<span>±0.000</span>"
-    assert difference(0.02) == '<span class="up">+0.020</span>'

@@ -8,11 +8,12 @@ import torch
 
 from models.batching import ClipFeatures, Indices, Labels
 from models.checkpoints import load
-from models.config import NetworkConfig, TrainConfig
+from models.config import NetworkConfig
 from models.errors import CheckpointError, DataError, SettingError
 from models.history import EpochRecord, read_history
 from models.metrics import average_precision_per_class
 from models.prediction import iter_predictions, predict
+from models.train_config import TrainConfig
 from models.training import TrainSummary, train
 from tests.models.synthetic import SMALL_NETWORK, ListSource, make_labels, random_labels, random_source
 
@@ -76,7 +77,9 @@ def test_same_call_gives_the_same_bits_and_another_seed_does_not(tmp_path: Path)
     torch.random.set_rng_state(state)
     run(tmp_path / "c", source, labels, splits=SPLITS, config=replace(QUICK, seed=1))
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert not torch.equal(weights(tmp_path / "a")["embed.weight"], weights(tmp_path / "c")["embed.weight"])
+    assert not torch.equal(
+        weights(tmp_path / "a")["experts.0.embed.weight"], weights(tmp_path / "c")["experts.0.embed.weight"]
+    )
     assert first.num_epochs == 4
     assert first.num_parameters == sum(w.numel() for w in load(tmp_path / "a").network.parameters())
 
@@ -92,13 +95,17 @@ def test_killed_run_ends_like_an_undisturbed_one(tmp_path: Path, num_reads: int)
     assert (tmp_path / "cut" / "resume.pt").exists() == (num_reads >= 32)
     source.num_reads = 0
     resumed = run(tmp_path / "cut", source, labels, splits=SPLITS, config=config)
-    assert source.num_reads == 32 * (4 - num_reads // 32)
+    # And the validation clips once more, to calibrate.
+    assert source.num_reads == 32 * (4 - num_reads // 32) + 12
     assert_same_weights(tmp_path / "whole", tmp_path / "cut")
     drop_times = [[replace(record, seconds=0.0) for record in summary.history] for summary in (undisturbed, resumed)]
     assert drop_times[0] == drop_times[1]
     assert read_history(tmp_path / "cut") == resumed.history
-    names = ["history.jsonl", "model.json", "model.safetensors"]
+    names = ["calibration.json", "history.jsonl", "model.json", "model.safetensors"]
+    names += ["network.json", "network.md", "network.svg", "tensorboard"]
     assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == names
+    for name in ("calibration.json", "network.svg"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_state_of_another_call_or_a_damaged_one_is_not_resumed(tmp_path: Path) -> None:

@@ -1,72 +1,90 @@
 import itertools
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import nn
 
-from models.aggregators.trn import TemporalRelations, combination_at, pick_segments, relation_table
+from models.aggregators.relations import Scale, combination_at
+from models.aggregators.trn import TemporalRelations
+
+Float64 = npt.NDArray[np.float64]
 
 
-@pytest.mark.parametrize(("num_items", "size"), [(1, 1), (5, 1), (5, 3), (6, 6), (8, 4)])
-def test_combinations_in_lexicographic_order(num_items: int, size: int) -> None:
-    expected = list(itertools.combinations(range(num_items), size))
-    assert [combination_at(num_items, size, rank) for rank in range(len(expected))] == expected
+def layer(module: nn.Module, steps: Float64) -> Float64:
+    assert isinstance(module, nn.Linear)
+    result: Float64 = module.weight.detach().double().numpy() @ steps + module.bias.detach().double().numpy()
+    return result
 
 
-def test_table_lists_every_relation_where_they_are_few() -> None:
-    members, counts = relation_table(num_segments=4, scale=2, max_relations=6)
-    assert counts.tolist() == [0, 0, 1, 3, 6]
-    assert members[3, :3].tolist() == [[0, 1], [0, 2], [1, 2]]
+def relu(values: Float64) -> Float64:
+    return np.maximum(values, 0)
 
 
-def test_table_spreads_its_relations_and_reads_only_steps_that_are_there() -> None:
-    members, counts = relation_table(num_segments=16, scale=3, max_relations=5)
-    assert members.shape == (17, 5, 3)
-    for num_steps in range(3, 17):
-        chosen = members[num_steps, : counts[num_steps]].tolist()
-        assert len(chosen) == min(5, len(list(itertools.combinations(range(num_steps), 3))))
-        assert len({tuple(relation) for relation in chosen}) == len(chosen)
-        assert all(0 <= a < b < c < num_steps for a, b, c in chosen)
-    assert members[16, :5].min() < 4
-    assert members[16, :5].max() > 12
+def transcription(module: TemporalRelations, clip: Float64, choices: dict[int, list[tuple[int, ...]]]) -> Float64:
+    """Equations 1 and 2 of arXiv 1711.08496 by loops, for one clip `(steps, D)`."""
+    steps = [relu(layer(module.reduce, step)) for step in clip]
+    output = np.zeros(module.output_dim)
+    for scale, relations in zip(itertools.count(2), module.relations, strict=False):
+        assert isinstance(relations, Scale)
+        total = np.zeros(module.output_dim)
+        for members in choices[scale]:
+            joined = np.concatenate([steps[i] for i in members])
+            total += relu(layer(relations.relate[2], relu(layer(relations.relate[0], joined))))
+        output += layer(relations.combine, total)
+    return output
 
 
-def test_segments_are_the_middles_of_even_parts_and_short_clips_stay() -> None:
-    features = torch.arange(12.0).view(1, 12, 1).repeat(3, 1, 1)
-    mask = torch.arange(12) < torch.tensor([[12], [3], [0]])
-    picked, lengths = pick_segments(features, mask, 4)
-    assert lengths.tolist() == [4, 3, 0]
-    assert picked[..., 0].tolist() == [[1.0, 4.0, 7.0, 10.0], [0.0, 1.0, 2.0, 0.0], [0.0] * 4]
+def clip(num_steps: int) -> torch.Tensor:
+    return torch.randn(1, num_steps, 5, generator=torch.Generator().manual_seed(num_steps))
 
 
-def test_output_equals_a_transcription() -> None:
-    module = TemporalRelations(5, num_segments=4, max_scale=3, max_relations=100, width=6).eval()
-    features = torch.randn(1, 3, 5, generator=torch.Generator().manual_seed(0))
-    reduced = module.reduce(features)[0]
-
-    def scale(size: int, relations: nn.Module, steps: torch.Tensor) -> torch.Tensor:
-        """h(mean of g(steps)) over every ordered choice: equations 1 and 2 of the paper."""
-        related = [
-            relations.get_submodule("relate")(torch.cat([steps[i] for i in members]))
-            for members in itertools.combinations(range(3), size)
-        ]
-        combined: torch.Tensor = relations.get_submodule("combine")(torch.stack(related).mean(dim=0))
-        return combined
-
-    differences = (reduced - reduced.mean(dim=0)).relu()
-    content = scale(1, module.content, reduced.relu())
-    change = scale(2, module.relations[0], differences) + scale(3, module.relations[1], differences)
-    expected = torch.cat([nn.functional.layer_norm(half, (6,)) for half in (content, change)])
-    output = module(features, torch.ones(1, 3, dtype=torch.bool))
-    np.testing.assert_allclose(output[0].detach(), expected.detach(), rtol=1e-4, atol=1e-5)
+def answer(module: TemporalRelations, features: torch.Tensor) -> Float64:
+    output: Float64 = module(features, torch.ones(features.shape[:2], dtype=torch.bool))[0].detach().double().numpy()
+    return output
 
 
-def test_change_does_not_see_what_all_steps_share() -> None:
-    module = TemporalRelations(5, width=6).eval()
-    features = torch.randn(2, 7, 5, generator=torch.Generator().manual_seed(0))
-    mask = torch.ones(2, 7, dtype=torch.bool)
-    content, change = module(features, mask).split(6, dim=1)
-    shifted_content, shifted_change = module(features + 10, mask).split(6, dim=1)
-    torch.testing.assert_close(shifted_change, change, rtol=0, atol=1e-4)
-    assert (shifted_content - content).abs().max() > 0.1
+@pytest.mark.parametrize(("num_segments", "max_scale"), [(4, 3), (3, 3), (5, 5)])
+def test_output_equals_the_paper(num_segments: int, max_scale: int) -> None:
+    module = TemporalRelations(5, num_segments=num_segments, max_scale=max_scale, max_relations=100, width=6).eval()
+    features = clip(num_segments)
+    choices = {scale: list(itertools.combinations(range(num_segments), scale)) for scale in range(2, max_scale + 1)}
+    expected = transcription(module, features[0].double().numpy(), choices)
+    # float32 against float64
+    np.testing.assert_allclose(answer(module, features), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_many_choices_are_thinned_to_evenly_spread_ones() -> None:
+    module = TemporalRelations(5, num_segments=6, max_scale=3, max_relations=4, width=6).eval()
+    features = clip(6)
+    # 15 pairs, of which the middles of four even parts of the list: numbers 1, 5, 9 and 13; and 20 triples.
+    pairs = [combination_at(6, 2, rank) for rank in (1, 5, 9, 13)]
+    assert pairs == [(0, 2), (1, 2), (2, 3), (3, 5)]
+    triples = [combination_at(6, 3, rank) for rank in (2, 7, 12, 17)]
+    expected = transcription(module, features[0].double().numpy(), {2: pairs, 3: triples})
+    np.testing.assert_allclose(answer(module, features), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_long_clip_gives_the_middles_of_its_parts() -> None:
+    module = TemporalRelations(5, num_segments=3, width=6).eval()
+    features = clip(12)
+    np.testing.assert_array_equal(answer(module, features), answer(module, features[:, [2, 6, 10]]))
+
+
+def test_a_short_clip_has_only_the_relations_among_its_steps() -> None:
+    module = TemporalRelations(5, num_segments=8, max_scale=4, width=6).eval()
+    features = clip(2)
+    relations = module.relations[0]
+    assert isinstance(relations, Scale)
+    steps = relu(np.stack([layer(module.reduce, step) for step in features[0].double().numpy()]))
+    related = relu(layer(relations.relate[2], relu(layer(relations.relate[0], steps.ravel()))))
+    np.testing.assert_allclose(answer(module, features), layer(relations.combine, related), rtol=1e-4, atol=1e-5)
+
+
+def test_a_clip_of_one_step_has_no_relation() -> None:
+    assert not answer(TemporalRelations(5, width=6), clip(1)).any()
+
+
+def test_largest_scale_is_capped_by_the_segments() -> None:
+    assert len(TemporalRelations(5, num_segments=3, max_scale=4).relations) == 2

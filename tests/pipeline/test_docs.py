@@ -11,7 +11,8 @@ import pytest
 
 from pipeline.cli import build_parser
 from pipeline.startup import RUN_SETTINGS
-from tasks.settings import SECTIONS, significant
+from tasks.sections import SECTIONS
+from tasks.settings import significant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from models.presets import PRESETS
 from pipeline.reference import attribute_texts, settings_reference
-from tasks.settings import SECTIONS
+from tasks.sections import SECTIONS
 
 HOME = Path(__file__).resolve().parents[2]
 
@@ -21,6 +22,19 @@ def test_every_setting_has_a_meaning(name: str) -> None:
     texts = attribute_texts(SECTIONS[name])
 
     assert all(texts[key].endswith(".") for key in SECTIONS[name].names())
+
+
+def test_every_preset_is_named_where_it_is_chosen() -> None:
+    text = attribute_texts(SECTIONS["network"])["preset"]
+
+    assert ", ".join(PRESETS) in text
+
+
+def test_a_preset_is_told_by_what_it_changes() -> None:
+    row = next(line for line in settings_reference().splitlines() if line.startswith("| `trn_light` |"))
+
+    assert "`network.frames_aggregator = trn_x`" in row
+    assert "epochs" not in row
 
 
 def test_a_meaning_over_several_lines_is_whole() -> None:

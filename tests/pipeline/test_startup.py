@@ -43,8 +43,8 @@ def test_run_settings_fill_what_is_open_and_respect_what_is_set(configure: Confi
 
 def test_every_stage_is_exported() -> None:
     assert set(pipeline.__all__) == {
-        "Decode", "Download", "Evaluate", "Extract", "Manifest", "Predict", "Recognize", "RunAll", "SampleCorpus",
-        "Train",
+        "Ablation", "CrossValidate", "Decode", "Download", "Evaluate", "Extract", "Manifest", "Predict", "Recognize",
+        "RunAll", "SampleCorpus", "Train",
     }  # fmt: skip
 
 

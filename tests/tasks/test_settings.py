@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +9,12 @@ from features.decoding.ffmpeg import DecodeConfig
 from features.errors import SettingError
 from features.extractors.config import ExtractConfig
 from models.config import NetworkConfig
-from tasks.settings import SECTIONS, FeaturesConfig, check_keys, load, significant
+from models.presets import PRESETS
+from models.train_config import TrainConfig
+from tasks.configs import FeaturesConfig
+from tasks.keys import check_keys
+from tasks.sections import SECTIONS
+from tasks.settings import check_sections, load, significant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,7 +43,8 @@ def test_every_section_can_be_read_and_every_free_setting_exists(configure: Conf
     kept = set(significant(name))
 
     assert section.free <= set(section.names())
-    assert kept == {*section.names(), *section.fixed} - section.free
+    chosen_from = {item.name for item in fields(section.beside)} if section.beside else set()
+    assert kept == {*section.names(), *section.fixed} - section.free - chosen_from
 
 
 def test_values_become_their_types(configure: Configure) -> None:
@@ -75,6 +81,16 @@ def test_an_optional_number_may_be_empty(configure: Configure) -> None:
         ("decode", "codec", "vp9", r"\[decode\] unknown codec 'vp9': expected one of mjpeg, lossless"),
         ("download", "allow_private_addresses", "maybe", "expected true or false"),
         ("network", "frames_aggregator", "lstm9", r"\[network\] unknown frames_aggregator 'lstm9': give one of"),
+        (
+            "network",
+            "preset",
+            "trn_lite",
+            r"\[network\] unknown preset 'trn_lite': expected one of default, trn_light, nextvlad_large",
+        ),
+        ("ensemble", "folds", "1", r"\[ensemble\] folds is 1: give 0 for none, or 2 or more"),
+        ("ensemble", "seeds", "0", r"\[ensemble\] seeds is 0: give 1 or more"),
+        ("ablation", "workers", "0", r"\[ablation\] workers is 0: give 1 or more"),
+        ("ablation", "split", "tset", r"\[ablation\] unknown split 'tset': expected one of test, validation, train"),
         ("extract_frames", "backbone", "bundled:resnet", r"\[extract_frames\] unknown bundled frames backbone"),
         (
             "corpus",
@@ -95,6 +111,60 @@ def test_a_wrong_setting_is_named_with_the_way_out(
         _read_all()
 
 
+def test_a_preset_says_what_is_not_set(configure: Configure) -> None:
+    configure({"network": {"preset": "trn_light", "hidden_width": "77"}, "train": {"epochs": "3"}})
+
+    network = load("network", NetworkConfig)
+
+    assert network == replace(PRESETS["trn_light"].network, hidden_width=77)
+    assert load("train", TrainConfig) == replace(PRESETS["trn_light"].train, epochs=3)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_can_be_chosen_by_name(configure: Configure, name: str) -> None:
+    configure({"network": {"preset": name}})
+
+    assert load("network", NetworkConfig) == PRESETS[name].network
+    assert load("train", TrainConfig) == PRESETS[name].train
+
+
+def test_a_setting_that_is_set_to_nothing_is_set(configure: Configure) -> None:
+    configure({"network": {"preset": "seed_baseline", "modalities": ""}})
+
+    assert load("network", NetworkConfig).modalities == ""
+    assert PRESETS["seed_baseline"].network.modalities
+
+
+def test_the_same_values_are_the_same_identity_whatever_the_preset(configure: Configure) -> None:
+    values = {key: str(value) for key, value in vars(PRESETS["trn_light"].network).items()}
+    configure({"network": {"preset": "trn_light"}})
+    by_name = (significant("network"), significant("train"))
+    configure({"network": values})
+
+    assert (significant("network"), significant("train")) == by_name
+
+
+def test_changes_stand_over_the_configuration_and_over_the_preset(configure: Configure) -> None:
+    configure({"network": {"preset": "trn_light", "dropout": "0.1"}})
+    changes = {"network.preset": "mean_linear", "network.hidden_width": "9", "train.epochs": "2"}
+
+    network = load("network", NetworkConfig, changes)
+
+    assert network == replace(PRESETS["mean_linear"].network, dropout=0.1, hidden_width=9)
+    assert load("train", TrainConfig, changes) == replace(PRESETS["mean_linear"].train, epochs=2)
+    assert load("network", NetworkConfig).hidden_width == PRESETS["trn_light"].network.hidden_width
+
+
+def test_a_modality_that_the_network_names_must_be_extracted(configure: Configure) -> None:
+    configure({"network": {"preset": "seed_baseline"}})
+    with pytest.raises(
+        SettingError, match=r"\[network\] modalities is 'text, cover, motion', of which .* leaves out motion"
+    ):
+        check_sections()
+    configure({"network": {"preset": "seed_baseline"}, "features": {"modalities": "motion, cover, text"}})
+    check_sections()
+
+
 def test_sections_of_luigi_are_left_alone(configure: Configure) -> None:
     configure({"core": {"log_level": "INFO"}, "worker": {"timeout": "3"}, "retcode": {"task_failed": "30"}})
 
@@ -105,8 +175,6 @@ def test_sections_of_luigi_are_left_alone(configure: Configure) -> None:
 
 def test_every_setting_is_documented_where_it_is_defined() -> None:
     for name, section in SECTIONS.items():
-        text = " ".join(
-            doc for kind in getattr(section.kind, "__mro__", ()) if (doc := kind.__doc__) and kind is not object
-        )
-        for item in fields(section.kind):  # type: ignore[arg-type]  # every kind is a dataclass
+        text = " ".join(doc for kind in section.kind.__mro__ if (doc := kind.__doc__) and kind is not object)
+        for item in fields(section.kind):
             assert f"{item.name}:" in text, f"[{name}] {item.name} has no line in its docstring"

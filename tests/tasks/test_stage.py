@@ -92,7 +92,7 @@ def _fresh(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
     SETTINGS.update({"rate": 2})
     BUILT.clear()
     # The tests play the parent process; it must not be told to die with anyone.
-    monkeypatch.setattr(stage_module, "_die_with_parent", lambda: None)
+    monkeypatch.setattr(stage_module, "die_with_parent", lambda: None)
 
 
 def _run(force: str = "") -> CopyStage:

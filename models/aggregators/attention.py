@@ -1,0 +1,40 @@
+"""Gated attention pooling: a weighted mean of the steps, whose weights each step gives itself.
+
+Ilse, Tomczak, Welling 2018, "Attention-based Deep Multiple Instance Learning", arXiv 1802.04712, equation 9: step h
+weighs softmax over the steps of w^T (tanh(V h) * sigmoid(U h)). As in the equation, V, U and w have no bias.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from models.aggregators.base import Aggregator
+from models.aggregators.dense import dense
+from models.aggregators.rows import place_rows, valid_rows
+from models.config import NetworkConfig
+from models.masking import masked_softmax, zero_padding
+
+
+class GatedAttention(Aggregator):
+    """The mean of the valid steps, weighted by gated attention; blind to their order."""
+
+    order_aware = False
+
+    def __init__(self, input_dim: int, *, width: int = 128) -> None:
+        super().__init__(input_dim)
+        self.output_dim = input_dim
+        # V above U: one product for both.
+        self.hidden = nn.Linear(input_dim, 2 * width, bias=False)
+        self.score = nn.Linear(width, 1, bias=False)
+
+    @classmethod
+    def from_config(cls, input_dim: int, config: NetworkConfig) -> "GatedAttention":
+        """The aggregator with the `attention_width` of `config`."""
+        return cls(input_dim, width=config.attention_width)
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """`(B, D)`; zeros for a row without a valid step."""
+        rows = valid_rows(features, mask)
+        content, gate = dense(rows, self.hidden.weight).chunk(2, dim=1)  # (rows, width) each
+        scores = self.score(torch.tanh(content) * torch.sigmoid(gate))  # (rows, 1)
+        weights = masked_softmax(place_rows(scores, mask).squeeze(2), mask)
+        return torch.einsum("bt,btd->bd", weights, zero_padding(features, mask))

@@ -1,0 +1,26 @@
+"""The largest value of each unit."""
+
+from torch import Tensor
+
+from models.aggregators.base import Aggregator
+from models.config import NetworkConfig
+from models.masking import masked_max
+
+
+class Max(Aggregator):
+    """Largest value over the valid steps; no parameters."""
+
+    order_aware = False
+
+    def __init__(self, input_dim: int) -> None:
+        super().__init__(input_dim)
+        self.output_dim = input_dim
+
+    @classmethod
+    def from_config(cls, input_dim: int, config: NetworkConfig) -> "Max":  # noqa: ARG003 - has no sizes
+        """The maximum, whatever `config` says."""
+        return cls(input_dim)
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """`(B, D)`; zeros for a row without a valid step."""
+        return masked_max(features, mask)

@@ -1,0 +1,44 @@
+"""What every fusion has."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from models.config import NetworkConfig
+
+
+class Fusion(nn.Module, ABC):
+    """A module from the vectors of M modalities to one vector.
+
+    A modality that a clip lacks comes either as a vector that is learned, which counts like any other, or as
+    zeros. A fusion that would make something of zeros has an argument `leave_out_missing` and looks at
+    `present` where it is set.
+
+    Attributes:
+        input_dims: Width of each modality's vector.
+        output_dim: Width of the output.
+    """
+
+    output_dim: int
+
+    def __init__(self, input_dims: Sequence[int]) -> None:
+        super().__init__()
+        self.input_dims = tuple(input_dims)
+
+    @classmethod
+    @abstractmethod
+    def from_config(cls, input_dims: Sequence[int], config: NetworkConfig) -> "Fusion":
+        """The fusion with the sizes that `config` gives it, for what `config.missing` puts in a gap."""
+
+    @abstractmethod
+    def forward(self, vectors: Sequence[Tensor], present: Tensor) -> Tensor:
+        """One vector a clip.
+
+        Args:
+            vectors: `(B, D_m)` of each modality, in the order of `input_dims`.
+            present: `(B, M)` bool, False where the clip lacks the modality.
+
+        Returns:
+            `(B, output_dim)`.
+        """

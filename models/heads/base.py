@@ -1,0 +1,28 @@
+"""What every class of heads has."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from models.config import NetworkConfig
+from models.outputs import HeadOutputs
+
+
+class Heads(nn.Module, ABC):
+    """A module from embeddings to the answers about them: one category of K, and any number of C tags."""
+
+    @classmethod
+    @abstractmethod
+    def from_config(cls, input_dim: int, num_categories: int, num_tags: int, config: NetworkConfig) -> "Heads":
+        """The heads with the sizes and the tag head that `config` gives them.
+
+        Args:
+            input_dim: Width of the embedding.
+            num_categories: K; 0 leaves the category out.
+            num_tags: C; 0 leaves the tags out.
+            config: Sizes and names.
+        """
+
+    @abstractmethod
+    def forward(self, embedding: Tensor) -> HeadOutputs:
+        """The answers about embeddings `(B, E)`."""

@@ -1,0 +1,76 @@
+"""Two levels, the category above the tags, each answered by a local and by a global branch.
+
+HMCN-F of Wehrmann, Cerri, Barros 2018, "Hierarchical Multi-Label Classification Networks" (ICML), section 3.1.
+Three things differ. The category is one of K, so its probabilities are a softmax where the paper has sigmoids
+only. Categories and tags are two label spaces without parents and children, so there is no penalty for
+hierarchical violations. And there are no batch norm and no dropout inside: the embedding has had its dropout.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.config import NetworkConfig
+from models.heads.base import Heads
+from models.heads.blending import blend_answers
+from models.heads.independent import Independent
+from models.heads.tags.base import TagHeadMaker
+from models.heads.tags.choice import chosen_tag_head
+from models.heads.tags.linear import LinearTags
+from models.outputs import Answers, HeadOutputs
+
+
+class Hierarchical(Heads):
+    """The global flow A1 = relu(V1 x), A2 = relu(V2 [A1, x]), and what is read from it.
+
+    The global branch reads both answers from A2. The local branch reads the category from relu(U1 A1) and the
+    tags from relu(U2 A2). The answers that count have the mean of the two branches' probabilities (beta = 0.5
+    of the paper); the loss looks at each branch by itself. Without categories or without tags there is one
+    level, and A1 is all of the flow.
+
+    Args:
+        input_dim: Width of the embedding.
+        num_categories: K; 0 leaves the category out.
+        num_tags: C; 0 leaves the tags out.
+        width: Width of each layer of the flow and of each local layer.
+        make_tag_head: Makes the tag heads of both branches.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        num_categories: int,
+        num_tags: int,
+        *,
+        width: int = 128,
+        make_tag_head: TagHeadMaker = LinearTags,
+    ) -> None:
+        super().__init__()
+        self.first = nn.Linear(input_dim, width)
+        self.second = nn.Linear(width + input_dim, width) if num_categories and num_tags else None
+        self.overall = Independent(width, num_categories, num_tags, make_tag_head=make_tag_head)
+        self.category = _local(width, nn.Linear(width, num_categories)) if num_categories else None
+        self.tags = _local(width, make_tag_head(width, num_tags)) if num_tags else None
+
+    @classmethod
+    def from_config(cls, input_dim: int, num_categories: int, num_tags: int, config: NetworkConfig) -> "Hierarchical":
+        """The heads with the `head_width` and the tag head of `config`."""
+        return cls(input_dim, num_categories, num_tags, width=config.head_width, make_tag_head=chosen_tag_head(config))
+
+    def forward(self, embedding: Tensor) -> HeadOutputs:
+        """The blended answers about embeddings `(B, E)`, and the branches `(local, global)`."""
+        upper = functional.relu(self.first(embedding))
+        lower = upper
+        if self.second is not None:
+            lower = functional.relu(self.second(torch.cat([upper, embedding], dim=1)))
+        local_answers = Answers(
+            category_logits=None if self.category is None else self.category(upper),
+            tag_logits=None if self.tags is None else self.tags(lower),
+        )
+        global_answers: Answers = self.overall(lower).answers
+        return HeadOutputs(blend_answers(local_answers, global_answers), (local_answers, global_answers))
+
+
+def _local(width: int, readout: nn.Module) -> nn.Sequential:
+    """A level's own layer before what reads its answer."""
+    return nn.Sequential(nn.Linear(width, width), nn.ReLU(), readout)

@@ -1,0 +1,77 @@
+"""The report's section about an ablation."""
+
+from models.ablation.markdown import about
+from models.ablation.runs import metric_label
+from models.ablation.sentences import sentences
+from models.ablation.table import AblationTable, MetricSummary, VariantSummary
+from models.ablation.verdicts import Verdict
+from models.ablation.words import NOTHING, difference_text, scored_text, seeds_text
+from models.markup import Html, element
+from models.report_parts import row, section, table
+
+_COLOURS = {Verdict.HELPED: "up", Verdict.HARMED: "down"}
+
+
+def ablation_section(found: AblationTable | None) -> Html:
+    """Return what helped in sentences, the headline differences, and every score; nothing without an ablation."""
+    if found is None:
+        return Html()
+    lines = element("ul", *(element("li", line) for line in sentences(found)))
+    return section(
+        "Ablation",
+        lines,
+        element("h3", f"Differences to {found.reference}"),
+        _differences(found),
+        element("h3", "Scores"),
+        _scores(found),
+        note=about(found),
+    )
+
+
+def _differences(found: AblationTable) -> Html:
+    headers = ["Variant", "Seeds", *map(metric_label, found.headlines)]
+    rows = [
+        row(
+            (
+                _name(found, variant),
+                seeds_text(variant),
+                *(_difference(variant.metrics[metric]) for metric in found.headlines),
+            ),
+            numbers=range(2, len(headers)),
+        )
+        for variant in found.variants
+    ]
+    return table(headers, rows, numbers=range(2, len(headers)))
+
+
+def _difference(summary: MetricSummary) -> Html:
+    """Return a difference with its interval above its verdict, coloured where one is shown."""
+    if summary.verdict is None or summary.difference is None:
+        return element("span", NOTHING)
+    return element(
+        "span",
+        difference_text(summary),
+        element("div", summary.verdict.value, class_=_COLOURS.get(summary.verdict, "soft")),
+    )
+
+
+def _scores(found: AblationTable) -> Html:
+    headers = ["Variant", "Seeds", "Parameters", "s per epoch", *map(metric_label, found.metrics)]
+    rows = [
+        row(
+            (
+                _name(found, variant),
+                seeds_text(variant),
+                f"{variant.num_parameters:,}",
+                f"{variant.seconds_per_epoch:.2f}",
+                *(scored_text(variant.metrics[metric].value, len(variant.seeds)) for metric in found.metrics),
+            ),
+            numbers=range(2, len(headers)),
+        )
+        for variant in found.variants
+    ]
+    return table(headers, rows, numbers=range(2, len(headers)))
+
+
+def _name(found: AblationTable, variant: VariantSummary) -> str:
+    return f"{variant.name} (reference)" if variant.name == found.reference else variant.name

@@ -1,0 +1,168 @@
+"""How good the network is on clips that it has not seen, over all folds, and how far that can be trusted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from features.files import publish_json, published
+from features.manifests.folds import NO_FOLD
+from tasks.configs import PredictConfig
+from tasks.console import say
+from tasks.corpus import Manifest
+from tasks.dataset import extract_stages, open_clips, read_labelled_corpus
+from tasks.ledger import FileReceipt
+from tasks.measuring import measure
+from tasks.members import corpus_folds, num_folds
+from tasks.progress import Progress
+from tasks.settings import load
+from tasks.stage import Stage
+from tasks.train import fold_stages
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from features.dataset import ShardedClips
+    from models.batching import Indices
+    from models.prediction import Predictions
+    from tasks.dataset import LabelledCorpus
+    from tasks.train import Train
+
+METRICS_NAME = "metrics.json"
+PREDICTIONS_NAME = "out-of-fold.h5"
+_COLUMNS = (
+    ("category", "accuracy"),
+    ("category", "macro_f1"),
+    ("category", "map"),
+    ("tags", "map"),
+    ("tags", "gap_at_20"),
+    ("tags", "micro_f1"),
+)
+
+
+class CrossValidate(Stage):
+    """``metrics.json`` by fold and over all folds, and ``out-of-fold.h5`` with the scores behind it.
+
+    A fold's network is stopped and calibrated on the fold that it is scored on: the figures are those of validation
+    clips. The test split is not looked at.
+    """
+
+    def settings(self) -> Mapping[str, object]:
+        """Return the number of folds; the rest is in the trainings."""
+        return {"folds": num_folds()}
+
+    def inputs(self) -> Mapping[str, Stage]:
+        """Return the corpus, the embeddings, and the network of every fold."""
+        return {"manifest": Manifest(force=self.force), **extract_stages(self.force), **fold_stages(self.force)}
+
+    def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
+        """Score each fold's clips by the network that has not seen them."""
+        from models.labelling import positions_of  # noqa: PLC0415 - loads torch
+
+        corpus, clips = read_labelled_corpus(Manifest(force=self.force)), open_clips(self.force)
+        folds = corpus_folds(corpus.records, corpus.splits)
+        members = [f"fold-{fold}" for fold in folds]
+        rows: list[dict[str, Any]] = []
+        found: dict[str, tuple[Indices, Predictions]] = {}
+        with Progress(self.stage_name, len(folds) - folds.count(NO_FOLD), self.folder) as progress:
+            for stage in fold_stages(self.force).values():
+                held_out = positions_of(members, stage.member)
+                scores = self._predict(stage, clips, held_out, progress)
+                rows.append(_row(stage, corpus, scores, held_out))
+                found[stage.member] = (held_out, scores)
+        metrics = {"num_folds": len(rows), "folds": rows, "mean": _mean(rows)}
+        publish_json(self.folder / METRICS_NAME, metrics)
+        num_scored = self._publish_scores(corpus, found)
+        say("\n".join(["", fold_table(metrics), "", f"metrics  {self.folder / METRICS_NAME}"]))
+        receipts = [
+            FileReceipt.of(self.folder, METRICS_NAME, len(rows)),
+            FileReceipt.of(self.folder, PREDICTIONS_NAME, num_scored),
+        ]
+        return receipts, len(receipts), {"clips": num_scored, "mean": metrics["mean"]}
+
+    def _predict(self, stage: Train, clips: ShardedClips, held_out: Indices, progress: Progress) -> Predictions:
+        from models.prediction import predict  # noqa: PLC0415 - loads torch
+
+        return predict(
+            stage.folder,
+            clips,
+            held_out,
+            feature_recipes=clips.recipes(),
+            batch_size=load("predict", PredictConfig).batch_size,
+            on_batch=progress.advance,
+        )
+
+    def _publish_scores(self, corpus: LabelledCorpus, found: Mapping[str, tuple[Indices, Predictions]]) -> int:
+        """Publish the scores of all folds, one fold after the other; return how many clips they are of."""
+        from features.prediction_shards import (  # noqa: PLC0415 - loads HDF5
+            PredictionShard,
+            join_predictions,
+            write_predictions,
+        )
+
+        names = corpus.labels.category_names, corpus.labels.tag_names
+        shard = join_predictions(
+            [
+                PredictionShard(
+                    tuple(corpus.records[position].clip_id for position in held_out),
+                    *names,
+                    scores.category_scores,
+                    scores.tag_scores,
+                    scores.embedding,
+                )
+                for held_out, scores in found.values()
+            ]
+        )
+        with published(self.folder / PREDICTIONS_NAME) as temporary:
+            write_predictions(temporary, shard, {"stage": self.stage_name, "key": self.fingerprint})
+        return len(shard.clip_ids)
+
+
+def _row(stage: Train, corpus: LabelledCorpus, scores: Predictions, held_out: Indices) -> dict[str, Any]:
+    evaluation = measure(scores, corpus.labels, held_out)
+    return {
+        "member": stage.member,
+        "num_clips": len(held_out),
+        "category": evaluation["category"],
+        "tags": evaluation["tags"],
+        "num_evaluated": evaluation["num_evaluated"],
+    }
+
+
+def _mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return head -> metric -> mean over the folds with its 95 % interval, over the folds that have the head."""
+    from models.ablation.intervals import estimate  # noqa: PLC0415 - loads numpy
+
+    result: dict[str, dict[str, Any]] = {}
+    for head in ("category", "tags"):
+        blocks = [row[head] for row in rows if row[head] is not None]
+        for name in blocks[0] if blocks else ():
+            found = estimate([block[name] for block in blocks])
+            result.setdefault(head, {})[name] = {
+                "mean": found.mean, "low": found.low, "high": found.high, "num_folds": found.num_seeds
+            }  # fmt: skip
+    return result
+
+
+def fold_table(metrics: Mapping[str, Any]) -> str:
+    """Return the scores of every fold, and their means with half their 95 % intervals, for a terminal."""
+    from models.tables import render_table  # noqa: PLC0415 - as the others
+
+    rows = [
+        [row["member"], str(row["num_clips"]), *(_cell(row[head], name) for head, name in _COLUMNS)]
+        for row in metrics["folds"]
+    ]
+    num_clips = sum(row["num_clips"] for row in metrics["folds"])
+    means = [_mean_cell(metrics["mean"].get(head, {}).get(name)) for head, name in _COLUMNS]
+    headers = ["", "clips", *(f"{head} {name.replace('_at_', '@')}" for head, name in _COLUMNS)]
+    return render_table(headers, [*rows, ["mean", str(num_clips), *means]])
+
+
+def _cell(block: Mapping[str, float] | None, name: str) -> str | None:
+    return None if block is None else f"{block[name]:.3f}"
+
+
+def _mean_cell(found: Mapping[str, float | None] | None) -> str | None:
+    if found is None or found["mean"] is None:
+        return None
+    reach = "" if found["high"] is None else f" ± {found['high'] - found['mean']:.3f}"
+    return f"{found['mean']:.3f}{reach}"

@@ -1,0 +1,91 @@
+"""The renderings of an ablation hold its figures, and nothing from outside becomes markup."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from models.ablation.document import parse_json, render_json
+from models.ablation.markdown import render_markdown
+from models.ablation.runs import AblationRun
+from models.ablation.table import summarise
+from models.errors import DataError
+from models.report import write_ablation_page
+from tests.models.pages import ATTACK, Page
+
+SCORES: dict[str, dict[int, tuple[float, float | None]]] = {
+    "default": {1: (0.80, 0.50), 2: (0.82, 0.52), 3: (0.84, 0.54)},
+    "casc|ade": {1: (0.812, 0.50), 2: (0.833, 0.53), 3: (0.851, None)},
+    ATTACK: {1: (0.70, 0.51), 3: (0.74, 0.53)},
+}
+RUNS = [
+    AblationRun(variant, seed, {"tag map": tag, "category macro_f1": macro}, 1234567, 0.25)
+    for variant, by_seed in SCORES.items()
+    for seed, (tag, macro) in by_seed.items()
+]
+TABLE = summarise(RUNS, "default")
+
+
+def markdown_rows(name: str) -> list[list[str]]:
+    lines = [line for line in render_markdown(TABLE).splitlines() if line.startswith(f"| {name} ")]
+    return [line.strip("| ").split(" | ") for line in lines]
+
+
+def test_markdown_has_the_differences_and_the_scores() -> None:
+    differences, scores = markdown_rows("default")
+    assert differences == ["default", "3", "–"]
+    # 4.302653 * 0.02 / sqrt(3) = 0.0497
+    assert scores == ["default", "3", "1,234,567", "0.25", "0.820 ± 0.050", "0.520 ± 0.050"]
+    differences, scores = markdown_rows(r"casc\|ade")
+    assert differences == [r"casc\|ade", "3", "+0.012 (0.010 to 0.014), helped"]
+    # two seeds of the macro F1: 0.015 * 12.7062
+    assert scores[-1] == "0.515 ± 0.191 (n 2)"
+
+
+def test_markdown_shows_missing_seeds_and_escapes_names() -> None:
+    text = render_markdown(TABLE)
+    assert "2 of 3, without 2" in text
+    assert "<script" not in text.replace("\\<script", "")
+    assert text.startswith("# Ablation\n\n3 variants, 8 runs, seeds 1, 2, 3.")
+    assert "against default: helped." in text
+
+
+def test_json_has_every_figure_and_comes_back() -> None:
+    text = render_json(TABLE)
+    assert parse_json(text) == TABLE
+    document = json.loads(text)
+    assert len(document["runs"]) == 8
+    helped = document["variants"][1]["metrics"]["tag map"]
+    assert helped["verdict"] == "helped"
+    assert helped["difference"]["mean"] == pytest.approx(0.012)
+    assert document["num_comparisons"] == 2
+    assert document["variants"][2]["missing_seeds"] == [2]
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", "nothing", '{"runs": [{"variant": 1}], "reference": "x", "headlines": []}']
+)
+def test_json_of_something_else_is_refused(text: str) -> None:
+    with pytest.raises(DataError, match="give one that render_json wrote"):
+        parse_json(text)
+
+
+def test_the_page_shows_the_same_and_runs_nothing(tmp_path: Path) -> None:
+    write_ablation_page(TABLE, tmp_path / "a.html", title=f"Ablation {ATTACK}")
+    write_ablation_page(TABLE, tmp_path / "b.html", title=f"Ablation {ATTACK}")
+    content = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert content == (tmp_path / "b.html").read_text(encoding="utf-8")
+    page = Page(content)
+    assert "script" not in [tag for tag, _ in page.tags]
+    differences, scores = [row for row in page.rows if row and row[0] == "casc|ade"]
+    assert differences[1:] == ["3", "+0.012 (0.010 to 0.014)helped"]
+    assert scores[1:] == ["3", "1,234,567", "0.25", "0.832 ± 0.048", "0.515 ± 0.191 (n 2)"]
+    assert [row[0] for row in page.rows if len(row) == 3][1:] == ["default (reference)", "casc|ade", ATTACK]
+    verdicts = [
+        attributes.get("class")
+        for tag, attributes in page.tags
+        if tag == "div" and attributes.get("class") in {"up", "down", "soft"}
+    ]
+    assert verdicts == ["up", "soft"]
+    assert "cascade" not in page.text
+    assert "casc|ade: tag mAP +0.012 (95 % interval 0.010 to 0.014, 3 seeds) against default: helped." in page.text
