@@ -34,7 +34,7 @@ SOUND_PAIRS = (("rising tone", "falling tone"),)
 def main() -> None:
     """Measure, print a table, and keep the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--aggregators", nargs="+", default=["trn", "mean"])
+    parser.add_argument("--aggregators", nargs="+", default=["trn_centred", "trn", "trn_x", "mean"])
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/order_tags.json"))
     options = parser.parse_args()

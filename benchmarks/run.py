@@ -13,11 +13,12 @@ from benchmarks import (
     one_pass,
     order_tags,
     shard_reads,
+    training_steps,
 )
 
 BENCHMARKS = (
     *(manifest_scale, download_throughput, order_tags, aggregator_steps),
-    *(shard_reads, extract_throughput, one_pass, extract_memory),
+    *(shard_reads, extract_throughput, one_pass, extract_memory, training_steps),
 )
 
 

@@ -55,9 +55,19 @@ def from_first(value: Value) -> Value:
     return holder[0]
 
 
+def num_gpus() -> int:
+    """How many GPUs torch can use here."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
 @contextmanager
-def joined(*, use_cuda: bool) -> Iterator[torch.device]:
-    """Inside, the processes that torchrun started know each other; yields the device of this one."""
+def joined(device: str) -> Iterator[torch.device]:
+    """Inside, the processes that torchrun started know each other; yields the device of this one.
+
+    Args:
+        device: As `TrainConfig.device`: with `cpu`, or where there is no GPU, all compute on the CPU.
+    """
+    use_cuda = device != "cpu" and num_gpus() > 0
     torch.distributed.init_process_group("nccl" if use_cuda else "gloo")
     try:
         rank = torch.distributed.get_rank()

@@ -119,6 +119,7 @@ class Evaluate(Stage):
         from models.history import read_history  # noqa: PLC0415 - loads torch
         from models.report import write_report  # noqa: PLC0415 - loads torch
         from models.report_data import ReportData  # noqa: PLC0415 - loads torch
+        from models.structure.document import read_structure  # noqa: PLC0415 - as above
 
         predict = Predict(force=self.force)
         split = load("evaluate", EvaluateConfig).split
@@ -139,6 +140,8 @@ class Evaluate(Stage):
             worst_errors=tuple(self._worst_errors(predictions, split)),
             settings={name: _texts(significant(name)) for name in SECTIONS if name != "paths"},
             provenance={f"{name} fingerprint": stage.fingerprint for name, stage in self.inputs().items()},
+            # Of several members: their networks are alike.
+            network=read_structure(predict.checkpoints()[0]),
             ablation=read_ablation(Ablation(force=self.force).folder) if self._shows_ablation() else None,
         )
         with published(self.folder / REPORT_NAME) as temporary:

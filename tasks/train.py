@@ -23,13 +23,12 @@ from tasks.members import (
 )
 from tasks.progress import Progress
 from tasks.settings import load, significant_of
+from tasks.shared_training import num_processes, train_together
 from tasks.stage import Stage
-from tasks.training_inputs import TrainingData, TrainingPlan, train_here
+from tasks.training_inputs import TrainingData, TrainingFacts, TrainingPlan, train_here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from models.training import TrainSummary
 
 RESUME_NAME = "resume.pt"
 CHECKPOINT_NAMES = ("model.json", "model.safetensors")
@@ -88,9 +87,9 @@ class Train(Stage):
         data = self.training_data()
         self._forget_other_training()
         with Progress(self.stage_name, plan.train.epochs, self.folder, unit="epoch") as progress:
-            summary = train_here(data, plan, on_epoch=lambda _: progress.advance())
-        receipts = self._receipts(summary.num_epochs)
-        return receipts, len(receipts), _facts(summary)
+            facts = _train(data, plan, progress)
+        receipts = self._receipts(facts.num_epochs)
+        return receipts, len(receipts), _told(facts)
 
     def _forget_other_training(self) -> None:
         """Remove what a killed training left if it saw other features, or if this one is to start afresh."""
@@ -110,13 +109,21 @@ class Train(Stage):
         ]
 
 
-def _facts(summary: TrainSummary) -> dict[str, object]:
+def _train(data: TrainingData, plan: TrainingPlan, progress: Progress) -> TrainingFacts:
+    """Train in this process, or in several where the settings ask for them."""
+    number = num_processes(plan)
+    if number > 1:
+        return train_together(data, plan, number, progress.advance)
+    return TrainingFacts.of(train_here(data, plan, on_epoch=lambda _: progress.advance()))
+
+
+def _told(facts: TrainingFacts) -> dict[str, object]:
     return {
-        "epochs": summary.num_epochs,
-        "selected_epoch": summary.selected_epoch,
-        "validation_score": summary.validation_score,
-        "parameters": summary.num_parameters,
-        "stopped_early": summary.stopped_early,
+        "epochs": facts.num_epochs,
+        "selected_epoch": facts.selected_epoch,
+        "validation_score": facts.validation_score,
+        "parameters": facts.num_parameters,
+        "stopped_early": facts.stopped_early,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,8 +89,28 @@ class TrainingPlan:
         return cls(NetworkConfig(**value["network"]), TrainConfig(**value["train"]), Path(value["folder"]))
 
 
+@dataclass(frozen=True)
+class TrainingFacts:
+    """How a training ended; see ``models.training.TrainSummary``."""
+
+    num_parameters: int
+    num_epochs: int
+    selected_epoch: int
+    validation_score: float | None
+    stopped_early: bool
+
+    @classmethod
+    def of(cls, summary: TrainSummary) -> TrainingFacts:
+        """Return what is told of a training."""
+        return cls(**{item.name: getattr(summary, item.name) for item in fields(cls)})
+
+
 def train_here(
-    data: TrainingData, plan: TrainingPlan, on_epoch: Callable[[EpochRecord], None] | None = None
+    data: TrainingData,
+    plan: TrainingPlan,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+    *,
+    device: str | None = None,
 ) -> TrainSummary:
     """Train in this process; a run that was killed goes on after its last epoch."""
     from models.labelling import positions_of  # noqa: PLC0415 - loads torch
@@ -105,5 +125,6 @@ def train_here(
         plan.train,
         plan.folder,
         feature_recipes=data.clips.recipes(),
+        device=device,
         on_epoch=on_epoch,
     )

@@ -37,16 +37,17 @@ def parse_json(text: str) -> Structure:
         raise DataError(f"the text is no structure of a network ({error}): give one that render_json wrote") from error
 
 
-def read_structure(folder: Path) -> Structure:
-    """The structure that stands beside a checkpoint in `folder`.
+def read_structure(folder: Path) -> Structure | None:
+    """The structure that stands beside a checkpoint in `folder`; None when there is none.
 
     Raises:
-        OSError: There is none.
         DataError: The file is no such document.
     """
     path = folder / JSON_NAME
     try:
         return parse_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 

@@ -32,5 +32,5 @@ def run(folder: Path, kind: str) -> None:
 
 
 if __name__ == "__main__":
-    with joined(use_cuda=False):
+    with joined("cpu"):
         run(Path(sys.argv[1]), sys.argv[2])

@@ -29,6 +29,10 @@ def test_the_files_beside_a_checkpoint(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
 
 
+def test_a_checkpoint_without_one_has_none(tmp_path: Path) -> None:
+    assert read_structure(tmp_path) is None
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"modalities": [{}], "rows": []}', '{"modalities": [], "rows": []}'])
 def test_a_file_of_something_else_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "network.json").write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Folds, ensembles and ablations through the command that people type, on a small embedded corpus."""
+"""Ablations through the command that people type, and in this process, on a small embedded corpus."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from scipy import stats
-from sklearn.metrics import accuracy_score
 
-from features.dataset import ShardedClips
-from features.manifests.corpus import read_records, read_splits
-from features.prediction_shards import PredictionShard, join_predictions, read_predictions
+from features.manifests.corpus import read_splits
+from features.prediction_shards import PredictionShard
 from models.prediction import predict
 from pipeline.clean import clean
 from pipeline.status import read_status
@@ -22,131 +19,16 @@ from tasks import stage as stage_module
 from tasks.ablation import Ablation, read_ablation
 from tasks.stage import StageFailedError
 from tasks.worker_pool import Answer
-from tests.end_to_end.run import Workplace, wait_until
+from tests.end_to_end.run import wait_until
+from tests.pipeline.learning import SETTINGS, VARIANTS, ablation_settings, accuracy_of, clips_of, records_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    import numpy.typing as npt
-
-    from features.records import ClipRecord
+    from tests.end_to_end.run import Workplace
 
     Configure = Callable[[Mapping[str, Mapping[str, str]]], None]
-
-SETTINGS: dict[str, dict[str, str]] = {
-    "sample": {"num_clips": "32"},
-    "manifest": {"clips_per_shard": "15"},
-    "features": {"modalities": "audio, cover"},
-    "decode": {"frames_per_second": "1"},
-    "network": {"preset": "mean_linear"},
-    "train": {"epochs": "3", "cache_megabytes": "10"},
-    "ensemble": {"folds": "2"},
-}
-VARIANTS = """
-[default]
-[no sound]
-predict.hidden = audio
-[fgm]
-train.adversarial = fgm
-"""
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
-    """A folder in which CrossValidate has come to its end."""
-    place = Workplace(tmp_path_factory.mktemp("learning"))
-    place.configure(SETTINGS)
-    done = place.luigi("CrossValidate")
-    assert done.returncode == 0, done.stdout
-    (place.folder / "output.txt").write_text(done.stdout, encoding="utf-8")
-    return place
-
-
-def _ablation(place: Workplace, variants: str = VARIANTS, **ablation: str) -> dict[str, dict[str, str]]:
-    """Settings of an ablation in a file of the place."""
-    path = place.folder / "variants.ini"
-    path.write_text(variants, encoding="utf-8")
-    return {**SETTINGS, "ablation": {"variants": str(path), "seeds": "2", **ablation}}
-
-
-def _records(place: Workplace) -> dict[str, ClipRecord]:
-    folder = place.root / "manifest" / "latest"
-    return {record.clip_id: record for path in sorted(folder.glob("*.jsonl")) if path.name.startswith("shard-")
-            for record in read_records(path)}  # fmt: skip
-
-
-def _clips(place: Workplace) -> ShardedClips:
-    names = ("audio", "cover")
-    return ShardedClips({name: sorted((place.root / f"extract-{name}" / "latest").glob("*.h5")) for name in names})
-
-
-def _metrics(place: Workplace, stage: str) -> dict[str, object]:
-    found: dict[str, object] = json.loads((place.root / stage / "latest" / "metrics.json").read_text(encoding="utf-8"))
-    return found
-
-
-def _accuracy(shard: PredictionShard, records: Mapping[str, ClipRecord], rows: Sequence[int]) -> float:
-    """Share of right categories, by scikit-learn."""
-    known = [row for row in rows if records[shard.clip_ids[row]].category in shard.categories]
-    predicted = [shard.categories[int(np.argmax(shard.category_scores[row]))] for row in known]
-    return float(accuracy_score([records[shard.clip_ids[row]].category for row in known], predicted))
-
-
-@pytest.mark.slow
-def test_each_fold_is_scored_by_the_network_that_has_not_seen_it(place: Workplace) -> None:
-    shard = read_predictions(place.root / "crossvalidate" / "latest" / "out-of-fold.h5")
-    splits = read_splits(place.root / "manifest" / "latest")
-    metrics, records = _metrics(place, "crossvalidate"), _records(place)
-
-    assert sorted(shard.clip_ids) == sorted(name for name, split in splits.items() if split != "test")
-    folds = metrics["folds"]
-    assert isinstance(folds, list)
-    starts = np.cumsum([0, *(row["num_clips"] for row in folds)])
-    clips = _clips(place)
-    accuracies = []
-    for number, row in enumerate(folds):
-        rows = range(starts[number], starts[number + 1])
-        held_out = np.array([clips.clip_ids.index(shard.clip_ids[position]) for position in rows])
-        checkpoint = place.root / f"train-fold-{number}" / "latest"
-        own = predict(checkpoint, clips, held_out, feature_recipes=clips.recipes())
-        # The command computes with one thread, the test with any.
-        np.testing.assert_allclose(shard.category_scores[rows], own.category_scores, atol=1e-6)
-        accuracies.append(_accuracy(shard, records, rows))
-        assert row["category"]["accuracy"] == pytest.approx(accuracies[-1])
-    mean = metrics["mean"]
-    assert isinstance(mean, dict)
-    low, high = stats.t.interval(0.95, 1, loc=np.mean(accuracies), scale=stats.sem(accuracies))
-    found = mean["category"]["accuracy"]
-    assert (found["mean"], found["low"], found["high"]) == pytest.approx((np.mean(accuracies), low, high))
-    output = (place.folder / "output.txt").read_text(encoding="utf-8")
-    assert f"{found['mean']:.3f} ± {found['high'] - found['mean']:.3f}" in output
-
-
-@pytest.mark.slow
-def test_an_ensemble_of_folds_predicts_the_mean_of_its_networks(place: Workplace) -> None:
-    place.configure({**_ablation(place), "evaluate": {"ablation": "true"}})
-    done = place.luigi("RunAll")
-    assert done.returncode == 0, done.stdout
-
-    assert "train-fold-0    done" not in done.stdout
-    shard = join_predictions(
-        [read_predictions(path) for path in sorted((place.root / "predict" / "latest").glob("*.h5"))]
-    )
-    clips = _clips(place)
-    every = np.arange(len(clips))
-    folders = [place.root / f"train-fold-{number}" / "latest" for number in range(2)]
-    members = [predict(folder, clips, every, feature_recipes=clips.recipes()) for folder in folders]
-    expected: npt.NDArray[np.float64] = np.mean([member.category_scores for member in members], axis=0)
-    np.testing.assert_allclose(shard.category_scores, expected, atol=1e-6)
-    splits, records = read_splits(place.root / "manifest" / "latest"), _records(place)
-    rows = [row for row, clip_id in enumerate(shard.clip_ids) if splits[clip_id] == "test"]
-    category = _metrics(place, "evaluate")["category"]
-    assert isinstance(category, dict)
-    assert category["accuracy"] == pytest.approx(_accuracy(shard, records, rows))
-    report = (place.root / "evaluate" / "latest" / "report.html").read_text(encoding="utf-8")
-    assert "Differences to default" in report
-    assert not (place.root / "train").exists()
 
 
 def _trainings(place: Workplace) -> dict[str, int]:
@@ -157,7 +39,7 @@ def _trainings(place: Workplace) -> dict[str, int]:
 
 @pytest.mark.slow
 def test_an_ablation_that_is_stopped_goes_on_and_a_further_variant_runs_alone(place: Workplace) -> None:
-    settings = _ablation(place, workers="2")
+    settings = ablation_settings(place, workers="2")
     # Long enough to be stopped on the way.
     place.configure({**settings, "train": {**SETTINGS["train"], "epochs": "40"}})
     before = _trainings(place)
@@ -168,7 +50,7 @@ def test_an_ablation_that_is_stopped_goes_on_and_a_further_variant_runs_alone(pl
     assert process.returncode == 128 + signal.SIGTERM, output
     stopped = _trainings(place)
 
-    further = _ablation(place, f"{VARIANTS}[dropout]\nnetwork.dropout = 0.5\n")
+    further = ablation_settings(place, f"{VARIANTS}[dropout]\nnetwork.dropout = 0.5\n")
     place.configure({**further, "train": {**SETTINGS["train"], "epochs": "40"}})
     done = place.luigi("Ablation")
 
@@ -191,16 +73,16 @@ def ablation(place: Workplace, configure: Configure, monkeypatch: pytest.MonkeyP
     """The ablation of the place, in this process."""
     # The tests play the process of the task; it must not be told to die with anyone.
     monkeypatch.setattr(stage_module, "die_with_parent", lambda: None)
-    place.configure(_ablation(place))
+    place.configure(ablation_settings(place))
     assert place.luigi("Ablation").returncode == 0
-    configure({**_ablation(place), "paths": {"root": str(place.root)}})
+    configure({**ablation_settings(place), "paths": {"root": str(place.root)}})
     yield Ablation()
-    place.configure(_ablation(place))
+    place.configure(ablation_settings(place))
 
 
 @pytest.mark.slow
 def test_a_run_is_scored_on_the_split_with_the_modalities_that_are_left(place: Workplace, ablation: Ablation) -> None:
-    splits, clips, records = read_splits(place.root / "manifest" / "latest"), _clips(place), _records(place)
+    splits, clips, records = read_splits(place.root / "manifest" / "latest"), clips_of(place), records_of(place)
     scored = np.array([row for row, clip_id in enumerate(clips.clip_ids) if splits[clip_id] == "validation"])
     for run in ablation.runs()[:2]:
         found = predict(run.plan.folder, clips, scored, feature_recipes=clips.recipes(), hidden=run.scoring.hidden)
@@ -213,7 +95,7 @@ def test_a_run_is_scored_on_the_split_with_the_modalities_that_are_left(place: W
             found.tag_scores,
             found.embedding,
         )
-        expected = _accuracy(shard, records, range(len(scored)))
+        expected = accuracy_of(shard, records, range(len(scored)))
         assert run.result().metrics["category accuracy"] == pytest.approx(expected)
         hidden = ("audio",) if run.variant == "no sound" else ()
         assert run.scoring.hidden == hidden
@@ -278,7 +160,7 @@ def test_clean_names_the_runs_of_other_variants_alone_and_status_tells_of_all(
     place: Workplace, ablation: Ablation, configure: Configure
 ) -> None:
     used = {run.plan.folder.name for run in ablation.runs()}
-    configure({**_ablation(place), "paths": {"root": str(place.root)}})
+    configure({**ablation_settings(place), "paths": {"root": str(place.root)}})
     names = [row["stage"] for row in read_status()["stages"]]
     assert {"train-fold-0", "train-fold-1", "crossvalidate", "ablation"} <= set(names)
     assert len(set(names)) == len(names)
@@ -289,7 +171,7 @@ def test_clean_names_the_runs_of_other_variants_alone_and_status_tells_of_all(
 
     assert used.isdisjoint(others)
     assert others == {name for name in _trainings(place) if name not in used}
-    fewer = _ablation(place, "[default]\n")
+    fewer = ablation_settings(place, "[default]\n")
     configure({**fewer, "paths": {"root": str(place.root)}})
     more = {item.path.rpartition("/")[2] for item in clean(delete=False) if item.reason == "a run of another ablation"}
     assert more - others == used - {run.plan.folder.name for run in Ablation().runs()}
@@ -312,7 +194,7 @@ def test_force_does_every_run_again(ablation: Ablation, monkeypatch: pytest.Monk
 
 @pytest.mark.slow
 def test_a_wrong_variant_ends_the_command_before_anything_runs(place: Workplace) -> None:
-    place.configure(_ablation(place, "[default]\nnetwork.fusin = concat\n"))
+    place.configure(ablation_settings(place, "[default]\nnetwork.fusin = concat\n"))
     before = sorted(place.root.glob("ablation/*"))
 
     done = place.luigi("Ablation")
