@@ -19,11 +19,11 @@ import numpy.typing as npt
 import pipeline  # noqa: F401 - sets Luigi's settings
 from features.manifests.splits import assign_splits
 from models.config import NetworkConfig
-from models.train_config import TrainConfig
 from models.labelling import positions_of
 from models.metrics import average_precision_per_class
 from models.prediction import predict
-from models.training import train
+from models.train_config import TrainConfig
+from models.training.train import train
 from tasks.corpus import Manifest
 from tasks.dataset import LabelledCorpus, open_clips, read_labelled_corpus
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from benchmarks.machine import keep, machine_facts, median_ratio, seconds
+from benchmarks.machine import in_turns, keep, machine_facts, median_ratio
 from features.dataset import ShardedClips
 from features.extractors.protocol import ClipFeatures
 from features.outcomes import Outcome
@@ -29,11 +29,12 @@ from models.losses.weights import class_weights
 from models.network import VideoNetwork
 from models.prefetching import prefetched
 from models.presets import PRESETS
-from models.stepping import Stepper
-from models.train_config import TrainConfig
+from models.training.stepping import Stepper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from models.train_config import TrainConfig
 
 STEPS = {"frames": (8, 1280), "audio": (20, 160), "text": (12, 384), "cover": (1, 1280)}
 NUM_CATEGORIES, NUM_TAGS = 31, 100
@@ -64,13 +65,14 @@ def _measure(paths: dict[str, list[Path]], num_clips: int, batch_size: int, roun
     first = next(iterate_batches(clips, np.arange(batch_size), PRESETS["default"].network, batch_size, labels=labels))
     held = Batch(held.features, held.masks, first.labels, held.token_ids)
     num_steps = -(-num_clips // batch_size)
-    times: dict[str, list[float]] = {"shards": [], "memory": [], "fgm": []}
     _learn(steppers["plain"], [held] * 5)
     _learn(steppers["fgm"], [held] * 5)
-    for number in range(rounds):
-        times["memory"].append(seconds(lambda: _learn(steppers["plain"], [held] * num_steps)))
-        times["shards"].append(seconds(lambda: _epoch(steppers["plain"], paths, labels, batch_size, number)))
-        times["fgm"].append(seconds(lambda: _learn(steppers["fgm"], [held] * num_steps)))
+    works: dict[str, Callable[[], None]] = {
+        "memory": lambda: _learn(steppers["plain"], [held] * num_steps),
+        "shards": lambda: _epoch(steppers["plain"], paths, labels, batch_size),
+        "fgm": lambda: _learn(steppers["fgm"], [held] * num_steps),
+    }
+    times = in_turns(works, rounds)
     return {
         "num_clips": num_clips,
         "batch_size": batch_size,
@@ -86,7 +88,7 @@ def _stepper(config: TrainConfig, labels: Labels) -> Stepper:
     return Stepper(network.train(), config, class_weights(labels, np.arange(len(labels)), 0.0))
 
 
-def _epoch(stepper: Stepper, paths: dict[str, list[Path]], labels: Labels, batch_size: int, seed: int) -> None:
+def _epoch(stepper: Stepper, paths: dict[str, list[Path]], labels: Labels, batch_size: int) -> None:
     """One pass over shards that this process opens for the first time, as the trainer makes it."""
     clips = ShardedClips(paths)
     batches = iterate_batches(
@@ -95,7 +97,7 @@ def _epoch(stepper: Stepper, paths: dict[str, list[Path]], labels: Labels, batch
         PRESETS["default"].network,
         batch_size,
         labels=labels,
-        generator=np.random.default_rng(seed),
+        generator=np.random.default_rng(0),
     )
     with prefetched(batches) as ready:
         _learn(stepper, ready)

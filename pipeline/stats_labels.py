@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from features.manifests.fields import SPLITS
 from models.markup import Html, element
 from models.plots import count_map
-from models.report_parts import row, section, table
+from models.report.parts import row, section, table
 from pipeline.stats_words import label_text, share_text
 
 if TYPE_CHECKING:

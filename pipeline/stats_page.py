@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from features.errors import SourceError
 from models.files import write_atomically
 from models.markup import Html, element, join
-from models.report import CONTENT_POLICY
-from models.report_parts import section
-from models.report_style import STYLE
+from models.report.page import CONTENT_POLICY
+from models.report.parts import section
+from models.report.style import STYLE
 from pipeline.stats_labels import labels_section, together_section
 from pipeline.stats_run import cost_section, disk_section, modalities_section, outcomes_section
 from pipeline.stats_shapes import durations_section, titles_section

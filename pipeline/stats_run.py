@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from features.manifests.fields import SPLITS
 from models.markup import Html, element
-from models.report_parts import NOTHING, row, section, table
+from models.report.parts import NOTHING, row, section, table
 from pipeline.stats_words import BASES, bytes_text, codes_text, expected_text, mark_text, state_text, times_text
 
 if TYPE_CHECKING:

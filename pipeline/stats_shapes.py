@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from models.markup import Html, element
 from models.plots import histogram
-from models.report_parts import row, section, table
+from models.report.parts import row, section, table
 from pipeline.stats_words import hours_text, number_text, share_text
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models.report_parts import NOTHING, seconds_text
+from models.report.parts import NOTHING, seconds_text
 
 if TYPE_CHECKING:
     from features.statistics.cost import DownloadCost
@@ -33,7 +33,7 @@ def bytes_text(size: float | None) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """Return how long something takes: as :func:`models.report_parts.seconds_text`, and days from two of them on."""
+    """Return how long something takes: as :func:`models.report.parts.seconds_text`, and days from two of them on."""
     days = seconds / 86_400
     return f"{days:,.1f} days" if days >= 2 else seconds_text(seconds)  # noqa: PLR2004
 

@@ -146,7 +146,7 @@ class Ablation(Stage):
     def _publish(self, table: AblationTable) -> None:
         from models.ablation.document import render_json  # noqa: PLC0415 - loads numpy
         from models.ablation.markdown import render_markdown  # noqa: PLC0415 - loads numpy
-        from models.report import write_ablation_page  # noqa: PLC0415 - loads numpy
+        from models.report.page import write_ablation_page  # noqa: PLC0415 - loads numpy
 
         for name, text in ((DOCUMENT_NAME, render_json(table)), (MARKDOWN_NAME, render_markdown(table))):
             with published(self.folder / name) as temporary:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from features.prediction_shards import PredictionShard
     from models.measuring import Measured
-    from models.report_data import FailedClip, StageSummary, WorstError
+    from models.report.data import FailedClip, StageSummary, WorstError
     from tasks.dataset import LabelledCorpus
 
 METRICS_NAME = "metrics.json"
@@ -116,10 +116,10 @@ class Evaluate(Stage):
         )
 
     def _write_report(self, found: Measured, predictions: PredictionShard) -> None:
-        from models.history import read_history  # noqa: PLC0415 - loads torch
-        from models.report import write_report  # noqa: PLC0415 - loads torch
-        from models.report_data import ReportData  # noqa: PLC0415 - loads torch
+        from models.report.data import ReportData  # noqa: PLC0415 - loads torch
+        from models.report.page import write_report  # noqa: PLC0415 - loads torch
         from models.structure.document import read_structure  # noqa: PLC0415 - as above
+        from models.training.history import read_history  # noqa: PLC0415 - loads torch
 
         predict = Predict(force=self.force)
         split = load("evaluate", EvaluateConfig).split
@@ -149,7 +149,7 @@ class Evaluate(Stage):
 
     def _failures(self) -> tuple[list[FailedClip], int]:
         """Return the clips to list, and how many there are in all stages."""
-        from models.report_data import FailedClip  # noqa: PLC0415 - loads torch
+        from models.report.data import FailedClip  # noqa: PLC0415 - loads torch
 
         listed: list[FailedClip] = []
         count = 0
@@ -171,7 +171,7 @@ class Evaluate(Stage):
         from features.pictures import clip_pictures  # noqa: PLC0415 - loads codecs
         from models.labelling import labels_in_space, positions_of  # noqa: PLC0415 - loads torch
         from models.ranking import most_confident_errors  # noqa: PLC0415 - loads torch
-        from models.report_data import WorstError  # noqa: PLC0415 - loads torch
+        from models.report.data import WorstError  # noqa: PLC0415 - loads torch
 
         labels = labels_in_space(self.corpus.labels, predictions.categories, predictions.tags)
         scored = positions_of(self.corpus.splits, split)
@@ -205,7 +205,7 @@ def account_stages(force: str) -> list[Stage]:
 
 def stage_summaries(force: str) -> list[StageSummary]:
     """Return what became of the clips in each stage."""
-    from models.report_data import StageSummary  # noqa: PLC0415 - loads torch
+    from models.report.data import StageSummary  # noqa: PLC0415 - loads torch
 
     manifest = Manifest(force=force).published_success()
     clips = int(manifest.facts["clips"])

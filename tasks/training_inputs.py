@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from features.dataset import ShardedClips
     from models.batching import Labels
-    from models.history import EpochRecord
-    from models.training import TrainSummary
+    from models.training.history import EpochRecord
+    from models.training.train import TrainSummary
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """How a training ended; see ``models.training.TrainSummary``."""
+    """How a training ended; see ``models.training.train.TrainSummary``."""
 
     num_parameters: int
     num_epochs: int
@@ -114,7 +114,7 @@ def train_here(
 ) -> TrainSummary:
     """Train in this process; a run that was killed goes on after its last epoch."""
     from models.labelling import positions_of  # noqa: PLC0415 - loads torch
-    from models.training import train  # noqa: PLC0415 - loads torch
+    from models.training.train import train  # noqa: PLC0415 - loads torch
 
     return train(
         data.clips,

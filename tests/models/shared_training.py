@@ -8,7 +8,7 @@ import numpy as np
 
 from models.processes import joined
 from models.train_config import TrainConfig
-from models.training import train
+from models.training.train import train
 from tests.models.synthetic import SMALL_NETWORK, random_labels, random_source
 
 DIMS = {"frames": 10, "audio": 7, "text": 9, "cover": 10}

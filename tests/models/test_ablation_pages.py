@@ -10,7 +10,7 @@ from models.ablation.markdown import render_markdown
 from models.ablation.runs import AblationRun
 from models.ablation.table import summarise
 from models.errors import DataError
-from models.report import write_ablation_page
+from models.report.page import write_ablation_page
 from tests.models.pages import ATTACK, Page
 
 SCORES: dict[str, dict[int, tuple[float, float | None]]] = {

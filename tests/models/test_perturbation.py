@@ -15,8 +15,8 @@ from models.losses.flooding import flood
 from models.losses.total import total_loss
 from models.masking import MaskedBatchNorm, frozen_statistics, masked_mean
 from models.network import VideoNetwork
-from models.perturbation import adversarial_step, next_moves
 from models.train_config import TrainConfig
+from models.training.perturbation import adversarial_step, next_moves
 from tests.models.synthetic import SMALL_NETWORK, random_labels, random_source
 
 FGM = TrainConfig(

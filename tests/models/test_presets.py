@@ -15,7 +15,7 @@ from models.metrics import average_precision_per_class
 from models.network import VideoNetwork
 from models.prediction import predict
 from models.presets import PRESETS
-from models.training import train
+from models.training.train import train
 from tests.models.synthetic import make_labels, random_labels, random_source
 
 DIMS = {"frames": 10, "motion": 6, "audio": 7, "text": 9, "cover": 10}
@@ -43,7 +43,7 @@ def test_large_preset_has_the_published_size() -> None:
     config = PRESETS["nextvlad_large"].network
     with torch.device("meta"):
         network = VideoNetwork(config, {"frames": 1024}, 3, 4)
-    aggregator = network.experts[0].encoders["frames"].aggregate
+    aggregator = network.get_submodule("experts.0.encoders.frames.aggregate")
     num_parameters = sum(parameter.numel() for parameter in aggregator.parameters())
     # 71.35 M by the paper's formula; biases and norms come to it (see test_nextvlad).
     assert num_parameters / 1e6 == pytest.approx(71.35, abs=0.1)

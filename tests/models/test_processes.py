@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from models.checkpoints import load
-from models.history import read_history
 from models.processes import from_first, is_shared, own_share, sum_over_processes, total_of
+from models.training.history import read_history
 from tests.models import shared_training
 
 
@@ -44,6 +44,4 @@ def test_two_processes_learn_as_one_with_the_doubled_batch(tmp_path: Path, kind:
     ours, theirs = (load(tmp_path / name).network.state_dict() for name in ("one", "two"))
     for name, tensor in ours.items():
         # Adam makes steps of up to 3e-3 of gradients that are hardly more than rounding.
-        torch.testing.assert_close(
-            theirs[name], tensor, rtol=1e-2, atol=5e-3, msg=lambda text, name=name: f"{name}: {text}"
-        )
+        torch.testing.assert_close(theirs[name], tensor, rtol=1e-2, atol=5e-3, msg=name)

@@ -10,9 +10,9 @@ import numpy as np
 from models.ablation.runs import AblationRun
 from models.ablation.table import summarise
 from models.evaluation import Evaluation, evaluate
-from models.history import EpochRecord
-from models.report import render_report, write_report
-from models.report_data import FailedClip, ReportData, StageSummary, WorstError
+from models.report.data import FailedClip, ReportData, StageSummary, WorstError
+from models.report.page import render_report, write_report
+from models.training.history import EpochRecord
 from tests.models.pages import ATTACK, Page
 
 JPEG = b"\xff\xd8\xff\xe0 not really a picture"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.report_parts import difference, seconds_text
+from models.report.parts import difference, seconds_text
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from models.evaluation import evaluate
-from models.report_data import ReportData
-from models.report_scores import scores_section
+from models.report.data import ReportData
+from models.report.scores import scores_section
 
 SHARED = "A tag counts as predicted from a probability of 0.5 on."
 OWN = "A tag counts as predicted from its own threshold on"

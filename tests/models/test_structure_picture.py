@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from models.report_network import network_section
+from models.report.network import network_section
 from models.structure.boxes import Box, draw_arrow, draw_box
 from models.structure.layout import lay_out
 from models.structure.modules import ModalityPath, ModuleRow, Structure

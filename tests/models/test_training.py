@@ -10,11 +10,11 @@ from models.batching import ClipFeatures, Indices, Labels
 from models.checkpoints import load
 from models.config import NetworkConfig
 from models.errors import CheckpointError, DataError, SettingError
-from models.history import EpochRecord, read_history
 from models.metrics import average_precision_per_class
 from models.prediction import iter_predictions, predict
 from models.train_config import TrainConfig
-from models.training import TrainSummary, train
+from models.training.history import EpochRecord, read_history
+from models.training.train import TrainSummary, train
 from tests.models.synthetic import SMALL_NETWORK, ListSource, make_labels, random_labels, random_source
 
 DIMS = {"frames": 10, "audio": 7, "text": 9, "cover": 10}

@@ -9,14 +9,14 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, f1_score
 
-from models.averaging import WeightAverage
 from models.batching import iterate_batches
 from models.network import VideoNetwork
-from models.optimizer import make_optimizer
-from models.schedule import learning_rate_at
-from models.seeding import cpu_threads, seeded
 from models.train_config import TrainConfig
-from models.validation import Validation, validate
+from models.training.averaging import WeightAverage
+from models.training.optimizer import make_optimizer
+from models.training.schedule import learning_rate_at
+from models.training.seeding import cpu_threads, seeded
+from models.training.validation import Validation, validate
 from tests.models.synthetic import SMALL_NETWORK, make_labels, random_labels, random_source
 
 DIMS = {"frames": 6, "audio": 5}
@@ -49,19 +49,19 @@ def test_exponential_schedule_by_hand() -> None:
 def test_average_by_hand() -> None:
     network = VideoNetwork(SMALL_NETWORK, DIMS, 2, 0)
     average = WeightAverage(network, 0.15)
-    first = network.experts[0].embed.bias.detach().clone()
+    first = network.get_parameter("experts.0.embed.bias").detach().clone()
     with torch.no_grad():
-        network.experts[0].embed.bias.add_(1.0)
+        network.get_parameter("experts.0.embed.bias").add_(1.0)
         for buffer in network.buffers():
             buffer.add_(3)
     average.update(network)  # decay 1/10
-    torch.testing.assert_close(average.network.experts[0].embed.bias, first + 0.9)
+    torch.testing.assert_close(average.network.get_parameter("experts.0.embed.bias"), first + 0.9)
     average.update(network)  # decay min(0.15, 2/11)
-    torch.testing.assert_close(average.network.experts[0].embed.bias, first + 0.15 * 0.9 + 0.85)
+    torch.testing.assert_close(average.network.get_parameter("experts.0.embed.bias"), first + 0.15 * 0.9 + 0.85)
     for kept, buffer in zip(average.network.buffers(), network.buffers(), strict=True):
         assert torch.equal(kept, buffer)
     assert not average.network.training
-    assert torch.equal(network.experts[0].embed.bias.detach(), first + 1.0)
+    assert torch.equal(network.get_parameter("experts.0.embed.bias").detach(), first + 1.0)
 
 
 def grouped_weights(config: TrainConfig) -> list[tuple[str, torch.Tensor, float, float]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from models.history import read_history
+from models.training.history import read_history
 from tests.pipeline.learning import SETTINGS
 
 if TYPE_CHECKING:

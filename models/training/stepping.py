@@ -7,17 +7,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from models.averaging import WeightAverage
 from models.batching import Batch, BatchLabels
 from models.losses.counts import LabelCounts
 from models.losses.flooding import flood
 from models.losses.total import total_loss
 from models.losses.weights import ClassWeights
 from models.network import VideoNetwork
-from models.optimizer import make_optimizer
-from models.perturbation import adversarial_step
 from models.processes import is_shared, own_share, total_of
 from models.train_config import TrainConfig
+from models.training.averaging import WeightAverage
+from models.training.optimizer import make_optimizer
+from models.training.perturbation import adversarial_step
 
 if TYPE_CHECKING:
     from models.outputs import Outputs

@@ -15,8 +15,8 @@ from torch import Tensor
 from models.batching import Indices, Labels
 from models.config import NetworkConfig
 from models.files import write_atomically
-from models.history import EpochRecord
 from models.train_config import FREE_SETTINGS, TrainConfig
+from models.training.history import EpochRecord
 
 RESUME_NAME = "resume.pt"
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from models.ablation.table import AblationTable
 from models.files import write_atomically
 from models.markup import Html, element, join
-from models.report_ablation import ablation_section
-from models.report_clips import confusion_section, failures_section, worst_errors_section
-from models.report_data import ReportData
-from models.report_network import network_section
-from models.report_run import curve_section, provenance_section, settings_section, stages_section
-from models.report_scores import headline, per_class_section, scores_section
-from models.report_style import STYLE
+from models.report.ablation import ablation_section
+from models.report.clips import confusion_section, failures_section, worst_errors_section
+from models.report.data import ReportData
+from models.report.network import network_section
+from models.report.run import curve_section, provenance_section, settings_section, stages_section
+from models.report.scores import headline, per_class_section, scores_section
+from models.report.style import STYLE
 
 # Titles and labels come from outside. Should one get past the escaping, the page still loads and runs nothing.
 CONTENT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"

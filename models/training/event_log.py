@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.history import EpochRecord
 from models.processes import own_share
 from models.train_config import TrainConfig
+from models.training.history import EpochRecord
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from models.history import EpochRecord
 from models.markup import Html, element
 from models.plots import Series, line_plot
-from models.report_data import ReportData, StageSummary
-from models.report_parts import NOTHING, legend, row, seconds_text, section, table
+from models.report.data import ReportData, StageSummary
+from models.report.parts import NOTHING, legend, row, seconds_text, section, table
+from models.training.history import EpochRecord
 
 
 def curve_section(data: ReportData) -> Html:

@@ -6,8 +6,8 @@ import numpy as np
 
 from models.markup import Html, element
 from models.plots import heat_map
-from models.report_data import ReportData, WorstError
-from models.report_parts import row, section, table
+from models.report.data import ReportData, WorstError
+from models.report.parts import row, section, table
 
 MAX_CONFUSED_CLASSES = 40
 MAX_FAILURES = 200

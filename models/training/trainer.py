@@ -13,18 +13,18 @@ from models.batching import TEXT, WHOLE, Batch, ClipSource, Indices, Labels, Sha
 from models.checkpoints import CheckpointInfo, save
 from models.config import NetworkConfig
 from models.errors import DataError, SettingError
-from models.history import EpochRecord, write_history
 from models.losses.weights import class_weights
 from models.network import VideoNetwork
 from models.prefetching import prefetched
 from models.processes import from_first, own_share, total_of
-from models.resume import ResumeState, read_resume_state, run_identity, write_resume_state
-from models.schedule import learning_rate_at
-from models.seeding import seeded
-from models.stepping import Stepper
 from models.text_table import mean_token_embeddings
 from models.train_config import TrainConfig
-from models.validation import Validation, validate
+from models.training.history import EpochRecord, write_history
+from models.training.resume import ResumeState, read_resume_state, run_identity, write_resume_state
+from models.training.schedule import learning_rate_at
+from models.training.seeding import seeded
+from models.training.stepping import Stepper
+from models.training.validation import Validation, validate
 
 
 @dataclass(frozen=True)

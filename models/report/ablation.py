@@ -7,7 +7,7 @@ from models.ablation.table import AblationTable, MetricSummary, VariantSummary
 from models.ablation.verdicts import Verdict
 from models.ablation.words import NOTHING, difference_text, scored_text, seeds_text
 from models.markup import Html, element
-from models.report_parts import row, section, table
+from models.report.parts import row, section, table
 
 _COLOURS = {Verdict.HELPED: "up", Verdict.HARMED: "down"}
 

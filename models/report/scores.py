@@ -6,8 +6,8 @@ from typing import Literal, cast
 from models.calibration.record import TAG_THRESHOLD
 from models.evaluation import ClassRow, Evaluation
 from models.markup import Html, element
-from models.report_data import ReportData
-from models.report_parts import NOTHING, difference, legend, score_text, section, table
+from models.report.data import ReportData
+from models.report.parts import NOTHING, difference, legend, score_text, section, table
 
 Head = Literal["category", "tags"]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from models.ablation.table import AblationTable
 from models.evaluation import Evaluation
-from models.history import EpochRecord
 from models.structure.modules import Structure
+from models.training.history import EpochRecord
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ from models.calibration.storage import remove as remove_calibration
 from models.checkpoints import load
 from models.config import NetworkConfig
 from models.errors import DataError, SettingError
-from models.event_log import event_log
-from models.history import EpochRecord
-from models.resume import remove_resume_state
-from models.seeding import cpu_threads, repeatable
 from models.structure.files import write_structure
 from models.train_config import TrainConfig
-from models.trainer import Trainer, TrainingData
+from models.training.event_log import event_log
+from models.training.history import EpochRecord
+from models.training.resume import remove_resume_state
+from models.training.seeding import cpu_threads, repeatable
+from models.training.trainer import Trainer, TrainingData
 
 _MEGABYTE = 10**6
 

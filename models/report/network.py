@@ -1,7 +1,7 @@
 """The report's section about the network: its picture, and a row a module."""
 
 from models.markup import Html, element
-from models.report_parts import section, table
+from models.report.parts import section, table
 from models.structure.modules import ModuleRow, Structure
 from models.structure.picture import draw
 from models.structure.words import HEADERS, about, row_cells
