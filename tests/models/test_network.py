@@ -153,7 +153,7 @@ def test_every_parameter_learns(kind: str) -> None:
         network.prepare.table.known.copy_(torch.arange(1, 11) * 100)
     batch = one_batch(32, config=config)
     labels = BatchLabels(torch.arange(32) % 3, (torch.arange(128).view(32, 4) % 3 == 0).float(), torch.ones(32).bool())
-    torch.autograd.backward(outputs.embedding.square().sum())
+    torch.autograd.backward(total_loss(network(batch), labels, TrainConfig()))
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().max() > 0, name
