@@ -4,7 +4,7 @@ Both are ratios within interleaved rounds, of the default preset on clips like t
 20 audio windows of 160, 12 tokens of 384, a cover):
 
 * an epoch whose batches come from HDF5 shards, read for the first time, against as many steps on one batch that is
-  held in memory: what the loader costs;
+  held in memory: what the loader costs. The clips lie in as many shards as those of half a million clips would;
 * an epoch with `adversarial = fgm` against one without, both from memory.
 """
 
@@ -38,20 +38,20 @@ if TYPE_CHECKING:
 
 STEPS = {"frames": (8, 1280), "audio": (20, 160), "text": (12, 384), "cover": (1, 1280)}
 NUM_CATEGORIES, NUM_TAGS = 31, 100
-CLIPS_PER_SHARD = 1000
 
 
 def main() -> None:
     """Measure, print, and keep the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clips", type=int, default=2000)
+    parser.add_argument("--clips", type=int, default=4000)
+    parser.add_argument("--shards", type=int, default=560)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        paths = _write_shards(Path(folder), options.clips)
+        paths = _write_shards(Path(folder), options.clips, -(-options.clips // options.shards))
         figures = _measure(paths, options.clips, options.batch_size, options.rounds)
     keep("training_steps", {**machine_facts("torch", "h5py"), **figures}, options.output)
 
@@ -75,6 +75,7 @@ def _measure(paths: dict[str, list[Path]], num_clips: int, batch_size: int, roun
     times = in_turns(works, rounds)
     return {
         "num_clips": num_clips,
+        "num_shards": len(paths["frames"]),
         "batch_size": batch_size,
         "clips_per_second_from_memory": round(num_clips / float(np.median(times["memory"]))),
         "speed_from_shards_over_from_memory": median_ratio(times["memory"], times["shards"]),
@@ -120,17 +121,17 @@ def _labels(num_clips: int) -> Labels:
     )
 
 
-def _write_shards(folder: Path, num_clips: int) -> dict[str, list[Path]]:
+def _write_shards(folder: Path, num_clips: int, clips_per_shard: int) -> dict[str, list[Path]]:
     generator = np.random.default_rng(0)
     paths: dict[str, list[Path]] = {}
     for name, (num_steps, width) in STEPS.items():
         (folder / name).mkdir()
         paths[name] = []
-        for start in range(0, num_clips, CLIPS_PER_SHARD):
-            path = folder / name / f"shard-{start // CLIPS_PER_SHARD:05}.h5"
+        for start in range(0, num_clips, clips_per_shard):
+            path = folder / name / f"shard-{start // clips_per_shard:05}.h5"
             has_tokens = name == "text"
             with ShardWriter(path, width, {"modality": name, "params": "{}"}, has_tokens=has_tokens) as writer:
-                for number in range(start, min(start + CLIPS_PER_SHARD, num_clips)):
+                for number in range(start, min(start + clips_per_shard, num_clips)):
                     clip = ClipFeatures(
                         generator.normal(size=(num_steps, width)).astype(np.float32),
                         np.arange(num_steps, dtype=np.float32),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,21 +14,23 @@ from features.errors import ShardError
 from features.shards import ShardReader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
 
 
-# A process may often hold 1,024 files open; a corpus of half a million clips has more than 500 shards of each
-# modality.
-MAX_OPEN_SHARDS = 100
+# Files that the rest of the process may need, and the least that are open where the system allows no more.
+FILES_FOR_OTHERS = 256
+MIN_OPEN_SHARDS = 16
 
 
 class ShardedClips:
     """All clips of a corpus in the order of its records, each a mapping modality -> ``(T, D)`` float16.
 
-    The features are read when they are asked for; of the files, the most recently read stay open.
+    The features of a modality are read when they are asked for. All files stay open where the system allows it, for
+    opening one costs as much as some ten reads; else the most recently read ones. To this end the process's limit of
+    open files is raised as far as the system lets it.
 
     Args:
         paths: Modality -> its shards in order. Shard number i of every modality holds the same clips.
@@ -39,6 +43,9 @@ class ShardedClips:
         self._readers = {name: [ShardReader(path) for path in shards] for name, shards in paths.items()}
         # Numbers of the shards that may be open, the least recently read first.
         self._recent: OrderedDict[int, None] = OrderedDict()
+        num_files = sum(len(shards) for shards in self._readers.values())
+        allowed = allow_open_files(num_files + FILES_FOR_OTHERS) - FILES_FOR_OTHERS
+        self._max_open = max(MIN_OPEN_SHARDS, allowed // max(1, len(self._readers)))
         self._check()
         first = next(iter(self._readers.values()))
         self.clip_ids: tuple[str, ...] = tuple(clip_id for reader in first for clip_id in reader.clip_ids)
@@ -75,7 +82,7 @@ class ShardedClips:
     def __getitem__(self, index: int) -> Mapping[str, npt.NDArray[np.float16]]:
         shard, row = self._place(index)
         self._keep_open(shard)
-        return {name: readers[shard][row] for name, readers in self._readers.items()}
+        return _Clip({name: readers[shard] for name, readers in self._readers.items()}, row)
 
     def token_ids(self, index: int) -> npt.NDArray[np.int32]:
         """Return the ids of a clip's text tokens, one for each of its rows of text.
@@ -105,7 +112,7 @@ class ShardedClips:
     def _keep_open(self, shard: int) -> None:
         self._recent[shard] = None
         self._recent.move_to_end(shard)
-        if len(self._recent) > MAX_OPEN_SHARDS:
+        if len(self._recent) > self._max_open:
             oldest, _ = self._recent.popitem(last=False)
             for readers in self._readers.values():
                 readers[oldest].close()
@@ -129,6 +136,34 @@ class ShardedClips:
                     )
             result[name] = _recipe(first)
         return result
+
+
+class _Clip(Mapping[str, "npt.NDArray[np.float16]"]):
+    """Modality -> features of one clip, each read when it is asked for."""
+
+    def __init__(self, readers: Mapping[str, ShardReader], row: int) -> None:
+        self._readers = readers
+        self._row = row
+
+    def __getitem__(self, name: str) -> npt.NDArray[np.float16]:
+        return self._readers[name][self._row]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+
+def allow_open_files(wanted: int) -> int:
+    """Raise this process's limit of open files to ``wanted``, or as far as the system lets it; return the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if most > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(soft, most)
 
 
 def _recipe(about: Mapping[str, str | int]) -> str:

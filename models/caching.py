@@ -9,21 +9,22 @@ from models.batching import ClipFeatures, ClipSource
 
 
 class CachedSource:
-    """`source` with its clips kept in memory, first come, until `max_bytes` are held; the rest is read anew.
+    """Some modalities of `source`, kept in memory, first come, until `max_bytes` are held; the rest is read anew.
 
     Nothing is thrown out: every epoch wants every clip once, and then the oldest clip is as good as any.
     """
 
-    def __init__(self, source: ClipSource, max_bytes: int) -> None:
+    def __init__(self, source: ClipSource, max_bytes: int, modality_dims: Mapping[str, int] | None = None) -> None:
         self._source = source
+        self._dims = dict(source.modality_dims if modality_dims is None else modality_dims)
         self._bytes_left = max_bytes
         self._clips: dict[int, ClipFeatures] = {}
         self._token_ids: dict[int, npt.NDArray[np.int32]] = {}
 
     @property
     def modality_dims(self) -> Mapping[str, int]:
-        """Modality -> D, as in the source."""
-        return self._source.modality_dims
+        """Modality -> D, of those that are read."""
+        return self._dims
 
     def __len__(self) -> int:
         return len(self._source)
@@ -31,7 +32,8 @@ class CachedSource:
     def __getitem__(self, index: int) -> ClipFeatures:
         if index in self._clips:
             return self._clips[index]
-        clip = self._source[index]
+        found = self._source[index]
+        clip = {name: found[name] for name in self._dims}
         size = sum(steps.nbytes for steps in clip.values())
         if size <= self._bytes_left:
             self._bytes_left -= size

@@ -85,6 +85,7 @@ class NetworkConfig:
         trn_max_scale: Most steps in one relation; at least 2, and capped by `trn_segments`.
         trn_max_relations: Most relations of one scale; at least 1.
         trn_width: Width of a step and of a relation; at least 1.
+        trn_neighbours: Segments on either side with which `trn_x` averages each one; 0 averages none.
         textcnn_channels: Filters of each of the four window widths 2 to 5; at least 1.
         bilstm_width: Width of the LSTM in each direction; at least 1.
         attention_width: Width of the hidden layer of attention pooling; at least 1.
@@ -122,6 +123,7 @@ class NetworkConfig:
     trn_max_scale: int = 4
     trn_max_relations: int = 6
     trn_width: int = 128
+    trn_neighbours: int = 0
     text_width: int = 128
     textcnn_channels: int = 32
     bilstm_width: int = 64
@@ -141,7 +143,7 @@ class NetworkConfig:
         check_choice("heads", self.heads, HEADS)
         check_choice("tag_head", self.tag_head, TAG_HEADS)
         # No layer at all is a choice of these.
-        optional = {"cover_width", "hidden_width", "text_width"}
+        optional = {"cover_width", "hidden_width", "text_width", "trn_neighbours"}
         for name, value in vars(self).items():
             if isinstance(value, int) and not isinstance(value, bool):
                 check_range(name, value, low=0 if name in optional else 1)

@@ -101,8 +101,8 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         )
 
     def _normalise_together(self, rows: Tensor) -> Tensor:
-        """Rows `(N, D)` normalised by the statistics of the rows of all processes."""
-        num_rows = total_of(len(rows))
+        """Rows `(N, D)` normalised by the statistics of the rows of all processes, in float32."""
+        rows, num_rows = rows.float(), total_of(len(rows))
         mean = sum_over_processes(rows.sum(dim=0)) / num_rows
         # In two passes: a mean of squares less a squared mean would lose the digits of a small variance.
         variance = sum_over_processes((rows - mean).square().sum(dim=0)) / num_rows

@@ -23,7 +23,7 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "default": Preset(
-        "A few million parameters and heavy dropout, for hundreds to thousands of clips.",
+        "A few million parameters at most, for hundreds to thousands of clips.",
         NetworkConfig(),
         TrainConfig(),
     ),

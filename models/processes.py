@@ -10,7 +10,6 @@ from typing import TypeVar
 import torch
 import torch.distributed
 from torch import Tensor
-from torch.distributed.nn.functional import all_reduce
 
 from models.batching import WHOLE, Share
 
@@ -31,7 +30,25 @@ def sum_over_processes(values: Tensor) -> Tensor:
     """The sum of `values`, which have one shape everywhere, over all processes; gradients flow back to each."""
     if not is_shared():
         return values
-    total: Tensor = all_reduce(values)  # type: ignore[no-untyped-call]  # torch has no types here
+    total: Tensor = _Sum.apply(values)
+    return total
+
+
+class _Sum(torch.autograd.Function):
+    """A sum over processes: what each process's part changes, it changes for all, so gradients are summed too."""
+
+    @staticmethod
+    def forward(ctx: object, values: Tensor) -> Tensor:  # noqa: ARG004 - the signature of a function of autograd
+        return _summed(values)
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:  # noqa: ARG004 - as above
+        return _summed(gradient)
+
+
+def _summed(values: Tensor) -> Tensor:
+    total = values.detach().clone(memory_format=torch.contiguous_format)
+    torch.distributed.all_reduce(total)
     return total
 
 

@@ -30,7 +30,7 @@ ADVERSARIAL = ("none", "fgm", "pgd")
 """Adversarial perturbations of the embeddings."""
 
 PRECISIONS = ("float32", "bfloat16")
-"""What matrix products are computed in; weights, sums and norms stay in float32."""
+"""What the forward pass computes in; weights, losses and the optimizer stay in float32."""
 
 FREE_SETTINGS = frozenset({"cache_megabytes", "device", "num_processes", "tensorboard"})
 """Settings that change how a result is reached, but not the result, rounding apart."""
@@ -96,13 +96,13 @@ class TrainConfig:
             early.
         calibrate: Whether temperatures, thresholds of the tags and the scaling of rare categories are fitted
             on the validation clips; else probabilities stand as they are, and a tag is given from 0.5 on.
-        precision: `float32`, or `bfloat16` for matrix products: faster on GPUs and on CPUs with AMX or
-            AVX512-BF16.
+        precision: `float32`, or `bfloat16` for the forward pass (torch's autocast): faster on GPUs and on CPUs
+            with AMX or AVX512-BF16.
         device: `cpu`, `cuda`, or `auto` for CUDA where there is a GPU.
         num_processes: Processes that share each batch, one a GPU where there are GPUs; 0 = one for each GPU. The
-            result is the same up to rounding, dropout apart.
-        cache_megabytes: Memory for clips that were read once, in MB (10^6 bytes); 0 reads every epoch anew.
-            It changes no result.
+            result is the same up to rounding and what is drawn in training (dropout, random steps).
+        cache_megabytes: Memory of each process for clips that were read once, in MB (10^6 bytes); 0 reads every
+            epoch anew. It changes no result.
         num_threads: Threads of the CPU that torch computes with; 0 leaves torch's own number. A small network
             is hardly faster with two than with one, and many times slower when the threads must wait for a
             busy core. Sums are split by thread, so the last bits of a result depend on it.

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from features.errors import SettingError
 from features.files import publish_json
 from tasks.console import OWN_ERRORS, say
 from tasks.parent import die_with_parent
@@ -32,12 +33,25 @@ _POLL_SECONDS = 0.5
 
 
 def num_processes(plan: TrainingPlan) -> int:
-    """Return how many processes a plan asks for: its setting, or one for each GPU where that is 0."""
-    if plan.train.num_processes:
-        return plan.train.num_processes
+    """Return how many processes a plan asks for: its setting, or one for each GPU where that is 0.
+
+    Raises:
+        SettingError: There are fewer GPUs than processes, and they are not to compute on the CPU; or the device is
+            ``cuda`` and there is no GPU.
+    """
+    wanted, device = plan.train.num_processes, plan.train.device
+    if wanted == 1:
+        return 1
     from models.processes import num_gpus  # noqa: PLC0415 - loads torch
 
-    return max(1, num_gpus())
+    found = num_gpus() if device != "cpu" else 0
+    if device == "cuda" and not found:
+        raise SettingError("[train] device is 'cuda', but torch finds no GPU: give auto or cpu, or mend the driver")
+    if 0 < found < wanted:
+        raise SettingError(
+            f"[train] num_processes is {wanted}, but there are {found} GPUs: give {found} or 0, or device = cpu"
+        )
+    return wanted or max(1, found)
 
 
 def train_together(data: TrainingData, plan: TrainingPlan, number: int, on_epoch: Callable[[], None]) -> TrainingFacts:
@@ -64,6 +78,8 @@ def train_together(data: TrainingData, plan: TrainingPlan, number: int, on_epoch
         [*launcher, "-m", "tasks.shared_training", str(files[0]), str(files[1])],
         env=environment,
         start_new_session=True,
+        # Its processes follow torchrun, and torchrun follows this one, however it ends.
+        preexec_fn=die_with_parent,  # noqa: PLW1509 - it calls nothing but prctl(2)
     ) as process:
         try:
             while process.poll() is None:

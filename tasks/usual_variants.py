@@ -14,6 +14,8 @@ _QUESTIONS: dict[str, dict[str, str]] = {
     "mean_linear": {"network.preset": "mean_linear"},
     # Does the order of the frames matter?
     "frames: mean": {"network.frames_aggregator": "mean"},
+    "frames: attention": {"network.frames_aggregator": "attention"},
+    "frames: trn": {"network.frames_aggregator": "trn"},
     "frames: nextvlad": {"network.frames_aggregator": "nextvlad"},
     "frames: trn_x": {"network.frames_aggregator": "trn_x"},
     # How are the modalities put together?
@@ -43,9 +45,13 @@ def usual_variants(modalities: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return variant -> what is different in it; with several modalities also what each of them is worth."""
     found = dict(_QUESTIONS)
     if "text" in modalities:
-        found["text: trained"] = {"network.text_embedding": "trained"}
+        for name in ("frozen", "trained", "both"):
+            found[f"text: {name}"] = {"network.text_embedding": name}
+    if {"text", "cover", "motion"} <= set(modalities):
+        found["seed_baseline"] = {"network.preset": "seed_baseline"}
     if len(modalities) > 1:
         for name in modalities:
+            found[f"{name} alone"] = {"network.modalities": name}
             rest = ", ".join(other for other in modalities if other != name)
             found[f"without {name}"] = {"network.modalities": rest}
             found[f"{name} hidden"] = {"predict.hidden": name}

@@ -67,6 +67,7 @@ class TemporalSegments(Aggregator):
         return cls(
             input_dim,
             num_segments=config.trn_segments,
+            num_neighbours=config.trn_neighbours,
             width=config.trn_width,
             output_width=2 * config.trn_width,
             attention_width=config.attention_width,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from models.batching import ClipSource, Indices, Labels
+from models.batching import ClipSource, Indices, Labels, used_modalities
 from models.caching import CachedSource
 from models.calibrating import calibrate_checkpoint
 from models.calibration.storage import remove as remove_calibration
@@ -94,7 +94,8 @@ def train(  # noqa: PLR0913 - five things to train on, two configs, and where to
     folder.mkdir(parents=True, exist_ok=True)
     chosen = pick_device(config) if device is None else torch.device(device)
     splits = {"train": train_indices, "validation": validation_indices}
-    cached = CachedSource(source, config.cache_megabytes * _MEGABYTE)
+    # Of modalities that the network leaves out nothing is read.
+    cached = CachedSource(source, config.cache_megabytes * _MEGABYTE, used_modalities(network, source.modality_dims))
     data = TrainingData(cached, labels, splits, feature_recipes)
     with cpu_threads(config.num_threads), repeatable(chosen):
         trainer = Trainer(data, network, config, folder, chosen)

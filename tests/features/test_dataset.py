@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 import features.dataset
-from features.dataset import ShardedClips
+from features.dataset import ShardedClips, allow_open_files
 from features.errors import ShardError
 from features.extractors.protocol import ClipFeatures
 from features.outcomes import Outcome
@@ -75,13 +76,15 @@ def test_positions_outside_are_refused(paths: dict[str, list[Path]]) -> None:
 def test_few_files_are_open_however_many_shards(
     paths: dict[str, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(features.dataset, "MAX_OPEN_SHARDS", 2)
+    monkeypatch.setattr(features.dataset, "MIN_OPEN_SHARDS", 2)
+    monkeypatch.setattr(features.dataset, "allow_open_files", lambda _: features.dataset.FILES_FOR_OTHERS)
     clips = ShardedClips(paths)
     clips.recipes()
     assert open_files(tmp_path) == 0
     for clip in (0, 3, 4, 0, 7, 3, 1, 2, 5):
         np.testing.assert_array_equal(clips[clip]["audio"], rows(clip, 4))
-        assert 2 <= open_files(tmp_path) <= 2 * 2
+        # Of the other modality nothing was asked for.
+        assert 1 <= open_files(tmp_path) <= 2
 
 
 def test_shards_that_do_not_belong_together_are_named(paths: dict[str, list[Path]], tmp_path: Path) -> None:
@@ -113,3 +116,17 @@ def test_shards_of_another_width_are_refused_by_name(paths: dict[str, list[Path]
     other = write(tmp_path / "other.h5", range(4, 8), 5)
     with pytest.raises(ShardError, match=r"other.h5 holds features of width 5, .*audio-0.h5 of width 4: delete"):
         ShardedClips({**paths, "audio": [*paths["audio"][:2], other]})
+
+
+def test_limit_of_open_files_is_raised_and_never_lowered() -> None:
+    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        assert allow_open_files(300) == 300
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (300, hard)
+        assert allow_open_files(10) == 300
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (300, hard)
+        if hard != resource.RLIM_INFINITY:
+            assert allow_open_files(hard + 1) == hard
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))

@@ -21,6 +21,7 @@ PLAIN = TrainConfig(epochs=4, batch_size=12, learning_rate=3e-3, gradient_clip=1
 KINDS = {
     "plain": PLAIN,
     "adversarial": replace(PLAIN, adversarial="pgd", adversarial_steps=2),
+    "bfloat16": replace(PLAIN, precision="bfloat16"),
     "flooded": replace(PLAIN, flood_level=4.0, class_weight_power=0.5),
 }
 

@@ -146,3 +146,10 @@ def test_cache_keeps_token_ids_too() -> None:
         cached = CachedSource(source, max_bytes)
         for _ in range(2):
             assert [cached.token_ids(i).tolist() for i in range(3)] == [source.token_ids(i).tolist() for i in range(3)]
+
+
+def test_cache_reads_the_modalities_of_the_network_alone() -> None:
+    source = random_source(3, {"frames": 4, "audio": 5})
+    cached = CachedSource(source, 10**6, {"audio": 5})
+    assert cached.modality_dims == {"audio": 5}
+    assert list(cached[0]) == ["audio"]
