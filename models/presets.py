@@ -24,7 +24,7 @@ class Preset:
 PRESETS: dict[str, Preset] = {
     "default": Preset(
         "A few million parameters at most, for hundreds to thousands of clips.",
-        NetworkConfig(),
+        NetworkConfig(text_embedding="both"),
         TrainConfig(),
     ),
     "trn_light": Preset(
