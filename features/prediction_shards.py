@@ -27,7 +27,7 @@ class PredictionShard:
         tags: C tag names, empty without that head.
         category_scores: ``(N, K)`` float32, rows sum to 1.
         tag_scores: ``(N, C)`` float32 in [0, 1].
-        embedding: ``(N, E)`` float32 of length 1.
+        embedding: ``(N, E)`` float32 of length 1; E is 0 where it was not read.
     """
 
     clip_ids: tuple[str, ...]
@@ -49,8 +49,12 @@ def write_predictions(path: Path, shard: PredictionShard, attributes: Mapping[st
     write_hdf5(path, arrays, texts, attributes)
 
 
-def read_predictions(path: Path) -> PredictionShard:
+def read_predictions(path: Path, *, with_embedding: bool = True) -> PredictionShard:
     """Return what :func:`write_predictions` wrote.
+
+    Args:
+        path: Of the file.
+        with_embedding: Whether the embeddings are read, which may be many times as large as all scores.
 
     Raises:
         ShardError: The file is missing, damaged, or of another schema version.
@@ -58,13 +62,15 @@ def read_predictions(path: Path) -> PredictionShard:
     file = Hdf5File(path)
     try:
         file.checked_attributes()
+        clip_ids = file.texts("clip_id")
+        nothing = np.zeros((len(clip_ids), 0), np.float32)
         return PredictionShard(
-            clip_ids=file.texts("clip_id"),
+            clip_ids=clip_ids,
             categories=file.texts("category_name"),
             tags=file.texts("tag_name"),
             category_scores=file.read("category_scores"),
             tag_scores=file.read("tag_scores"),
-            embedding=file.read("embedding"),
+            embedding=file.read("embedding") if with_embedding else nothing,
         )
     finally:
         file.close()

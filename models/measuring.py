@@ -15,6 +15,7 @@ from models.calibration.storage import read_members
 from models.calibration.summary import CalibrationBlock
 from models.evaluation import Evaluation, evaluate
 from models.logistic import LogisticSettings
+from models.prediction import Predictions
 
 
 @dataclass(frozen=True)
@@ -70,22 +71,32 @@ def measure(
     )
     thresholds = None if calibrations is None else mean_thresholds(calibrations)
     category_scores, tag_scores = (part[scored] for part in scores)
-    chosen = take(labels, scored)
     return Measured(
-        _evaluate(BaselineScores(category_scores, tag_scores, thresholds), chosen),
-        {name: _evaluate(found, chosen) for name, found in baselines.items()},
+        measure_scores(BaselineScores(category_scores, tag_scores, thresholds), labels, scored),
+        {name: measure_scores(found, labels, scored) for name, found in baselines.items()},
         measure_calibration(checkpoints, source, scored, labels, category_scores, feature_recipes=feature_recipes),
     )
 
 
-def _evaluate(scores: BaselineScores, labels: Labels) -> Evaluation:
+def measure_scores(found: Predictions | BaselineScores, labels: Labels, scored: Indices) -> Evaluation:
+    """Return how good the scores of some clips are.
+
+    Args:
+        found: One row for each of `scored`.
+        labels: Labels of all clips.
+        scored: ``(n,)`` positions in `labels`.
+
+    Raises:
+        DataError: Scores and labels do not fit each other.
+    """
+    chosen = take(labels, scored)
     return evaluate(
-        scores.category_scores,
-        labels.category,
-        scores.tag_scores,
-        labels.tags,
-        labels.tags_known,
-        category_names=labels.category_names,
-        tag_names=labels.tag_names,
-        tag_thresholds=scores.tag_thresholds,
+        found.category_scores,
+        chosen.category,
+        found.tag_scores,
+        chosen.tags,
+        chosen.tags_known,
+        category_names=chosen.category_names,
+        tag_names=chosen.tag_names,
+        tag_thresholds=found.tag_thresholds,
     )

@@ -13,7 +13,7 @@ from models.batching import Batch, ClipSource, Indices, iterate_batches
 from models.calibration.fitting import apply
 from models.calibration.record import Calibration, identity, mean_thresholds
 from models.calibration.storage import read_or_identity
-from models.checkpoints import Checkpoint, load
+from models.checkpoints import Checkpoint, CheckpointInfo, load
 from models.errors import CheckpointError, SettingError
 from models.heads.probabilities import category_probabilities, tag_probabilities
 
@@ -43,11 +43,131 @@ class Predictions:
 
 
 @dataclass(frozen=True)
-class _Member:
+class Member:
     """One network of an ensemble, and how its scores are corrected."""
 
     checkpoint: Checkpoint
     calibration: Calibration
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """The networks of an ensemble, or the one of a checkpoint, ready for any number of clips.
+
+    Scores and thresholds are the means of the members', each calibrated by itself.
+
+    Attributes:
+        members: The networks, at least one, all of the same categories and tags.
+        device: Where they are, and compute.
+    """
+
+    members: tuple[Member, ...]
+    device: torch.device
+
+    @classmethod
+    def load(
+        cls,
+        folders: Sequence[Path],
+        modality_dims: Mapping[str, int],
+        feature_recipes: Mapping[str, str],
+        *,
+        device: str = "cpu",
+        calibrated: bool = True,
+    ) -> "Predictor":
+        """The networks in `folders`.
+
+        Args:
+            folders: Where `train` wrote; at least one, all of the same categories and tags.
+            modality_dims: Modality -> width of its features, of all clips to come.
+            feature_recipes: Modality -> recipe of its features, of all clips to come.
+            device: Name of a torch device.
+            calibrated: Whether a checkpoint's calibration, where there is one, is applied.
+
+        Raises:
+            CheckpointError: There is no sound checkpoint, it was trained on other features, or two have other labels.
+        """
+        if not folders:
+            raise CheckpointError("an ensemble of no checkpoint was asked for: give at least one")
+        members: list[Member] = []
+        for folder in folders:
+            checkpoint = load(folder, expected_dims=modality_dims, expected_recipes=feature_recipes)
+            info, first = checkpoint.info, members[0].checkpoint.info if members else checkpoint.info
+            if (info.category_names, info.tag_names) != (first.category_names, first.tag_names):
+                raise CheckpointError(
+                    f"the networks in {folders[0]} and {folder} have different categories or tags: "
+                    "an ensemble needs the same ones in the same order"
+                )
+            checkpoint.network.to(torch.device(device))
+            sizes = len(info.category_names), len(info.tag_names)
+            members.append(Member(checkpoint, read_or_identity(folder, *sizes) if calibrated else identity(*sizes)))
+        return cls(tuple(members), torch.device(device))
+
+    @property
+    def info(self) -> CheckpointInfo:
+        """What the first network's checkpoint says: the categories and tags are those of all."""
+        return self.members[0].checkpoint.info
+
+    def predict(
+        self,
+        source: ClipSource,
+        indices: Indices,
+        *,
+        batch_size: int = 256,
+        hidden: Collection[str] = (),
+        on_batch: Callable[[int], None] | None = None,
+    ) -> Predictions:
+        """Predictions of the clips at `indices`, in their order.
+
+        Args:
+            source: The clips.
+            indices: `(n,)` positions in `source`; may be none.
+            batch_size: Clips at a time; at least 1.
+            hidden: Modalities that are treated as if every clip lacked them.
+            on_batch: Told the number of clips of each batch that is done.
+
+        Raises:
+            SettingError: A hidden modality is not one of the source.
+        """
+        parts = [self._nobody()]
+        for part in self.batches(source, indices, batch_size=batch_size, hidden=hidden):
+            parts.append(part)
+            if on_batch is not None:
+                on_batch(len(part))
+        return Predictions(
+            np.concatenate([part.category_scores for part in parts]),
+            np.concatenate([part.tag_scores for part in parts]),
+            np.concatenate([part.embedding for part in parts]),
+            parts[0].tag_thresholds,
+        )
+
+    def batches(
+        self, source: ClipSource, indices: Indices, *, batch_size: int = 256, hidden: Collection[str] = ()
+    ) -> Iterator[Predictions]:
+        """Predictions as of `predict`, at most `batch_size` clips at a time; memory does not grow with their number."""
+        for name in sorted(set(hidden) - set(source.modality_dims)):
+            raise SettingError(f"modality {name!r} cannot be hidden: expected one of {', '.join(source.modality_dims)}")
+        batches = []
+        for member in self.members:
+            network = member.checkpoint.network
+            # The clips may have more modalities than the network was trained on.
+            config = replace(network.config, modalities=",".join(network.modality_dims))
+            batches.append(iterate_batches(source, indices, config, batch_size))
+        for same_clips in zip(*batches, strict=True):
+            yield _mean(
+                [
+                    _predict_batch(member, _without(batch, hidden).to(self.device))
+                    for member, batch in zip(self.members, same_clips, strict=True)
+                ]
+            )
+
+    def _nobody(self) -> Predictions:
+        """Predictions of no clip."""
+        return Predictions(
+            np.zeros((0, len(self.info.category_names)), np.float32),
+            np.zeros((0, len(self.info.tag_names)), np.float32),
+            np.zeros((0, sum(member.checkpoint.info.network.embedding_width for member in self.members)), np.float32),
+            mean_thresholds([member.calibration for member in self.members]),
+        )
 
 
 def predict(
@@ -62,18 +182,10 @@ def predict(
     hidden: Collection[str] = (),
     on_batch: Callable[[int], None] | None = None,
 ) -> Predictions:
-    """Predictions of the clips at `indices`, in their order; see `iter_predictions`."""
-    return predict_ensemble(
-        (checkpoint_folder,),
-        source,
-        indices,
-        feature_recipes=feature_recipes,
-        batch_size=batch_size,
-        device=device,
-        calibrated=calibrated,
-        hidden=hidden,
-        on_batch=on_batch,
-    )
+    """Predictions of one network; arguments and errors are those of `Predictor.load` and `Predictor.predict`."""
+    dims = source.modality_dims
+    predictor = Predictor.load((checkpoint_folder,), dims, feature_recipes, device=device, calibrated=calibrated)
+    return predictor.predict(source, indices, batch_size=batch_size, hidden=hidden, on_batch=on_batch)
 
 
 def predict_ensemble(
@@ -82,43 +194,11 @@ def predict_ensemble(
     indices: Indices,
     *,
     feature_recipes: Mapping[str, str],
-    batch_size: int = 256,
-    device: str = "cpu",
     calibrated: bool = True,
-    hidden: Collection[str] = (),
-    on_batch: Callable[[int], None] | None = None,
 ) -> Predictions:
-    """The mean of several networks' predictions of the clips at `indices`, in their order.
-
-    Scores and thresholds are the means of the members', each calibrated by itself.
-
-    Args:
-        checkpoint_folders: Where `train` wrote; at least one, all of the same categories and tags.
-        source: The clips.
-        indices: `(n,)` positions in `source`; may be none.
-        feature_recipes: Modality -> recipe of the features of `source`.
-        batch_size: Clips at a time; at least 1.
-        device: Name of a torch device.
-        calibrated: Whether a checkpoint's calibration, where there is one, is applied.
-        hidden: Modalities that are treated as if every clip lacked them.
-        on_batch: Told the number of clips of each batch that is done.
-
-    Raises:
-        CheckpointError: There is no sound checkpoint, it was trained on other features, or two have other labels.
-        SettingError: A hidden modality is not one of the source.
-    """
-    members = _load_members(checkpoint_folders, source, feature_recipes, calibrated)
-    parts = [_nobody(members)]
-    for part in _iter_ensemble(members, source, indices, batch_size=batch_size, device=device, hidden=hidden):
-        parts.append(part)
-        if on_batch is not None:
-            on_batch(len(part))
-    return Predictions(
-        np.concatenate([part.category_scores for part in parts]),
-        np.concatenate([part.tag_scores for part in parts]),
-        np.concatenate([part.embedding for part in parts]),
-        parts[0].tag_thresholds,
-    )
+    """The mean of several networks' predictions; else as `predict`."""
+    predictor = Predictor.load(checkpoint_folders, source.modality_dims, feature_recipes, calibrated=calibrated)
+    return predictor.predict(source, indices)
 
 
 def iter_predictions(
@@ -128,74 +208,16 @@ def iter_predictions(
     *,
     feature_recipes: Mapping[str, str],
     batch_size: int = 256,
-    device: str = "cpu",
-    calibrated: bool = True,
-    hidden: Collection[str] = (),
 ) -> Iterator[Predictions]:
-    """Predictions of the clips at `indices` in their order, at most `batch_size` at a time.
-
-    Memory does not grow with the number of clips. Arguments and errors are those of `predict_ensemble`.
-    """
-    members = _load_members((checkpoint_folder,), source, feature_recipes, calibrated)
-    yield from _iter_ensemble(members, source, indices, batch_size=batch_size, device=device, hidden=hidden)
+    """Predictions of one network, at most `batch_size` clips at a time; else as `predict`."""
+    predictor = Predictor.load((checkpoint_folder,), source.modality_dims, feature_recipes)
+    yield from predictor.batches(source, indices, batch_size=batch_size)
 
 
-def _load_members(
-    folders: Sequence[Path], source: ClipSource, feature_recipes: Mapping[str, str], calibrated: bool
-) -> list[_Member]:
-    if not folders:
-        raise CheckpointError("an ensemble of no checkpoint was asked for: give at least one")
-    members: list[_Member] = []
-    for folder in folders:
-        checkpoint = load(folder, expected_dims=source.modality_dims, expected_recipes=feature_recipes)
-        info, first = checkpoint.info, members[0].checkpoint.info if members else checkpoint.info
-        if (info.category_names, info.tag_names) != (first.category_names, first.tag_names):
-            raise CheckpointError(
-                f"the networks in {folders[0]} and {folder} have different categories or tags: "
-                "an ensemble needs the same ones in the same order"
-            )
-        sizes = len(info.category_names), len(info.tag_names)
-        members.append(_Member(checkpoint, read_or_identity(folder, *sizes) if calibrated else identity(*sizes)))
-    return members
-
-
-def _nobody(members: Sequence[_Member]) -> Predictions:
-    """Predictions of no clip."""
-    info = members[0].checkpoint.info
-    return Predictions(
-        np.zeros((0, len(info.category_names)), np.float32),
-        np.zeros((0, len(info.tag_names)), np.float32),
-        np.zeros((0, sum(member.checkpoint.info.network.embedding_width for member in members)), np.float32),
-        mean_thresholds([member.calibration for member in members]),
-    )
-
-
-def _iter_ensemble(
-    members: Sequence[_Member],
-    source: ClipSource,
-    indices: Indices,
-    *,
-    batch_size: int,
-    device: str,
-    hidden: Collection[str],
-) -> Iterator[Predictions]:
-    for name in hidden:
-        if name not in source.modality_dims:
-            raise SettingError(f"modality {name!r} cannot be hidden: expected one of {', '.join(source.modality_dims)}")
-    torch_device = torch.device(device)
-    batches = []
-    for member in members:
-        network = member.checkpoint.network.to(torch_device)
-        # The clips may have more modalities than the network was trained on.
-        config = replace(network.config, modalities=",".join(network.modality_dims))
-        batches.append(iterate_batches(source, indices, config, batch_size))
-    for same_clips in zip(*batches, strict=True):
-        yield _mean(
-            [
-                _predict_batch(member, _without(batch, hidden).to(torch_device))
-                for member, batch in zip(members, same_clips, strict=True)
-            ],
-        )
+def given_tags(scores: Float32, thresholds: Float64, names: Sequence[str]) -> list[str]:
+    """The tags that one clip is given: those whose scores are not below the thresholds, `(C,)` both; best first."""
+    order = np.argsort(-scores, kind="stable")
+    return [names[index] for index in order if scores[index] >= thresholds[index]]
 
 
 def _without(batch: Batch, hidden: Collection[str]) -> Batch:
@@ -205,10 +227,9 @@ def _without(batch: Batch, hidden: Collection[str]) -> Batch:
 
 
 @torch.inference_mode()
-def _predict_batch(member: _Member, batch: Batch) -> Predictions:
+def _predict_batch(member: Member, batch: Batch) -> Predictions:
     outputs = member.checkpoint.network(batch)
-    num_clips = len(outputs.embedding)
-    nothing = np.zeros((num_clips, 0), np.float32)
+    nothing = np.zeros((len(outputs.embedding), 0), np.float32)
     category, tags = outputs.category_logits, outputs.tag_logits
     category_scores, tag_scores = apply(
         member.calibration,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from features.files import published, sha256_of_json
 from models.train_config import TrainConfig
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from models.ablation.runs import FailedRun
     from models.ablation.table import AblationTable
 
 DOCUMENT_NAME = "ablation.json"
@@ -50,7 +51,12 @@ class _Failures:
 
 
 class Ablation(Stage):
-    """``ablation.md``, ``ablation.json`` and ``report.html``; the runs behind them are kept beside the fingerprints."""
+    """``ablation.md``, ``ablation.json`` and ``report.html``; the runs behind them are kept beside the fingerprints.
+
+    Validation clips are scored without calibration, which would be fitted to them; test clips with it.
+    """
+
+    stage_version: ClassVar[int] = 2
 
     def check_settings(self) -> None:
         """Read the variants, too: a wrong one is named before anything runs."""
@@ -99,8 +105,9 @@ class Ablation(Stage):
         if self.is_forced():
             forget({run.plan.folder for run in runs} | {baselines.folder})
         failures = self._run_missing(runs, baselines)
-        _report(failures, runs)
-        table = self._table(runs, baselines)
+        failed = _failed_runs(failures, runs, baselines)
+        _report(failed)
+        table = self._table(runs, baselines, failed)
         self._publish(table)
         say("\n".join(["", terminal_table(table), "", *sentences(table), "", f"report   {self.folder / PAGE_NAME}"]))
         if failures.deaths:
@@ -110,8 +117,7 @@ class Ablation(Stage):
                 f" {self.folder / MARKDOWN_NAME}: the same command attempts them again"
             )
         receipts = [FileReceipt.of(self.folder, name, 1) for name in (DOCUMENT_NAME, MARKDOWN_NAME, PAGE_NAME)]
-        failed = [f"{run.variant}, seed {run.seed}" for run in runs if run.plan.folder in failures.errors]
-        return receipts, len(receipts), {"runs": len(runs), "failed": failed}
+        return receipts, len(receipts), {"runs": len(runs), "failed": [_named(run) for run in failed]}
 
     def _run_missing(self, runs: Sequence[Run], baselines: BaselineRun) -> _Failures:
         """Do what is not done; return what failed, by folder."""
@@ -135,13 +141,14 @@ class Ablation(Stage):
                 progress.advance()
         return failures
 
-    def _table(self, runs: Sequence[Run], baselines: BaselineRun) -> AblationTable:
+    def _table(self, runs: Sequence[Run], baselines: BaselineRun, failed: Sequence[FailedRun]) -> AblationTable:
         from models.ablation.table import summarise  # noqa: PLC0415 - loads numpy
 
         results = [run.result() for run in runs if run.is_done()]
         if baselines.file.exists():
             results += baselines.results(dict.fromkeys(run.seed for run in runs))
-        return summarise(results, load("ablation", AblationConfig).reference)
+        config = load("ablation", AblationConfig)
+        return summarise(results, config.reference, split=config.split, failures=failed)
 
     def _publish(self, table: AblationTable) -> None:
         from models.ablation.document import render_json  # noqa: PLC0415 - loads numpy
@@ -178,11 +185,24 @@ def terminal_table(table: AblationTable) -> str:
     return render_table(["variant", "seeds", *map(metric_label, table.headlines)], rows)
 
 
-def _report(failures: _Failures, runs: Sequence[Run]) -> None:
-    """Say which runs failed, and why."""
+def _failed_runs(failures: _Failures, runs: Sequence[Run], baselines: BaselineRun) -> list[FailedRun]:
+    """Return the runs of which there is no score, and why."""
+    from models.ablation.runs import FailedRun  # noqa: PLC0415 - loads numpy
+
     reasons = {**failures.errors, **failures.deaths}
-    for run in runs:
-        if run.plan.folder in reasons:
-            say(f"ablation        {run.variant}, seed {run.seed}, failed: {reasons[run.plan.folder]}")
-    for folder in reasons.keys() - {run.plan.folder for run in runs}:
-        say(f"ablation        the baselines failed: {reasons[folder]}")
+    # Of the variants that share a training, some may be scored and others not.
+    lost = [run for run in runs if run.plan.folder in reasons and not run.is_done()]
+    found = [FailedRun(run.variant, run.seed, reasons[run.plan.folder]) for run in lost]
+    if baselines.folder in reasons:
+        found += [FailedRun(name, None, reasons[baselines.folder]) for name in BASELINES]
+    return found
+
+
+def _report(failed: Sequence[FailedRun]) -> None:
+    """Say which runs failed, and why."""
+    for run in failed:
+        say(f"ablation        {_named(run)}, failed: {run.reason}")
+
+
+def _named(run: FailedRun) -> str:
+    return run.variant if run.seed is None else f"{run.variant}, seed {run.seed}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from features.files import sha256_of_json
+from models.ablation.scoring import is_calibrated
 from tasks.settings import significant_of
 from tasks.train import RESUME_NAME, Train
 from tasks.training_inputs import TrainingPlan
@@ -42,9 +43,15 @@ class Scoring:
     hidden: tuple[str, ...] = ()
 
     @property
+    def calibrated(self) -> bool:
+        """Whether the calibration of the network, where there is one, is applied."""
+        return is_calibrated(self.split)
+
+    @property
     def file_name(self) -> str:
         """Name of the file with the metrics."""
-        return f"{'-'.join([self.split, *(['without', *self.hidden] if self.hidden else [])])}.json"
+        without = ["without", *self.hidden] if self.hidden else []
+        return f"{'-'.join([self.split, *without, *([] if self.calibrated else ['uncalibrated'])])}.json"
 
 
 @dataclass(frozen=True)
@@ -129,7 +136,15 @@ class BaselineRun:
 
     @classmethod
     def below(cls, folder: Path, split: str, data_digest: str, *, calibrated: bool) -> BaselineRun:
-        """Return the baselines on some data; their metrics are kept below ``folder``."""
+        """Return the baselines on some data; their metrics are kept below ``folder``.
+
+        Args:
+            folder: Where the runs are kept.
+            split: That is scored.
+            data_digest: Of all that is learnt from.
+            calibrated: Whether networks are; the baselines are where that does not fit them to the scored clips.
+        """
+        calibrated = calibrated and is_calibrated(split)
         digest = sha256_of_json({"baselines": 1, "calibrated": calibrated, "data": data_digest})
         return cls(folder / digest[:RUN_DIGITS], split, calibrated)
 

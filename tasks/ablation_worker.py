@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from features.files import publish_json
 from tasks.ablation_runs import TRAINING_NAME, Scoring
 from tasks.console import OWN_ERRORS
-from tasks.measuring import flat_metrics, measure
+from tasks.measuring import flat_metrics
 from tasks.parent import die_with_parent
 from tasks.training_inputs import TrainingData, TrainingPlan, train_here
 
@@ -64,17 +64,26 @@ def _train_and_score(data: TrainingData, plan: TrainingPlan, scorings: list[dict
 
 def _score(data: TrainingData, plan: TrainingPlan, scoring: Scoring) -> dict[str, float]:
     from models.labelling import positions_of  # noqa: PLC0415 - loads torch
+    from models.measuring import measure_scores  # noqa: PLC0415 - loads torch and scikit-learn
     from models.prediction import predict  # noqa: PLC0415 - loads torch
 
     scored = positions_of(data.splits, scoring.split)
-    found = predict(plan.folder, data.clips, scored, feature_recipes=data.clips.recipes(), hidden=scoring.hidden)
-    return flat_metrics(measure(found, data.labels, scored))
+    found = predict(
+        plan.folder,
+        data.clips,
+        scored,
+        feature_recipes=data.clips.recipes(),
+        calibrated=scoring.calibrated,
+        hidden=scoring.hidden,
+    )
+    return flat_metrics(measure_scores(found, data.labels, scored))
 
 
 def _score_baselines(data: TrainingData, file: str, split: str, *, calibrated: bool) -> None:
     from models.baselines import run_baselines  # noqa: PLC0415 - loads scikit-learn
     from models.labelling import positions_of  # noqa: PLC0415 - loads torch
     from models.logistic import LogisticSettings  # noqa: PLC0415 - loads scikit-learn
+    from models.measuring import measure_scores  # noqa: PLC0415 - loads torch and scikit-learn
 
     scored = positions_of(data.splits, split)
     found = run_baselines(
@@ -86,9 +95,8 @@ def _score_baselines(data: TrainingData, file: str, split: str, *, calibrated: b
         settings=LogisticSettings(),
         calibrated=calibrated,
     )
-    publish_json(
-        Path(file), {name: flat_metrics(measure(scores, data.labels, scored)) for name, scores in found.items()}
-    )
+    metrics = {name: flat_metrics(measure_scores(scores, data.labels, scored)) for name, scores in found.items()}
+    publish_json(Path(file), metrics)
 
 
 if __name__ == "__main__":

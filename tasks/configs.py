@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from features.errors import SettingError
 from features.manifests.fields import SPLITS
 from models.presets import PRESETS
+from models.train_config import DEVICES
 
 MODALITIES = ("frames", "motion", "audio", "cover", "text")
 # Motion needs a second stream of frames, which Decode does not store unless it is asked to.
@@ -106,16 +107,20 @@ class PredictConfig:
         checkpoint: Folder of a checkpoint; empty = the one that Train makes in this run.
         batch_size: Clips that the network sees at once.
         top_k: Labels listed for each clip in ``predictions.jsonl``.
+        device: ``cpu``, ``cuda``, or ``auto`` for CUDA where there is a GPU.
     """
 
     checkpoint: str = ""
     batch_size: int = 256
     top_k: int = 5
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "top_k"):
             if getattr(self, name) < 1:
                 raise SettingError(f"{name} is {getattr(self, name)}: give 1 or more")
+        if self.device not in DEVICES:
+            raise SettingError(f"unknown device {self.device!r}: expected one of {', '.join(DEVICES)}")
 
 
 @dataclass(frozen=True)
@@ -125,9 +130,10 @@ class AblationConfig:
     Attributes:
         variants: An INI file with a section for each variant and in it ``network.KEY``, ``train.KEY`` and
             ``predict.hidden`` (modalities that are taken away when it is scored); empty = a list of the usual
-            questions. Relative to the current folder.
+            questions. A variant with a ``network.preset`` is that preset, whatever [network] and [train] say.
+            Relative to the current folder.
         seeds: Runs of each variant, from ``[train] seed`` upwards.
-        split: Split that is scored: ``validation``, or ``test`` for the final once.
+        split: Split that is scored: ``validation``, without calibration, or ``test`` for the final once.
         reference: Variant that the others are compared with.
         workers: Processes side by side, each with one thread.
     """
@@ -150,7 +156,7 @@ class EvaluateConfig:
     """What is measured.
 
     Attributes:
-        split: ``test``, ``validation`` or ``train``.
+        split: ``test``, ``validation`` or ``train``; with [ensemble] folds only ``test``, which no fold holds.
         num_pictures: Worst errors that the report shows with a picture.
         ablation: Whether the report shows the table of the task Ablation, which then runs first.
     """

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from features.files import publish_json, published
 from features.manifests.folds import NO_FOLD
+from models.ablation.scoring import HELD_OUT_FOLDS
 from tasks.configs import PredictConfig
 from tasks.console import say
 from tasks.corpus import Manifest
 from tasks.dataset import extract_stages, open_clips, read_labelled_corpus
 from tasks.ledger import FileReceipt
-from tasks.measuring import measure
 from tasks.members import corpus_folds, num_folds
 from tasks.progress import Progress
 from tasks.settings import load
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from tasks.train import Train
 
 METRICS_NAME = "metrics.json"
-PREDICTIONS_NAME = "out-of-fold.h5"
 _COLUMNS = (
     ("category", "accuracy"),
     ("category", "macro_f1"),
@@ -40,11 +39,13 @@ _COLUMNS = (
 
 
 class CrossValidate(Stage):
-    """``metrics.json`` by fold and over all folds, and ``out-of-fold.h5`` with the scores behind it.
+    """``metrics.json`` by fold and over all folds, and ``fold-0.h5``, ... with the scores of the clips of each fold.
 
-    A fold's network is stopped and calibrated on the fold that it is scored on: the figures are those of validation
-    clips. The test split is not looked at.
+    A fold's network is stopped on the fold that it is scored on: the figures are those of validation clips. They are
+    not calibrated, because the calibration is fitted to these clips, too. The test split is not looked at.
     """
+
+    stage_version: ClassVar[int] = 2
 
     def settings(self) -> Mapping[str, object]:
         """Return the number of folds; the rest is in the trainings."""
@@ -62,63 +63,59 @@ class CrossValidate(Stage):
         folds = corpus_folds(corpus.records, corpus.splits)
         members = [f"fold-{fold}" for fold in folds]
         rows: list[dict[str, Any]] = []
-        found: dict[str, tuple[Indices, Predictions]] = {}
+        receipts: list[FileReceipt] = []
         with Progress(self.stage_name, len(folds) - folds.count(NO_FOLD), self.folder) as progress:
             for stage in fold_stages(self.force).values():
                 held_out = positions_of(members, stage.member)
                 scores = self._predict(stage, clips, held_out, progress)
                 rows.append(_row(stage, corpus, scores, held_out))
-                found[stage.member] = (held_out, scores)
-        metrics = {"num_folds": len(rows), "folds": rows, "mean": _mean(rows)}
+                receipts.append(self._publish_scores(stage.member, corpus, scores, held_out))
+        metrics = {"num_folds": len(rows), "about": HELD_OUT_FOLDS, "folds": rows, "mean": _mean(rows)}
         publish_json(self.folder / METRICS_NAME, metrics)
-        num_scored = self._publish_scores(corpus, found)
-        say("\n".join(["", fold_table(metrics), "", f"metrics  {self.folder / METRICS_NAME}"]))
-        receipts = [
-            FileReceipt.of(self.folder, METRICS_NAME, len(rows)),
-            FileReceipt.of(self.folder, PREDICTIONS_NAME, num_scored),
-        ]
+        receipts.insert(0, FileReceipt.of(self.folder, METRICS_NAME, len(rows)))
+        say("\n".join(["", fold_table(metrics), "", HELD_OUT_FOLDS, "", f"metrics  {self.folder / METRICS_NAME}"]))
+        num_scored = sum(row["num_clips"] for row in rows)
         return receipts, len(receipts), {"clips": num_scored, "mean": metrics["mean"]}
 
     def _predict(self, stage: Train, clips: ShardedClips, held_out: Indices, progress: Progress) -> Predictions:
+        from models.devices import pick_device  # noqa: PLC0415 - loads torch
         from models.prediction import predict  # noqa: PLC0415 - loads torch
 
+        config = load("predict", PredictConfig)
         return predict(
             stage.folder,
             clips,
             held_out,
             feature_recipes=clips.recipes(),
-            batch_size=load("predict", PredictConfig).batch_size,
+            batch_size=config.batch_size,
+            device=str(pick_device(config.device)),
+            calibrated=False,
             on_batch=progress.advance,
         )
 
-    def _publish_scores(self, corpus: LabelledCorpus, found: Mapping[str, tuple[Indices, Predictions]]) -> int:
-        """Publish the scores of all folds, one fold after the other; return how many clips they are of."""
-        from features.prediction_shards import (  # noqa: PLC0415 - loads HDF5
-            PredictionShard,
-            join_predictions,
-            write_predictions,
-        )
+    def _publish_scores(
+        self, member: str, corpus: LabelledCorpus, scores: Predictions, held_out: Indices
+    ) -> FileReceipt:
+        """Publish the scores of a fold's clips: a file each, for the embeddings of two networks cannot be compared."""
+        from features.prediction_shards import PredictionShard, write_predictions  # noqa: PLC0415 - loads HDF5
 
-        names = corpus.labels.category_names, corpus.labels.tag_names
-        shard = join_predictions(
-            [
-                PredictionShard(
-                    tuple(corpus.records[position].clip_id for position in held_out),
-                    *names,
-                    scores.category_scores,
-                    scores.tag_scores,
-                    scores.embedding,
-                )
-                for held_out, scores in found.values()
-            ]
+        shard = PredictionShard(
+            tuple(corpus.records[position].clip_id for position in held_out),
+            corpus.labels.category_names,
+            corpus.labels.tag_names,
+            scores.category_scores,
+            scores.tag_scores,
+            scores.embedding,
         )
-        with published(self.folder / PREDICTIONS_NAME) as temporary:
+        with published(self.folder / f"{member}.h5") as temporary:
             write_predictions(temporary, shard, {"stage": self.stage_name, "key": self.fingerprint})
-        return len(shard.clip_ids)
+        return FileReceipt.of(self.folder, f"{member}.h5", len(held_out))
 
 
 def _row(stage: Train, corpus: LabelledCorpus, scores: Predictions, held_out: Indices) -> dict[str, Any]:
-    evaluation = measure(scores, corpus.labels, held_out)
+    from models.measuring import measure_scores  # noqa: PLC0415 - loads torch and scikit-learn
+
+    evaluation = measure_scores(scores, corpus.labels, held_out)
     return {
         "member": stage.member,
         "num_clips": len(held_out),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from features.files import publish_json, published
 from features.manifests.config import CorpusConfig
@@ -15,6 +15,7 @@ from tasks.dataset import extract_stages, open_clips, read_labelled_corpus, reco
 from tasks.decode import Decode
 from tasks.download import Download
 from tasks.ledger import FileReceipt, read_receipt
+from tasks.members import baseline_name, learned_from, model_name
 from tasks.predict import Predict
 from tasks.sections import SECTIONS
 from tasks.settings import load, significant
@@ -37,6 +38,8 @@ MAX_LISTED_FAILURES = 200
 
 class Evaluate(Stage):
     """``metrics.json`` and ``report.html``."""
+
+    stage_version: ClassVar[int] = 2
 
     def settings(self) -> Mapping[str, object]:
         """Return what is measured."""
@@ -76,6 +79,7 @@ class Evaluate(Stage):
             "num_clips": self.corpus.splits.count(split),
             **found.model,
             "calibration": found.calibration,
+            "learned_from": learned_from(is_given=Predict(force=self.force).is_given()),
             "baselines": dict(found.baselines),
         }
         publish_json(self.folder / METRICS_NAME, metrics)
@@ -96,7 +100,7 @@ class Evaluate(Stage):
 
         stage = Predict(force=self.force)
         names = stage.published_success().file_names(stage.suffix)
-        return join_predictions([read_predictions(stage.folder / name) for name in names])
+        return join_predictions([read_predictions(stage.folder / name, with_embedding=False) for name in names])
 
     def _measure(self, predictions: PredictionShard) -> Measured:
         from models.labelling import labels_in_space, positions_of  # noqa: PLC0415 - loads torch
@@ -129,9 +133,11 @@ class Evaluate(Stage):
             corpus=_corpus_name(),
             split=split,
             split_sizes={name: self.corpus.splits.count(name) for name in ("train", "validation", "test")},
-            model_name="trained network",
+            model_name=model_name(is_given=predict.is_given()),
             model=found.model,
-            baselines=found.baselines,
+            baselines={
+                baseline_name(name, is_given=predict.is_given()): scores for name, scores in found.baselines.items()
+            },
             category_names=predictions.categories,
             history=() if predict.is_given() else read_history(predict.checkpoints()[0]),
             stages=tuple(stage_summaries(self.force)),

@@ -48,6 +48,28 @@ def num_folds() -> int:
     return folds if folds >= MIN_FOLDS else FOLDS_UNLESS_SET
 
 
+def learned_from(*, is_given: bool) -> dict[str, list[str] | None]:
+    """Return the splits that the network and the baselines learned from; None where ``is_given`` from elsewhere."""
+    of_model = ["train", "validation"] if load("ensemble", EnsembleConfig).folds else ["train"]
+    return {"model": None if is_given else of_model, "baselines": ["train"]}
+
+
+def model_name(*, is_given: bool) -> str:
+    """Return in a few words what is scored: a network ``is_given`` from elsewhere, or those of the ensemble."""
+    config = load("ensemble", EnsembleConfig)
+    if is_given or (not config.folds and config.seeds == 1):
+        return "trained network"
+    if config.folds:
+        return f"mean of {config.folds} networks, one a fold of the train and validation splits"
+    return f"mean of {config.seeds} networks of different seeds"
+
+
+def baseline_name(name: str, *, is_given: bool) -> str:
+    """Return a baseline's name, and that it has seen fewer clips than the model where it has."""
+    has_folds = load("ensemble", EnsembleConfig).folds and not is_given
+    return f"{name} (learned from the train split only)" if has_folds else name
+
+
 def check_member(name: str) -> None:
     """Raise SettingError unless ``name`` is a member that there can be."""
     if name == ALONE:

@@ -13,7 +13,7 @@ from features.files import published, sha256_of, sha256_of_json
 from features.outcomes import Outcome, Tally
 from models.recipes import recipe_difference
 from tasks.configs import PredictConfig
-from tasks.dataset import extract_stages
+from tasks.dataset import extract_stages, open_clips
 from tasks.ledger import FileReceipt
 from tasks.settings import load, significant
 from tasks.sharded import ShardedStage
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from features.dataset import ShardedClips
+    from features.prediction_shards import PredictionShard
+    from models.prediction import Predictor
     from tasks.engine import ShardJob
     from tasks.progress import Progress
     from tasks.sharded import ShardBuilder
@@ -33,9 +35,9 @@ PREDICTIONS_NAME = "predictions.jsonl"
 
 
 class Predict(ShardedStage):
-    """Prediction shards, ``shard-00000.h5``, and ``predictions.jsonl`` with the best labels of every clip."""
+    """Prediction shards, ``shard-00000.h5``, and ``predictions.jsonl``: best labels and given tags of every clip."""
 
-    stage_version: ClassVar[int] = 3
+    stage_version: ClassVar[int] = 4
     suffix: ClassVar[str] = ".h5"
 
     def settings(self) -> Mapping[str, object]:
@@ -103,30 +105,31 @@ class Predict(ShardedStage):
 
     @contextmanager
     def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
-        """Yield what scores the clips of one shard."""
-        yield functools.partial(self._score, on_batch=progress.advance)
+        """Yield what scores the clips of one shard by networks that are loaded once."""
+        yield functools.partial(self._score, predictor=self._predictor(), on_batch=progress.advance)
 
-    def _score(self, job: ShardJob, path: Path, on_batch: Callable[[int], None]) -> tuple[Tally, dict[str, float]]:
+    def _predictor(self) -> Predictor:
+        from models.devices import pick_device  # noqa: PLC0415 - loads torch
+        from models.prediction import Predictor  # noqa: PLC0415 - loads torch
+
+        clips = open_clips(self.force)
+        device = str(pick_device(load("predict", PredictConfig).device))
+        return Predictor.load(self.checkpoints(), clips.modality_dims, clips.recipes(), device=device)
+
+    def _score(
+        self, job: ShardJob, path: Path, *, predictor: Predictor, on_batch: Callable[[int], None]
+    ) -> tuple[Tally, dict[str, float]]:
         from features.dataset import ShardedClips  # noqa: PLC0415 - loads HDF5
         from features.prediction_shards import PredictionShard, write_predictions  # noqa: PLC0415 - loads HDF5
-        from models.checkpoints import load as load_checkpoint  # noqa: PLC0415 - loads torch
         from models.labelling import every_position  # noqa: PLC0415 - loads torch
-        from models.prediction import predict_ensemble  # noqa: PLC0415 - loads torch
 
         clips = ShardedClips({name: [file] for name, file in job.inputs.items()})
-        found = predict_ensemble(
-            self.checkpoints(),
-            clips,
-            every_position(clips),
-            feature_recipes=clips.recipes(),
-            batch_size=load("predict", PredictConfig).batch_size,
-            on_batch=on_batch,
-        )
-        info = load_checkpoint(self.checkpoints()[0]).info
+        batch_size = load("predict", PredictConfig).batch_size
+        found = predictor.predict(clips, every_position(clips), batch_size=batch_size, on_batch=on_batch)
         shard = PredictionShard(
             clips.clip_ids,
-            info.category_names,
-            info.tag_names,
+            predictor.info.category_names,
+            predictor.info.tag_names,
             found.category_scores,
             found.tag_scores,
             found.embedding,
@@ -139,7 +142,7 @@ class Predict(ShardedStage):
         receipts, built, facts = super().build()
         path = self.folder / PREDICTIONS_NAME
         with published(path) as temporary:
-            rows = _list_labels([self.folder / item.name for item in receipts], temporary)
+            rows = _list_labels([self.folder / item.name for item in receipts], self.checkpoints(), temporary)
         built += 1 if built else 0
         return [*receipts, FileReceipt.of(self.folder, PREDICTIONS_NAME, rows)], built, facts
 
@@ -172,20 +175,32 @@ def _outcome(clips: ShardedClips, position: int) -> Outcome:
     )
 
 
-def _list_labels(shards: Sequence[Path], path: Path) -> int:
+def _list_labels(shards: Sequence[Path], checkpoints: Sequence[Path], path: Path) -> int:
     from features.prediction_shards import read_predictions  # noqa: PLC0415 - loads HDF5
-    from models.ranking import top_labels  # noqa: PLC0415 - loads torch
 
-    best = functools.partial(top_labels, limit=load("predict", PredictConfig).top_k)
     rows = 0
     with path.open("w", encoding="utf-8") as stream:
-        for shard in map(read_predictions, shards):
-            for row, clip_id in enumerate(shard.clip_ids):
-                line = {
-                    "clip_id": clip_id,
-                    "categories": best(shard.category_scores[row], shard.categories),
-                    "tags": best(shard.tag_scores[row], shard.tags),
-                }
+        for shard in (read_predictions(name, with_embedding=False) for name in shards):
+            for line in _lines(shard, checkpoints):
                 stream.write(json.dumps(line, ensure_ascii=False) + "\n")
                 rows += 1
     return rows
+
+
+def _lines(shard: PredictionShard, checkpoints: Sequence[Path]) -> Iterator[dict[str, object]]:
+    """Yield the best labels of each clip, and all the tags that it is given."""
+    from models.calibration.record import mean_thresholds  # noqa: PLC0415 - loads numpy
+    from models.calibration.storage import read_or_identity  # noqa: PLC0415 - loads torch
+    from models.prediction import given_tags  # noqa: PLC0415 - loads torch
+    from models.ranking import top_labels  # noqa: PLC0415 - loads torch
+
+    best = functools.partial(top_labels, limit=load("predict", PredictConfig).top_k)
+    sizes = len(shard.categories), len(shard.tags)
+    thresholds = mean_thresholds([read_or_identity(folder, *sizes) for folder in checkpoints])
+    for row, clip_id in enumerate(shard.clip_ids):
+        yield {
+            "clip_id": clip_id,
+            "categories": best(shard.category_scores[row], shard.categories),
+            "tags": best(shard.tag_scores[row], shard.tags),
+            "given_tags": given_tags(shard.tag_scores[row], thresholds, shard.tags),
+        }

@@ -13,7 +13,7 @@ from features.recognition.config import AsrConfig, OcrConfig
 from features.sample.config import SampleConfig
 from models.config import NetworkConfig
 from models.presets import PRESETS
-from models.train_config import TrainConfig
+from models.train_config import FREE_SETTINGS, TrainConfig
 from tasks.configs import (
     AblationConfig,
     EnsembleConfig,
@@ -92,7 +92,6 @@ _FREE_OF_DECODE = frozenset(
         "timeout_seconds",
     }
 )
-FREE_OF_TRAIN = frozenset({"cache_megabytes", "device", "num_processes", "tensorboard"})
 
 SECTIONS: dict[str, Section] = {
     "paths": Section(PathsConfig, free=frozenset({"root"})),
@@ -111,9 +110,9 @@ SECTIONS: dict[str, Section] = {
     "ocr": Section(OcrConfig, free=frozenset({"num_threads"})),
     "asr": Section(AsrConfig, free=frozenset({"batch_size", "device", "num_threads"})),
     "network": Section(NetworkConfig, preset_part="network", beside=PresetConfig),
-    "train": Section(TrainConfig, free=FREE_OF_TRAIN, preset_part="train"),
+    "train": Section(TrainConfig, free=FREE_SETTINGS, preset_part="train"),
     "ensemble": Section(EnsembleConfig),
-    "predict": Section(PredictConfig, free=frozenset({"checkpoint", "batch_size"})),
+    "predict": Section(PredictConfig, free=frozenset({"checkpoint", "batch_size", "device"})),
     "ablation": Section(AblationConfig, free=frozenset({"variants", "workers"})),
     "evaluate": Section(EvaluateConfig),
 }

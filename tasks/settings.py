@@ -19,7 +19,7 @@ from features.downloads.download import DownloadConfig
 from features.errors import FeaturesError, SettingError
 from models.config import NetworkConfig
 from models.errors import ModelsError
-from tasks.configs import FeaturesConfig, PresetConfig
+from tasks.configs import EnsembleConfig, EvaluateConfig, FeaturesConfig, PredictConfig, PresetConfig
 from tasks.keys import check_keys
 from tasks.sections import SECTIONS, Section
 
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 Settings = TypeVar("Settings")
 # Text of a setting that nobody has set, where a preset says its value.
 OF_PRESET = "(preset)"
+# Key of a change that names a preset.
+PRESET_KEY = "network.preset"
+# Settings that no preset is about, though they change the last bits or more.
+_BESIDE_PRESETS = frozenset({"num_threads", "seed"})
 
 
 def _config_class(name: str, section: Section) -> type[luigi.Config]:
@@ -49,7 +53,9 @@ def load(name: str, kind: type[Settings], changes: Mapping[str, str] | None = No
     Args:
         name: Of the section.
         kind: Its dataclass.
-        changes: ``section.key`` -> text that stands in for what is configured; of any sections.
+        changes: ``section.key`` -> text that stands in for what is configured; of any sections. Where it names a
+            preset, nothing else that is configured stands over that preset, but for the seed and for what decides
+            how a result is reached, not which.
 
     Raises:
         SettingError: An unknown key, or a value of the wrong type or out of range; the message names the
@@ -71,15 +77,17 @@ def _load(name: str, changes: Mapping[str, str]) -> Any:  # noqa: ANN401 - the k
 
 def _preset(changes: Mapping[str, str]) -> str:
     """Return the name of the preset that [network] and [train] start from."""
-    text = changes.get("network.preset", _texts("network")["preset"])
+    text = changes.get(PRESET_KEY, _texts("network")["preset"])
     preset: PresetConfig = _made("network", PresetConfig, {"preset": text.strip()})
     return preset.preset
 
 
 def _given_values(name: str, changes: Mapping[str, str]) -> dict[str, object]:
     """Return setting -> value, without those that a preset is to say."""
-    texts = _texts(name)
-    hints = SECTIONS[name].hints()
+    section = SECTIONS[name]
+    texts, hints = _texts(name), section.hints()
+    if PRESET_KEY in changes and section.preset_part:
+        texts = {key: text if key in section.free | _BESIDE_PRESETS else OF_PRESET for key, text in texts.items()}
     texts |= {key: changes[f"{name}.{key}"] for key in texts if f"{name}.{key}" in changes}
     return {key: _value(name, key, text, hints[key]) for key, text in texts.items() if text != OF_PRESET}
 
@@ -116,6 +124,21 @@ def check_sections() -> None:
             " reads the media again"
         )
     check_modalities(load("network", NetworkConfig))
+    _check_scored_split()
+
+
+def _check_scored_split() -> None:
+    """Refuse to score clips that some networks of an ensemble were trained on.
+
+    Raises:
+        SettingError: It is an ensemble of folds, and the split that is evaluated is in the folds.
+    """
+    folds, split = load("ensemble", EnsembleConfig).folds, load("evaluate", EvaluateConfig).split
+    if folds and split != "test" and not load("predict", PredictConfig).checkpoint:
+        raise SettingError(
+            f"[evaluate] split is {split!r} with [ensemble] folds = {folds}: each of those clips was learnt by all"
+            " networks but one; set [evaluate] split = test, or [ensemble] folds = 0, or run CrossValidate"
+        )
 
 
 def check_modalities(network: NetworkConfig) -> None:

@@ -45,13 +45,14 @@ def usual_variants(modalities: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return variant -> what is different in it; with several modalities also what each of them is worth."""
     found = dict(_QUESTIONS)
     if "text" in modalities:
-        for name in ("frozen", "trained", "both"):
+        for name in ("frozen", "trained"):
             found[f"text: {name}"] = {"network.text_embedding": name}
     if {"text", "cover", "motion"} <= set(modalities):
         found["seed_baseline"] = {"network.preset": "seed_baseline"}
     if len(modalities) > 1:
         for name in modalities:
-            found[f"{name} alone"] = {"network.modalities": name}
+            if len(modalities) > 2:  # noqa: PLR2004 - of two, one alone is without the other
+                found[f"{name} alone"] = {"network.modalities": name}
             rest = ", ".join(other for other in modalities if other != name)
             found[f"without {name}"] = {"network.modalities": rest}
             found[f"{name} hidden"] = {"predict.hidden": name}

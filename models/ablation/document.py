@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 
-from models.ablation.runs import AblationRun
+from models.ablation.runs import AblationRun, FailedRun
 from models.ablation.sentences import sentences
 from models.ablation.table import AblationTable, summarise
 from models.errors import DataError
@@ -24,7 +24,9 @@ def parse_json(text: str) -> AblationTable:
     try:
         document = json.loads(text)
         runs = [AblationRun(**run) for run in document["runs"]]
+        failures = [FailedRun(**run) for run in document["failures"]]
         reference, headlines = str(document["reference"]), [str(name) for name in document["headlines"]]
+        split = str(document["split"])
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"the text is no ablation ({error}): give one that render_json wrote") from error
-    return summarise(runs, reference, headlines=headlines)
+    return summarise(runs, reference, headlines=headlines, split=split, failures=failures)

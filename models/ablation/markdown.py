@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 
 from models.ablation.runs import metric_label
-from models.ablation.sentences import sentences
+from models.ablation.scoring import about_split
+from models.ablation.sentences import failure_lines, sentences
 from models.ablation.table import AblationTable, VariantSummary
 from models.ablation.words import NOTHING, difference_text, scored_text, seeds_text
 
 
 def render_markdown(table: AblationTable) -> str:
-    """The page: what helped in sentences, then the headline differences, then every score."""
+    """The page: what helped in sentences, the headline differences, every score, and the runs that failed."""
+    failures = failure_lines(table)
     parts = [
         "# Ablation",
         about(table),
         "## What helped",
-        "\n".join(f"* {_plain(line)}" for line in sentences(table)),
+        _bullets(sentences(table)),
         f"## Differences to {_plain(table.reference)}",
         _grid(["variant", "seeds", *map(metric_label, table.headlines)], _difference_rows(table), num_words=2),
         "## Scores",
@@ -23,6 +25,7 @@ def render_markdown(table: AblationTable) -> str:
             [_score_row(table, variant) for variant in table.variants],
             num_words=2,
         ),
+        *(["## Runs that failed", _bullets(failures)] if failures else []),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -30,12 +33,13 @@ def render_markdown(table: AblationTable) -> str:
 def about(table: AblationTable) -> str:
     """What the figures are, in a few sentences."""
     seeds = sorted({run.seed for run in table.runs})
-    return (
+    text = (
         f"{len(table.variants)} variants, {len(table.runs)} runs, seeds {', '.join(map(str, seeds))}. "
         "Scores are means over the seeds, with half of their 95 % interval (Student's t); higher is better. "
         f"Differences to {table.reference} are taken seed by seed, with the 95 % interval of their mean: a "
         "variant helped, or harmed, where that interval excludes 0."
     )
+    return " ".join(filter(None, (text, about_split(table.split))))
 
 
 def _difference_rows(table: AblationTable) -> list[list[str]]:
@@ -69,6 +73,10 @@ def _grid(headers: Sequence[str], rows: Sequence[Sequence[str]], *, num_words: i
     rule = ["---"] * num_words + ["---:"] * (len(headers) - num_words)
     lines = [headers, rule, *([_plain(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"* {_plain(line)}" for line in lines)
 
 
 def _plain(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What one training run of an ablation gave."""
+"""What one run of an ablation gave, or why it gave nothing."""
 
 import math
 from collections.abc import Mapping
@@ -43,6 +43,21 @@ class AblationRun:
         for name, number in numbers.items():
             if number < 0:
                 raise DataError(f"{name} of variant {self.variant!r}, seed {self.seed}, is {number}: give 0 or more")
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """A run that gave no score.
+
+    Attributes:
+        variant: Its name.
+        seed: Of the run; None where it knows of no seed, as a baseline.
+        reason: What was wrong, in words.
+    """
+
+    variant: str
+    seed: int | None
+    reason: str
 
 
 def metric_label(metric: str) -> str:

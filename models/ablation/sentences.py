@@ -20,6 +20,19 @@ def sentences(table: AblationTable) -> list[str]:
     return [*found, *_missing(table), *_caution(table)]
 
 
+def failure_lines(table: AblationTable) -> list[str]:
+    """The runs that gave no score, and why: a line for each variant and reason."""
+    seeds: dict[tuple[str, str], list[str]] = {}
+    for run in table.failures:
+        own = seeds.setdefault((run.variant, run.reason), [])
+        if run.seed is not None:
+            own.append(str(run.seed))
+    return [
+        f"{variant} (seed {', '.join(own)}): {reason}" if own else f"{variant}: {reason}"
+        for (variant, reason), own in seeds.items()
+    ]
+
+
 def _shown(table: AblationTable, variants: list[VariantSummary], kind: Verdict) -> list[str]:
     """One sentence for each headline difference that helped, or harmed."""
     return [

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.ablation.intervals import Estimate, estimate
-from models.ablation.runs import HEADLINES, AblationRun
+from models.ablation.runs import HEADLINES, AblationRun, FailedRun
 from models.ablation.verdicts import Verdict, verdict
 from models.errors import DataError
 
@@ -58,6 +58,8 @@ class AblationTable:
         headlines: Those of them that say whether a variant helped.
         variants: The reference first, the others in the order of their first runs.
         runs: What was summarised, in the order given.
+        split: That was scored; empty where it is not told.
+        failures: Runs that gave no score, in the order given.
     """
 
     reference: str
@@ -65,6 +67,8 @@ class AblationTable:
     headlines: tuple[str, ...]
     variants: tuple[VariantSummary, ...]
     runs: tuple[AblationRun, ...]
+    split: str
+    failures: tuple[FailedRun, ...]
 
     @property
     def num_comparisons(self) -> int:
@@ -73,7 +77,14 @@ class AblationTable:
         return sum(difference is not None and difference.low is not None for difference in found)
 
 
-def summarise(runs: Sequence[AblationRun], reference: str, *, headlines: Sequence[str] = HEADLINES) -> AblationTable:
+def summarise(
+    runs: Sequence[AblationRun],
+    reference: str,
+    *,
+    headlines: Sequence[str] = HEADLINES,
+    split: str = "",
+    failures: Sequence[FailedRun] = (),
+) -> AblationTable:
     """The runs by variant, each compared with `reference` seed by seed.
 
     Args:
@@ -81,6 +92,8 @@ def summarise(runs: Sequence[AblationRun], reference: str, *, headlines: Sequenc
         reference: Name of a variant.
         headlines: Metrics that say whether a variant helped, most important first; those that no run has a
             score of are left out.
+        split: That was scored; empty where it is not told.
+        failures: Runs that gave no score.
 
     Raises:
         DataError: The reference has no run, or a variant has two runs of one seed.
@@ -98,7 +111,7 @@ def summarise(runs: Sequence[AblationRun], reference: str, *, headlines: Sequenc
         _summary(by_variant[name], None if name == reference else by_variant[reference], metrics, all_seeds)
         for name in order
     )
-    return AblationTable(reference, metrics, chosen, variants, tuple(runs))
+    return AblationTable(reference, metrics, chosen, variants, tuple(runs), split, tuple(failures))
 
 
 def _by_variant(runs: Sequence[AblationRun]) -> dict[str, dict[int, AblationRun]]:

@@ -1,8 +1,10 @@
 """The report's section about an ablation."""
 
+from collections.abc import Sequence
+
 from models.ablation.markdown import about
 from models.ablation.runs import metric_label
-from models.ablation.sentences import sentences
+from models.ablation.sentences import failure_lines, sentences
 from models.ablation.table import AblationTable, MetricSummary, VariantSummary
 from models.ablation.verdicts import Verdict
 from models.ablation.words import NOTHING, difference_text, scored_text, seeds_text
@@ -13,19 +15,24 @@ _COLOURS = {Verdict.HELPED: "up", Verdict.HARMED: "down"}
 
 
 def ablation_section(found: AblationTable | None) -> Html:
-    """Return what helped in sentences, the headline differences, and every score; nothing without an ablation."""
+    """Return what helped, the headline differences, every score and what failed; nothing without an ablation."""
     if found is None:
         return Html()
-    lines = element("ul", *(element("li", line) for line in sentences(found)))
+    failures = failure_lines(found)
     return section(
         "Ablation",
-        lines,
+        _bullets(sentences(found)),
         element("h3", f"Differences to {found.reference}"),
         _differences(found),
         element("h3", "Scores"),
         _scores(found),
+        *([element("h3", "Runs that failed"), _bullets(failures)] if failures else []),
         note=about(found),
     )
+
+
+def _bullets(lines: Sequence[str]) -> Html:
+    return element("ul", *(element("li", line) for line in lines))
 
 
 def _differences(found: AblationTable) -> Html:

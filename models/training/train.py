@@ -16,7 +16,8 @@ from models.calibrating import calibrate_checkpoint
 from models.calibration.storage import remove as remove_calibration
 from models.checkpoints import load
 from models.config import NetworkConfig
-from models.errors import DataError, SettingError
+from models.devices import pick_device
+from models.errors import DataError
 from models.structure.files import write_structure
 from models.train_config import TrainConfig
 from models.training.event_log import event_log
@@ -92,7 +93,7 @@ def train(  # noqa: PLR0913 - five things to train on, two configs, and where to
     """
     _check_data(source, labels, train_indices)
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = pick_device(config) if device is None else torch.device(device)
+    chosen = pick_device(config.device) if device is None else torch.device(device)
     splits = {"train": train_indices, "validation": validation_indices}
     # Of modalities that the network leaves out nothing is read.
     cached = CachedSource(source, config.cache_megabytes * _MEGABYTE, used_modalities(network, source.modality_dims))
@@ -130,18 +131,6 @@ def _finish(trainer: Trainer, data: TrainingData) -> None:
             device=str(trainer.device),
         )
     remove_resume_state(folder)
-
-
-def pick_device(config: TrainConfig) -> torch.device:
-    """The device that the setting names.
-
-    Raises:
-        SettingError: It is `cuda`, and there is no GPU that torch can use.
-    """
-    has_cuda = torch.cuda.is_available()
-    if config.device == "cuda" and not has_cuda:
-        raise SettingError("device is 'cuda', but torch finds no GPU: give auto or cpu, or mend the driver")
-    return torch.device("cuda" if has_cuda and config.device != "cpu" else "cpu")
 
 
 def _summary(trainer: Trainer) -> TrainSummary:

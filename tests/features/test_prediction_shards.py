@@ -55,6 +55,18 @@ def test_predictions_without_a_head_come_back(tmp_path: Path) -> None:
     assert_equal(read_predictions(tmp_path / "a.h5"), shard)
 
 
+def test_embeddings_are_left_out_where_nobody_asks_for_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    write_predictions(path, predictions(4), {})
+    with h5py.File(path, "r+") as file:
+        del file["embedding"]  # not even looked at
+    found = read_predictions(path, with_embedding=False)
+    assert_equal(found, replace(predictions(4), embedding=np.zeros((4, 0), np.float32)))
+    assert join_predictions([found, found]).embedding.shape == (8, 0)
+    with pytest.raises(ShardError, match="embedding"):
+        read_predictions(path)
+
+
 def test_damaged_predictions_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     write_predictions(path, predictions(3), {})

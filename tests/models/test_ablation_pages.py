@@ -7,7 +7,7 @@ import pytest
 
 from models.ablation.document import parse_json, render_json
 from models.ablation.markdown import render_markdown
-from models.ablation.runs import AblationRun
+from models.ablation.runs import AblationRun, FailedRun
 from models.ablation.table import summarise
 from models.errors import DataError
 from models.report.page import write_ablation_page
@@ -24,6 +24,12 @@ RUNS = [
     for seed, (tag, macro) in by_seed.items()
 ]
 TABLE = summarise(RUNS, "default")
+FAILURES = [
+    FailedRun("fgm", 1, "the loss became <b>infinite</b>"),
+    FailedRun("fgm", 3, "the loss became <b>infinite</b>"),
+    FailedRun("fgm", 2, "no clip"),
+    FailedRun("majority", None, "no label"),
+]
 
 
 def markdown_rows(name: str) -> list[list[str]]:
@@ -68,6 +74,43 @@ def test_json_has_every_figure_and_comes_back() -> None:
 def test_json_of_something_else_is_refused(text: str) -> None:
     with pytest.raises(DataError, match="give one that render_json wrote"):
         parse_json(text)
+
+
+def test_runs_that_failed_stand_on_every_page_with_their_reasons(tmp_path: Path) -> None:
+    table = summarise(RUNS, "default", failures=FAILURES)
+    text = render_markdown(table)
+    assert text.endswith(
+        "## Runs that failed\n\n* fgm (seed 1, 3): the loss became \\<b>infinite\\</b>\n"
+        "* fgm (seed 2): no clip\n* majority: no label\n"
+    )
+    rows = json.loads(render_json(table))["failures"]
+    assert rows[3] == {"variant": "majority", "seed": None, "reason": "no label"}
+    assert parse_json(render_json(table)) == table
+    write_ablation_page(table, tmp_path / "a.html")
+    page = Page((tmp_path / "a.html").read_text(encoding="utf-8"))
+    assert "fgm (seed 1, 3): the loss became <b>infinite</b>" in page.text
+    assert "Runs that failed" not in render_markdown(TABLE)
+    assert "b" not in {tag for tag, _ in page.tags}
+
+
+@pytest.mark.parametrize(
+    ("split", "told", "not_told"),
+    [
+        ("validation", ("choose the epoch", "Nothing is calibrated", "a tag is given from 0.5 on"), "test split"),
+        ("test", ("Scored on the test split", "fitted on the validation split"), "too good"),
+        ("train", ("Scored on the train split", "everything was learned"), "calibrated"),
+    ],
+)
+def test_it_is_said_what_the_scored_clips_were_also_used_for(
+    tmp_path: Path, split: str, told: tuple[str, ...], not_told: str
+) -> None:
+    table = summarise(RUNS, "default", split=split)
+    assert json.loads(render_json(table))["split"] == split
+    assert parse_json(render_json(table)) == table
+    write_ablation_page(table, tmp_path / "a.html")
+    for text in (render_markdown(table), Page((tmp_path / "a.html").read_text(encoding="utf-8")).text):
+        assert all(words in text for words in told)
+        assert not_told not in text
 
 
 def test_the_page_shows_the_same_and_runs_nothing(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from models.calibration.record import TAG_THRESHOLD
 from models.calibration.reliability import expected_calibration_error
 from models.calibration.storage import read, remove
 from models.logistic import LogisticSettings
-from models.measuring import Measured, measure
+from models.measuring import Measured, measure, measure_scores
 from models.prediction import Predictions, predict_ensemble
 from tests.models.saved import RECIPES, saved_network
 from tests.models.synthetic import ListSource, random_labels, random_source
@@ -66,6 +66,8 @@ def test_an_ensemble_is_measured_by_its_thresholds_and_told_member_by_member(
     assert dict(found.model["tags"] or {})["micro_f1"] == pytest.approx(
         f1_score(labels.tags[test], given, average="micro")
     )
+    alone = predict_ensemble(folders, source, test, feature_recipes=RECIPES)
+    assert measure_scores(alone, labels, test) == found.model
     assert found.calibration is not None
     first = read(folders[0])
     assert first is not None

@@ -1,5 +1,6 @@
 """Predictions: calibrated where a calibration stands, of several networks at once, and with a modality hidden."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from models.calibration.fitting import apply, category_shares, fit
 from models.calibration.record import Calibration
 from models.calibration.storage import read, write
 from models.errors import CheckpointError, SettingError
-from models.prediction import iter_predictions, predict, predict_ensemble
-from tests.models.saved import DIMS, RECIPES, saved_network
+from models.prediction import Predictor, given_tags, iter_predictions, predict, predict_ensemble
+from tests.models.saved import CATEGORIES, DIMS, RECIPES, TAGS, saved_network
 from tests.models.synthetic import SMALL_NETWORK, ListSource, random_labels, random_source
 
 CALIBRATION = Calibration(2.0, 0.5, 0.5, (0.7, 0.2, 0.1), (0.3, 0.6))
@@ -62,7 +63,8 @@ def test_an_ensemble_is_the_mean_and_its_cosines_are_the_mean_of_cosines(tmp_pat
     write(folders[1], CALIBRATION)
     members = [predict(folder, source, EVERYONE, feature_recipes=RECIPES) for folder in folders]
     told: list[int] = []
-    found = predict_ensemble(folders, source, EVERYONE, feature_recipes=RECIPES, batch_size=5, on_batch=told.append)
+    predictor = Predictor.load(folders, DIMS, RECIPES)
+    found = predictor.predict(source, EVERYONE, batch_size=5, on_batch=told.append)
     assert told == [5, 5, 2]
     for name in ("category_scores", "tag_scores"):
         values = [getattr(member, name).astype(np.float64) for member in members]
@@ -74,6 +76,38 @@ def test_an_ensemble_is_the_mean_and_its_cosines_are_the_mean_of_cosines(tmp_pat
     np.testing.assert_allclose(np.linalg.norm(found.embedding, axis=1), 1, atol=1e-5)
     cosines = [member.embedding @ member.embedding.T for member in members]
     np.testing.assert_allclose(found.embedding @ found.embedding.T, sum(cosines) / 3, atol=1e-5)
+
+
+def test_networks_that_are_loaded_once_score_any_clips_the_same(tmp_path: Path, source: ListSource) -> None:
+    folders = [saved_network(tmp_path / "one", 1), saved_network(tmp_path / "two", 2)]
+    write(folders[0], CALIBRATION)
+    whole = predict_ensemble(folders, source, EVERYONE, feature_recipes=RECIPES)
+    predictor = Predictor.load(folders, DIMS, RECIPES)
+    assert (predictor.info.category_names, predictor.info.tag_names) == (CATEGORIES, TAGS)
+    for folder in folders:
+        shutil.rmtree(folder)  # nothing is read a second time
+    parts = [predictor.predict(source, part) for part in (EVERYONE[:7], EVERYONE[7:])]
+    for name in ("category_scores", "tag_scores", "embedding"):
+        joined = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_allclose(joined, getattr(whole, name), atol=1e-6)
+    np.testing.assert_array_equal(parts[1].tag_thresholds, whole.tag_thresholds)
+
+
+def test_features_of_another_kind_are_refused_when_the_networks_are_loaded(tmp_path: Path) -> None:
+    folder = saved_network(tmp_path / "one")
+    with pytest.raises(CheckpointError, match="width of audio features is 9"):
+        Predictor.load((folder,), {**DIMS, "audio": 9}, RECIPES)
+    with pytest.raises(CheckpointError, match="audio features were made otherwise"):
+        Predictor.load((folder,), DIMS, {**RECIPES, "audio": "another"})
+
+
+def test_all_tags_from_their_thresholds_on_are_given_the_best_first() -> None:
+    scores = np.array([0.2, 0.5, 0.9, 0.5, 0.0], np.float32)
+    names = ("a", "b", "c", "d", "e")
+    assert given_tags(scores, np.full(5, 0.5), names) == ["c", "b", "d"]
+    assert given_tags(scores, np.array([0.1, 0.6, 0.95, 0.4, 0.0]), names) == ["d", "a", "e"]
+    assert given_tags(scores, np.ones(5), names) == []
+    assert given_tags(scores[:0], np.zeros(0), ()) == []
 
 
 def test_an_ensemble_of_one_is_the_network_itself(tmp_path: Path, source: ListSource) -> None:

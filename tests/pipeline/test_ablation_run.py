@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from features.manifests.corpus import read_splits
 from features.prediction_shards import PredictionShard
+from models.ablation.runs import FailedRun
 from models.prediction import predict
 from pipeline.clean import clean
 from pipeline.status import read_status
@@ -85,7 +87,16 @@ def test_a_run_is_scored_on_the_split_with_the_modalities_that_are_left(place: W
     splits, clips, records = read_splits(place.root / "manifest" / "latest"), clips_of(place), records_of(place)
     scored = np.array([row for row, clip_id in enumerate(clips.clip_ids) if splits[clip_id] == "validation"])
     for run in ablation.runs()[:2]:
-        found = predict(run.plan.folder, clips, scored, feature_recipes=clips.recipes(), hidden=run.scoring.hidden)
+        # The calibration beside the checkpoint was fitted to these very clips.
+        assert (run.plan.folder / "calibration.json").exists()
+        found = predict(
+            run.plan.folder,
+            clips,
+            scored,
+            feature_recipes=clips.recipes(),
+            calibrated=False,
+            hidden=run.scoring.hidden,
+        )
         labels = json.loads((run.plan.folder / "model.json").read_text(encoding="utf-8"))
         shard = PredictionShard(
             tuple(clips.clip_ids[row] for row in scored),
@@ -97,8 +108,14 @@ def test_a_run_is_scored_on_the_split_with_the_modalities_that_are_left(place: W
         )
         expected = accuracy_of(shard, records, range(len(scored)))
         assert run.result().metrics["category accuracy"] == pytest.approx(expected)
+        known = [row for row, clip_id in enumerate(shard.clip_ids) if records[clip_id].tags is not None]
+        tags = np.array([[tag in (records[shard.clip_ids[row]].tags or ()) for tag in shard.tags] for row in known])
+        micro_f1 = f1_score(tags, found.tag_scores[known] >= 0.5, average="micro", zero_division=0)
+        assert run.result().metrics["tag micro_f1"] == pytest.approx(micro_f1)
         hidden = ("audio",) if run.variant == "no sound" else ()
         assert run.scoring.hidden == hidden
+    text = (ablation.folder / "ablation.md").read_text(encoding="utf-8")
+    assert "Scored on the validation split. Its clips also choose the epoch" in text
 
 
 @pytest.mark.slow
@@ -128,6 +145,7 @@ def test_a_run_whose_process_dies_is_reported_and_the_others_are_in_the_table(
     table = read_ablation(ablation.folder)
     assert {run.seed for run in table.runs if run.variant == "fgm"} == {0}
     assert {run.seed for run in table.runs if run.variant == "no sound"} == {0, 1}
+    assert table.failures == (FailedRun("fgm", 1, "killed by signal 9"),)
     for path, content in kept:
         path.write_bytes(content)
 
@@ -151,6 +169,9 @@ def test_a_run_that_cannot_be_is_a_row_less_and_no_failure(
     assert ablation.complete()
     assert ablation.published_success().facts["failed"] == ["fgm, seed 0"]
     assert "fgm, seed 0, failed: the loss became infinite" in capsys.readouterr().err
+    assert read_ablation(ablation.folder).failures == (FailedRun("fgm", 0, "the loss became infinite"),)
+    for name in ("ablation.md", "report.html"):
+        assert "fgm (seed 0): the loss became infinite" in (ablation.folder / name).read_text(encoding="utf-8")
     for path, content in kept:
         path.write_bytes(content)
 

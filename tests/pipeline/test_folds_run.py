@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,23 +22,28 @@ if TYPE_CHECKING:
 
 @pytest.mark.slow
 def test_each_fold_is_scored_by_the_network_that_has_not_seen_it(place: Workplace) -> None:
-    shard = read_predictions(place.root / "crossvalidate" / "latest" / "out-of-fold.h5")
+    folder = place.root / "crossvalidate" / "latest"
+    shards = [read_predictions(folder / f"fold-{number}.h5") for number in range(2)]
     splits = read_splits(place.root / "manifest" / "latest")
     metrics, records = metrics_of(place, "crossvalidate"), records_of(place)
 
-    assert sorted(shard.clip_ids) == sorted(name for name, split in splits.items() if split != "test")
+    scored = [clip_id for shard in shards for clip_id in shard.clip_ids]
+    assert sorted(scored) == sorted(name for name, split in splits.items() if split != "test")
     folds = metrics["folds"]
     assert isinstance(folds, list)
-    starts = np.cumsum([0, *(row["num_clips"] for row in folds)])
     clips = clips_of(place)
     accuracies = []
-    for number, row in enumerate(folds):
-        rows = range(starts[number], starts[number + 1])
-        held_out = np.array([clips.clip_ids.index(shard.clip_ids[position]) for position in rows])
+    for number, (row, shard) in enumerate(zip(folds, shards, strict=True)):
+        rows = range(row["num_clips"])
+        held_out = np.array([clips.clip_ids.index(clip_id) for clip_id in shard.clip_ids])
         checkpoint = place.root / f"train-fold-{number}" / "latest"
-        own = predict(checkpoint, clips, held_out, feature_recipes=clips.recipes())
+        # What is calibrated there was fitted to these clips.
+        assert (checkpoint / "calibration.json").exists()
+        own = predict(checkpoint, clips, held_out, feature_recipes=clips.recipes(), calibrated=False)
         # The command computes with one thread, the test with any.
-        np.testing.assert_allclose(shard.category_scores[rows], own.category_scores, atol=1e-6)
+        np.testing.assert_allclose(shard.category_scores, own.category_scores, atol=1e-6)
+        np.testing.assert_allclose(shard.tag_scores, own.tag_scores, atol=1e-6)
+        np.testing.assert_allclose(shard.embedding, own.embedding, atol=1e-5)
         accuracies.append(accuracy_of(shard, records, rows))
         assert row["category"]["accuracy"] == pytest.approx(accuracies[-1])
     mean = metrics["mean"]
@@ -47,6 +53,8 @@ def test_each_fold_is_scored_by_the_network_that_has_not_seen_it(place: Workplac
     assert (found["mean"], found["low"], found["high"]) == pytest.approx((np.mean(accuracies), low, high))
     output = (place.folder / "output.txt").read_text(encoding="utf-8")
     assert f"{found['mean']:.3f} ± {found['high'] - found['mean']:.3f}" in output
+    assert "Nothing is calibrated" in output
+    assert str(metrics["about"]) in output
 
 
 @pytest.mark.slow
@@ -70,6 +78,15 @@ def test_an_ensemble_of_folds_predicts_the_mean_of_its_networks(place: Workplace
     category = metrics_of(place, "evaluate")["category"]
     assert isinstance(category, dict)
     assert category["accuracy"] == pytest.approx(accuracy_of(shard, records, rows))
+    assert metrics_of(place, "evaluate")["learned_from"] == {"model": ["train", "validation"], "baselines": ["train"]}
+    fitted = [json.loads((folder / "calibration.json").read_text(encoding="utf-8")) for folder in folders]
+    thresholds: npt.NDArray[np.float64] = np.mean([row["tag_thresholds"] for row in fitted], axis=0)
+    lines = (place.root / "predict" / "latest" / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    given = [set(json.loads(line)["given_tags"]) for line in lines]
+    above = shard.tag_scores >= thresholds
+    assert given == [{shard.tags[column] for column in np.flatnonzero(row)} for row in above]
+    assert above.any()
     report = (place.root / "evaluate" / "latest" / "report.html").read_text(encoding="utf-8")
     assert "Differences to default" in report
+    assert "learned from the train split only" in report
     assert not (place.root / "train").exists()

@@ -43,8 +43,21 @@ def test_a_variant_that_only_scores_otherwise_shares_the_training() -> None:
     first = jobs[runs[0].plan.folder]
     assert first["scorings"] == [{"split": "validation", "hidden": []}, {"split": "validation", "hidden": ["audio"]}]
     assert TrainingPlan.from_json(json.loads(json.dumps(first["plan"]))) == runs[0].plan
-    assert Scoring("validation").file_name == "validation.json"
     assert Scoring("test", ("audio", "text")).file_name == "test-without-audio-text.json"
+
+
+@pytest.mark.parametrize(("split", "calibrated"), [("validation", False), ("test", True), ("train", True)])
+def test_only_clips_that_calibrated_nothing_are_scored_by_calibrated_networks(split: str, calibrated: bool) -> None:
+    assert Scoring(split).calibrated == calibrated
+    # Before this rule the file of every split was called by the split alone, and held calibrated scores.
+    assert (Scoring(split).file_name == f"{split}.json") == calibrated
+    assert Scoring(split, ("text",)).file_name != Scoring(split).file_name
+    baselines = BaselineRun.below(ROOT, split, "data", calibrated=True)
+    assert baselines.calibrated == calibrated
+    assert baselines.job()["baselines"]["calibrated"] == calibrated
+    plain = BaselineRun.below(ROOT, split, "data", calibrated=False)
+    assert not plain.calibrated
+    assert (plain.folder == baselines.folder) == (not calibrated)
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,15 @@ from features.errors import SettingError
 from features.records import ClipRecord
 from models.train_config import TrainConfig
 from tasks.members import (
+    baseline_name,
     check_member,
     corpus_folds,
     ensemble_members,
     fold_members,
+    learned_from,
     member_config,
     member_splits,
+    model_name,
 )
 from tasks.predict import Predict
 from tasks.train import Train, fold_stages, train_stages
@@ -116,3 +119,28 @@ def test_free_settings_of_the_training_do_not_change_it(configure: Configure) ->
     assert Train().fingerprint == before
     configure({"train": {"num_threads": "2"}})
     assert Train().fingerprint != before
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_given", "splits", "model", "baseline"),
+    [
+        ({}, False, ["train"], "trained network", "majority"),
+        ({"seeds": "3"}, False, ["train"], "mean of 3 networks of different seeds", "majority"),
+        (
+            {"folds": "4"},
+            False,
+            ["train", "validation"],
+            "mean of 4 networks, one a fold of the train and validation splits",
+            "majority (learned from the train split only)",
+        ),
+        ({"folds": "4"}, True, None, "trained network", "majority"),
+    ],
+)
+def test_it_is_told_who_has_learned_from_which_clips(
+    configure: Configure, settings: dict[str, str], is_given: bool, splits: list[str] | None, model: str, baseline: str
+) -> None:
+    configure({"ensemble": settings})
+
+    assert learned_from(is_given=is_given) == {"model": splits, "baselines": ["train"]}
+    assert model_name(is_given=is_given) == model
+    assert baseline_name("majority", is_given=is_given) == baseline

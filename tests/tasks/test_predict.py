@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
+import torch
 
+from models.prediction import Predictor
+from tasks import predict as predict_module
 from tasks.extract import Extract
 from tasks.predict import Predict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from tasks.engine import ShardJob
+    from tasks.progress import Progress
 
     Configure = Callable[[Mapping[str, Mapping[str, str]]], None]
 
@@ -68,6 +75,41 @@ def test_others_are_refused_by_the_name_of_the_setting(
     assert stopped.value.code == 40
     printed = capsys.readouterr()
     assert told in printed.out + printed.err
+
+
+def test_the_networks_are_loaded_once_for_all_shards(
+    configure: Configure, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[tuple[object, ...]] = []
+    used: list[object] = []
+
+    def load(*args: object, device: str) -> object:
+        loaded.append((*args, device))
+        return f"networks {len(loaded)}"
+
+    def score(_: Predict, job: object, path: object, *, predictor: object, on_batch: object) -> None:
+        used.append(predictor)
+
+    clips = SimpleNamespace(modality_dims={"audio": 4}, recipes=lambda: {"audio": "recipe"})
+    monkeypatch.setattr(predict_module, "open_clips", lambda _: clips)
+    monkeypatch.setattr(Predictor, "load", load)
+    monkeypatch.setattr(Predict, "_score", score)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    configure({"predict": {"checkpoint": str(checkpoint), "device": "auto"}})
+    progress = cast("Progress", SimpleNamespace(advance=None))
+    with Predict().shard_builder(progress) as build:
+        for number in range(3):
+            build(cast("ShardJob", number), checkpoint)
+
+    assert loaded == [((checkpoint,), {"audio": 4}, {"audio": "recipe"}, "cuda")]
+    assert used == ["networks 1"] * 3
+
+
+def test_where_it_computes_changes_no_identity(configure: Configure, checkpoint: Path) -> None:
+    configure({"predict": {"checkpoint": str(checkpoint)}})
+    before = Predict().fingerprint
+    configure({"predict": {"checkpoint": str(checkpoint), "device": "cpu"}})
+    assert Predict().fingerprint == before
 
 
 def test_a_checkpoint_that_does_not_tell_is_left_to_whoever_loads_it(configure: Configure, checkpoint: Path) -> None:

@@ -11,6 +11,7 @@ from features.extractors.config import ExtractConfig
 from models.config import NetworkConfig
 from models.presets import PRESETS
 from models.train_config import TrainConfig
+from pipeline.workflows import RunAll
 from tasks.configs import FeaturesConfig
 from tasks.keys import check_keys
 from tasks.sections import SECTIONS
@@ -31,7 +32,7 @@ def test_defaults_are_those_of_the_dataclass(configure: Configure) -> None:
     configure({})
 
     assert load("decode", DecodeConfig) == DecodeConfig()
-    assert load("network", NetworkConfig) == NetworkConfig()
+    assert load("network", NetworkConfig) == PRESETS["default"].network
     assert load("extract_audio", ExtractConfig) == ExtractConfig("audio", "dsp:logmel")
 
 
@@ -89,6 +90,7 @@ def test_an_optional_number_may_be_empty(configure: Configure) -> None:
         ),
         ("ensemble", "folds", "1", r"\[ensemble\] folds is 1: give 0 for none, or 2 or more"),
         ("ensemble", "seeds", "0", r"\[ensemble\] seeds is 0: give 1 or more"),
+        ("predict", "device", "gpu", r"\[predict\] unknown device 'gpu': expected one of auto, cpu, cuda"),
         ("ablation", "workers", "0", r"\[ablation\] workers is 0: give 1 or more"),
         ("ablation", "split", "tset", r"\[ablation\] unknown split 'tset': expected one of test, validation, train"),
         ("extract_frames", "backbone", "bundled:resnet", r"\[extract_frames\] unknown bundled frames backbone"),
@@ -146,13 +148,53 @@ def test_the_same_values_are_the_same_identity_whatever_the_preset(configure: Co
 
 def test_changes_stand_over_the_configuration_and_over_the_preset(configure: Configure) -> None:
     configure({"network": {"preset": "trn_light", "dropout": "0.1"}})
-    changes = {"network.preset": "mean_linear", "network.hidden_width": "9", "train.epochs": "2"}
+    changes = {"network.hidden_width": "9", "train.epochs": "2"}
 
     network = load("network", NetworkConfig, changes)
 
-    assert network == replace(PRESETS["mean_linear"].network, dropout=0.1, hidden_width=9)
-    assert load("train", TrainConfig, changes) == replace(PRESETS["mean_linear"].train, epochs=2)
+    assert network == replace(PRESETS["trn_light"].network, dropout=0.1, hidden_width=9)
+    assert load("train", TrainConfig, changes) == replace(PRESETS["trn_light"].train, epochs=2)
     assert load("network", NetworkConfig).hidden_width == PRESETS["trn_light"].network.hidden_width
+
+
+def test_a_preset_among_the_changes_is_that_preset_whatever_is_configured(configure: Configure) -> None:
+    same_result = {"device": "cpu", "cache_megabytes": "7", "tensorboard": "false", "num_processes": "2"}
+    configure(
+        {
+            "network": {"preset": "trn_light", "fusion": "se_gate", "modalities": "frames"},
+            "train": {"epochs": "3", "learning_rate": "0.5", "seed": "4", "num_threads": "3", **same_result},
+        }
+    )
+    changes = {"network.preset": "mean_linear", "network.hidden_width": "9", "train.warmup_fraction": "0.2"}
+
+    assert load("network", NetworkConfig, changes) == replace(PRESETS["mean_linear"].network, hidden_width=9)
+    assert load("train", TrainConfig, changes) == replace(
+        PRESETS["mean_linear"].train,
+        warmup_fraction=0.2,
+        seed=4,
+        num_threads=3,
+        device="cpu",
+        cache_megabytes=7,
+        tensorboard=False,
+        num_processes=2,
+    )
+    assert load("network", NetworkConfig, {"network.preset": "default"}) == PRESETS["default"].network
+
+
+@pytest.mark.parametrize("split", ["validation", "train"])
+def test_an_ensemble_of_folds_is_scored_on_clips_that_none_of_it_learned_from(configure: Configure, split: str) -> None:
+    scored = {"evaluate": {"split": split}}
+    configure({**scored, "ensemble": {"folds": "3"}})
+    with pytest.raises(SettingError, match=rf"split is '{split}' with \[ensemble\] folds = 3: .*set .evaluate. split"):
+        check_sections()
+    with pytest.raises(SystemExit):
+        RunAll()
+    configure({**scored, "ensemble": {"folds": "3"}, "predict": {"checkpoint": "/elsewhere"}})
+    check_sections()
+    configure({**scored, "ensemble": {"seeds": "3"}})
+    check_sections()
+    configure({"ensemble": {"folds": "3"}})
+    check_sections()
 
 
 def test_a_modality_that_the_network_names_must_be_extracted(configure: Configure) -> None:

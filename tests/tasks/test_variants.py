@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from features.errors import SettingError
-from models.config import NetworkConfig
 from models.presets import PRESETS
 from models.train_config import TrainConfig
 from tasks.variants import Variant, read_variants
@@ -41,16 +40,12 @@ def test_each_section_is_a_variant_over_the_configured_settings(configure: Confi
     """
     found = _read(configure, tmp_path, text.replace("        ", ""), train={"epochs": "3"}, network={"dropout": "0.2"})
 
-    network, train = NetworkConfig(dropout=0.2), TrainConfig(epochs=3)
+    network, train = replace(PRESETS["default"].network, dropout=0.2), TrainConfig(epochs=3)
     assert found == (
         Variant("a", network, train, ()),
         Variant("DEFAULT", replace(network, fusion="concat"), replace(train, adversarial="fgm"), ()),
-        Variant(
-            "mean: linear",
-            replace(PRESETS["mean_linear"].network, dropout=0.2),
-            replace(PRESETS["mean_linear"].train, epochs=3),
-            ("frames", "text"),
-        ),
+        # A preset is that preset; what is configured does not stand over it.
+        Variant("mean: linear", PRESETS["mean_linear"].network, PRESETS["mean_linear"].train, ("frames", "text")),
     )
 
 
@@ -99,7 +94,7 @@ def test_the_usual_variants_can_all_be_run_and_differ(configure: Configure, moda
 
     found = read_variants()
 
-    assert found[0] == Variant("default", NetworkConfig(), TrainConfig(), ())
+    assert found[0] == Variant("default", PRESETS["default"].network, PRESETS["default"].train, ())
     assert len({(variant.network, variant.train, variant.hidden) for variant in found}) == len(found)
     num_modalities = len(modalities.split(","))
     hidden = [variant.hidden for variant in found if variant.hidden]
@@ -110,3 +105,13 @@ def test_the_example_can_be_read(configure: Configure) -> None:
     configure({"ablation": {"variants": str(HOME / "examples" / "ablation.ini")}})
 
     assert {"default", "mean_linear"} <= {variant.name for variant in read_variants()}
+
+
+def test_the_usual_preset_is_compared_as_it_is_and_runs_with_the_seeds_of_the_others(configure: Configure) -> None:
+    configure({"network": {"fusion": "low_rank", "dropout": "0.2"}, "train": {"seed": "6", "epochs": "3"}})
+
+    found = {variant.name: variant for variant in read_variants()}
+
+    assert found["mean_linear"].network == PRESETS["mean_linear"].network
+    assert found["mean_linear"].train == replace(PRESETS["mean_linear"].train, seed=6)
+    assert found["default"].train == TrainConfig(seed=6, epochs=3)
