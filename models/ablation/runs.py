@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from models.errors import DataError
 
-HEADLINES = ("category accuracy", "category map", "tag map", "tag gap@20")
+HEADLINES = ("category accuracy", "category macro_f1", "category map", "tag map", "tag gap@20")
 """The metrics that say whether a variant helped, unless others are chosen."""
 
 _WORDS = {"map": "mAP", "gap@20": "GAP@20", "f1": "F1"}

@@ -134,8 +134,8 @@ def test_the_reference_comes_first_and_the_others_as_they_ran() -> None:
 def test_headlines_come_first_and_those_without_a_score_are_left_out() -> None:
     metrics = {"category macro_f1": 0.5, "tag map": 0.6, "category map": None, "category accuracy": 0.7}
     table = summarise([AblationRun("base", 1, metrics, 1, 1.0)], "base")
-    assert table.headlines == ("category accuracy", "tag map")
-    assert table.metrics == ("category accuracy", "tag map", "category macro_f1")
+    assert table.headlines == ("category accuracy", "category macro_f1", "tag map")
+    assert table.metrics == ("category accuracy", "category macro_f1", "tag map")
     chosen = summarise(table.runs, "base", headlines=["category macro_f1"])
     assert chosen.metrics == ("category macro_f1", "tag map", "category accuracy")
 

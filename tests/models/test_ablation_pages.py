@@ -23,7 +23,7 @@ RUNS = [
     for variant, by_seed in SCORES.items()
     for seed, (tag, macro) in by_seed.items()
 ]
-TABLE = summarise(RUNS, "default")
+TABLE = summarise(RUNS, "default", headlines=("tag map",))
 FAILURES = [
     FailedRun("fgm", 1, "the loss became <b>infinite</b>"),
     FailedRun("fgm", 3, "the loss became <b>infinite</b>"),
