@@ -106,7 +106,7 @@ def openvino_precisions() -> tuple[str, ...]:
     Without the package the answer is ``("f32",)``, and ``openvino_runner`` says what is missing.
     """
     try:
-        openvino = _import_openvino()
+        openvino = import_openvino()
     except ToolError:
         return ("f32",)
     capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -126,7 +126,7 @@ def openvino_runner(
     Raises:
         ToolError: OpenVINO is not installed, or cannot convert the network.
     """
-    openvino = _import_openvino()
+    openvino = import_openvino()
     num_threads = num_threads or num_cpus()
     num_streams = min(num_threads, MAX_STREAMS)
     options: dict[str, Any] = {
@@ -169,8 +169,12 @@ def _open_shape(shapes: Sequence[tuple[int, ...]]) -> list[int]:
     return [sizes[0] if len(set(sizes)) == 1 else -1 for sizes in zip(*shapes, strict=True)]
 
 
-def _import_openvino() -> ModuleType:
-    """Return the package, imported without its telemetry, which would call a server at import."""
+def import_openvino() -> ModuleType:
+    """Return the package, imported without its telemetry.
+
+    That would call a server, and fork a process out of a thread to do so: the process may hang, and hold whatever
+    pipe or file its parent had open.
+    """
     name = "openvino_telemetry"
     before = sys.modules.get(name, ...)
     if "openvino" not in sys.modules:

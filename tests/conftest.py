@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -12,6 +13,10 @@ from luigi.task_register import Register
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+# Tests that ask for OpenVINO by themselves must not let its telemetry in: it forks processes out of threads, which hang
+# and keep a dead worker of pytest-xdist from being noticed.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # makes its import fail
 
 # The same examples every time, on machines of any speed: a red test stays red until it is mended.
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)

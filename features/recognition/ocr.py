@@ -14,7 +14,7 @@ from features.extractors.versions import tool_versions
 from features.recognition.lines import Line, in_reading_order, merged_over_time
 from features.recognition.ocr_weights import ocr_weights_sha256, verified_weights
 from features.recognition.protocol import Recognition
-from features.runtime_openvino import openvino_precisions
+from features.runtime_openvino import import_openvino, openvino_precisions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -100,6 +100,8 @@ class _Networks:
     def __init__(self, config: OcrConfig) -> None:
         detector, reader = verified_weights()
         rapidocr = _import("rapidocr")
+        # Before rapidocr does it, which would let its telemetry in.
+        import_openvino()
         engine = rapidocr.EngineType.OPENVINO
         settings: dict[str, Any] = {
             # Below errors it reports every picture without text.
