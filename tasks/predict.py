@@ -152,7 +152,11 @@ def _digests(folder: Path) -> list[str]:
     try:
         return [sha256_of(folder / name) for name in (*CHECKPOINT_NAMES, *calibration)]
     except OSError as error:
-        raise SourceError(f"no checkpoint in {folder} ({error.strerror}): correct [predict] checkpoint") from error
+        name = Path(error.filename).name
+        raise SourceError(
+            f"no checkpoint in {folder} ({name}: {error.strerror}): let [predict] checkpoint name a folder that holds"
+            " one, such as runs/train/latest"
+        ) from error
 
 
 def _trained_recipes(path: Path) -> dict[str, dict[str, object]]:

@@ -19,7 +19,7 @@ from features.downloads.download import DownloadConfig
 from features.errors import FeaturesError, SettingError
 from models.config import NetworkConfig
 from models.errors import ModelsError
-from tasks.configs import EnsembleConfig, EvaluateConfig, FeaturesConfig, PredictConfig, PresetConfig
+from tasks.configs import MODALITIES, EnsembleConfig, EvaluateConfig, FeaturesConfig, PredictConfig, PresetConfig
 from tasks.keys import check_keys
 from tasks.sections import SECTIONS, Section
 
@@ -147,6 +147,12 @@ def check_modalities(network: NetworkConfig) -> None:
     Raises:
         SettingError: One of them is not.
     """
+    unknown = [name for name in network.modality_names() if name not in MODALITIES]
+    if unknown:
+        raise SettingError(
+            f"[network] modalities is {network.modalities!r}: unknown modality {unknown[0]!r}, list some of"
+            f" {', '.join(MODALITIES)}, separated by commas"
+        )
     extracted = load("features", FeaturesConfig).names()
     missing = [name for name in network.modality_names() if name not in extracted]
     if missing:

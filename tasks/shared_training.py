@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from features.errors import SettingError
 from features.files import publish_json
+from models.errors import ModelsError
 from tasks.console import OWN_ERRORS, say
 from tasks.parent import die_with_parent
 from tasks.stage import StageFailedError
@@ -25,6 +26,8 @@ from tasks.training_inputs import TrainingData, TrainingFacts, TrainingPlan, tra
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from models.train_config import TrainConfig
+
 DATA_NAME = "torchrun-data.json"
 PLAN_NAME = "torchrun-plan.json"
 FACTS_NAME = "torchrun-facts.json"
@@ -32,26 +35,40 @@ _HISTORY_NAME = "history.jsonl"
 _POLL_SECONDS = 0.5
 
 
-def num_processes(plan: TrainingPlan) -> int:
-    """Return how many processes a plan asks for: its setting, or one for each GPU where that is 0.
-
-    Raises:
-        SettingError: There are fewer GPUs than processes, and they are not to compute on the CPU; or the device is
-            ``cuda`` and there is no GPU.
-    """
-    wanted, device = plan.train.num_processes, plan.train.device
-    if wanted == 1:
-        return 1
+def num_processes(config: TrainConfig) -> int:
+    """Return how many processes train: as the setting says, or one for each GPU where that is 0."""
+    if config.num_processes:
+        return config.num_processes
     from models.processes import num_gpus  # noqa: PLC0415 - loads torch
 
-    found = num_gpus() if device != "cpu" else 0
-    if device == "cuda" and not found:
-        raise SettingError("[train] device is 'cuda', but torch finds no GPU: give auto or cpu, or mend the driver")
-    if 0 < found < wanted:
+    return max(1, num_gpus() if config.device != "cpu" else 0)
+
+
+def check_machine(config: TrainConfig) -> None:
+    """Compare what the settings ask for with the GPUs that there are, and with the batch that is shared.
+
+    Raises:
+        SettingError: There are fewer GPUs than processes, and they are not to compute on the CPU; the device is
+            ``cuda`` and there is no GPU; or the batch is too small to be shared.
+    """
+    from models.devices import pick_device  # noqa: PLC0415 - loads torch
+    from models.processes import num_gpus  # noqa: PLC0415 - as above
+
+    try:
+        device = pick_device(config.device)
+    except ModelsError as error:
+        raise SettingError(f"[train] {error}") from error
+    number = num_processes(config)
+    if device.type == "cuda" and number > num_gpus():
         raise SettingError(
-            f"[train] num_processes is {wanted}, but there are {found} GPUs: give {found} or 0, or device = cpu"
+            f"[train] num_processes is {number}, but there are {num_gpus()} GPUs: give {num_gpus()} or 0, or device ="
+            " cpu"
         )
-    return wanted or max(1, found)
+    if number > 1 and config.batch_size // 2 < number:
+        raise SettingError(
+            f"[train] num_processes is {number}, and they cannot share batches of {config.batch_size}: raise batch_size"
+            f" to at least {2 * number}, or lower num_processes"
+        )
 
 
 def train_together(data: TrainingData, plan: TrainingPlan, number: int, on_epoch: Callable[[], None]) -> TrainingFacts:

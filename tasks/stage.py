@@ -189,6 +189,8 @@ class Stage(luigi.Task):
     def _build_and_publish(self) -> None:
         started_at, started = datetime.now(timezone.utc), time.monotonic()
         children = children_cpu_seconds()
+        # While everything is as it was: what cannot be built must not cost what is there.
+        self.check_before_build()
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.folder)
         publish_json(self.folder / PARAMS_NAME, self._identity())
@@ -214,6 +216,9 @@ class Stage(luigi.Task):
         self.on_success()
         point_latest(self)
         say(_closing_line(success))
+
+    def check_before_build(self) -> None:
+        """Refuse what is known to end in an error, before anything that is published is touched."""
 
     @abstractmethod
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:

@@ -23,7 +23,7 @@ from tasks.members import (
 )
 from tasks.progress import Progress
 from tasks.settings import load, significant_of
-from tasks.shared_training import num_processes, train_together
+from tasks.shared_training import check_machine, num_processes, train_together
 from tasks.stage import Stage
 from tasks.training_inputs import TrainingData, TrainingFacts, TrainingPlan, train_here
 
@@ -81,6 +81,10 @@ class Train(Stage):
         splits = member_splits(corpus.records, corpus.splits, self.member)
         return TrainingData(shard_paths(self.force), record_paths(manifest), tuple(splits))
 
+    def check_before_build(self) -> None:
+        """Check that the machine has what the settings ask for."""
+        check_machine(self.train_config())
+
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
         """Train; a run that was killed goes on after its last epoch."""
         plan = TrainingPlan(load("network", NetworkConfig), self.train_config(), self.folder)
@@ -111,7 +115,7 @@ class Train(Stage):
 
 def _train(data: TrainingData, plan: TrainingPlan, progress: Progress) -> TrainingFacts:
     """Train in this process, or in several where the settings ask for them."""
-    number = num_processes(plan)
+    number = num_processes(plan.train)
     if number > 1:
         return train_together(data, plan, number, progress.advance)
     return TrainingFacts.of(train_here(data, plan, on_epoch=lambda _: progress.advance()))

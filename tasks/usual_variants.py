@@ -43,7 +43,8 @@ _QUESTIONS: dict[str, dict[str, str]] = {
 
 def usual_variants(modalities: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return variant -> what is different in it; with several modalities also what each of them is worth."""
-    found = dict(_QUESTIONS)
+    has_pictures = not {"frames", "motion"}.isdisjoint(modalities)
+    found = {name: changes for name, changes in _QUESTIONS.items() if has_pictures or not name.startswith("frames:")}
     if "text" in modalities:
         for name in ("frozen", "trained"):
             found[f"text: {name}"] = {"network.text_embedding": name}

@@ -1,5 +1,6 @@
 """One step of training: forward, backward, perhaps once more with moved embeddings, and the optimizer."""
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -44,8 +45,11 @@ class Stepper:
         self.optimizer = make_optimizer(network, config)
         self._synchronised: nn.Module = network
         if is_shared():
-            # The statistics of the batch norms are those of the whole batch everywhere already.
-            self._synchronised = DistributedDataParallel(network, broadcast_buffers=False)
+            with warnings.catch_warnings():
+                # The statistics of the batch norms are those of the whole batch everywhere already. The name of the
+                # argument is changing, and older versions of torch know no other.
+                warnings.simplefilter("ignore", FutureWarning)
+                self._synchronised = DistributedDataParallel(network, broadcast_buffers=False)
 
     def step(self, batch: Batch, labels: BatchLabels, learning_rate: float) -> float:
         """One step on this process's clips; their loss, whose mean over all processes is that of the whole batch."""

@@ -55,3 +55,9 @@ def fetches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fetches:
 
     monkeypatch.setattr("features.downloads.fetching.random.uniform", draw)
     return made
+
+
+@pytest.fixture
+def f32_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let OpenVINO compute in f32 where the processor has bf16 too, for tests that compare many digits."""
+    monkeypatch.setattr("features.runtime.openvino_precisions", lambda: ("f32",))

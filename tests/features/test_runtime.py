@@ -72,6 +72,7 @@ def _plain(network: nn.Module, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return output
 
 
+@pytest.mark.usefixtures("f32_openvino")
 @pytest.mark.parametrize("name", ["torch", "openvino"])
 def test_each_runtime_gives_what_torch_gives_for_any_batch(name: str) -> None:
     if name == "openvino":
@@ -85,6 +86,7 @@ def test_each_runtime_gives_what_torch_gives_for_any_batch(name: str) -> None:
         np.testing.assert_allclose(output, _plain(Small(), images), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.usefixtures("f32_openvino")
 @pytest.mark.parametrize("name", ["torch", "openvino"])
 def test_batches_in_flight_come_back_in_order(name: str) -> None:
     if name == "openvino":
@@ -120,6 +122,7 @@ def test_an_output_is_kept_when_the_next_one_comes() -> None:
     np.testing.assert_array_equal(first, before)
 
 
+@pytest.mark.usefixtures("f32_openvino")
 @pytest.mark.parametrize(
     ("network", "reason"), [(Frozen, "drifts from plain torch|gives shape"), (Unconvertible, "cannot convert")]
 )

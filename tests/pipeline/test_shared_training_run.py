@@ -39,5 +39,18 @@ def test_processes_that_cannot_share_say_why(place: Workplace) -> None:
     place.configure({**SETTINGS, "train": {**SETTINGS["train"], "seed": "8", "batch_size": "3", "num_processes": "2"}})
     done = place.luigi("Train")
     assert done.returncode == 30, done.stdout
-    assert "error: 2 processes cannot share batches of 3" in done.stdout
-    assert "ended with exit code 1" in done.stdout
+    assert "num_processes is 2, and they cannot share batches of 3: raise batch_size to at least 4" in done.stdout
+
+
+@pytest.mark.slow
+def test_training_that_cannot_start_leaves_the_old_checkpoint_as_it_is(place: Workplace) -> None:
+    train = {**SETTINGS["train"], "seed": "9"}
+    place.configure({**SETTINGS, "train": train})
+    assert place.luigi("Train").returncode == 0
+    folder = (place.root / "train" / "latest").resolve()
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    place.configure({**SETTINGS, "train": {**train, "num_processes": "40", "device": "cpu"}})
+    done = place.luigi("Train", "--force", "Train")
+    assert done.returncode == 30, done.stdout
+    assert "num_processes is 40" in done.stdout
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before

@@ -135,6 +135,7 @@ def test_lengths_are_mixed_and_order_is_kept(extractor: TextExtractor) -> None:
     assert [result.features.shape[0] for result in results] == [count and count + 2 for count in counts]
 
 
+@pytest.mark.usefixtures("f32_openvino")
 def test_openvino_agrees_with_torch_at_every_length(folder: Path, extractor: TextExtractor) -> None:
     pytest.importorskip("openvino", reason="compares it with torch")
     texts = [" ".join(WORDS[4 : 4 + count]) for count in range(1, 12)]

@@ -56,6 +56,8 @@ def test_colours_and_marks_are_42_different_pairs() -> None:
     assert len({style(number) for number in range(MAX_STYLES)}) == MAX_STYLES == 42
 
 
+# Measuring the legend draws it again, on a machine that may have no Chinese font.
+@pytest.mark.filterwarnings("ignore:Glyph .* missing from:UserWarning")
 @pytest.mark.parametrize("count", [31, 60])
 def test_many_categories_keep_a_legend_beside_the_points(count: int, tmp_path: Path, figures: list[Figure]) -> None:
     names = [f"分类 {number:02d} a rather long name of a category" for number in range(count)]
