@@ -70,6 +70,13 @@ def test_an_ablation_that_is_stopped_goes_on_and_a_further_variant_runs_alone(pl
     assert all(name.replace("_", " ") in done.stdout for name in names)
 
 
+@pytest.fixture(autouse=True)
+def _unlocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is called in this process must not lock the place, for as long as the process lives, for those below."""
+    for module in ("pipeline.clean", "tasks.stage"):
+        monkeypatch.setattr(f"{module}.hold_root", lambda _: None)
+
+
 @pytest.fixture
 def ablation(place: Workplace, configure: Configure, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ablation]:
     """The ablation of the place, in this process."""
