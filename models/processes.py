@@ -91,5 +91,7 @@ def joined(device: str) -> Iterator[torch.device]:
         if use_cuda:
             torch.cuda.set_device(rank)
         yield torch.device("cuda", rank) if use_cuda else torch.device("cpu")
+        # Whoever leaves while another is still at work takes their connections with it.
+        torch.distributed.barrier()
     finally:
         torch.distributed.destroy_process_group()

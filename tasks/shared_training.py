@@ -150,3 +150,7 @@ if __name__ == "__main__":
     except OWN_ERRORS as error:
         say(f"error: {' '.join(str(error).split())}")
         raise SystemExit(1) from None
+    # Everything is on disk. Threads of gloo may still be there, and a C++ program that ends with such threads aborts.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

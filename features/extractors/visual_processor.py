@@ -113,6 +113,9 @@ class ImageProcessor:
     @contextmanager
     def _one_torch_thread(self) -> Iterator[None]:
         """Keep torch from starting threads of its own for each of the threads that prepare pictures."""
+        # In a thread that is new to torch the first question sets the number to that of all threads, which another one
+        # may have put back just now: asked before, it cannot undo what follows.
+        torch.get_num_threads()
         torch.set_num_threads(1)
         try:
             yield

@@ -1,5 +1,6 @@
 """A training that torchrun starts in several processes: `python -m tests.models.shared_training FOLDER KIND`."""
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -35,3 +36,5 @@ def run(folder: Path, kind: str) -> None:
 if __name__ == "__main__":
     with joined("cpu"):
         run(Path(sys.argv[1]), sys.argv[2])
+    # As in tasks.shared_training.
+    os._exit(0)

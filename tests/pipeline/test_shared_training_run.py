@@ -13,16 +13,20 @@ if TYPE_CHECKING:
     from tests.end_to_end.run import Workplace
 
 
+# One network: the place's folds are those of other tests.
+ALONE = {**SETTINGS, "ensemble": {"folds": "0"}}
+
+
 @pytest.mark.slow
 def test_two_processes_train_the_network_of_one(place: Workplace) -> None:
     # No dropout in this preset: the processes would draw it otherwise.
     train = {**SETTINGS["train"], "seed": "7", "device": "cpu"}
-    place.configure({**SETTINGS, "train": train})
+    place.configure({**ALONE, "train": train})
     alone = place.luigi("Train")
     assert alone.returncode == 0, alone.stdout
     folder = (place.root / "train" / "latest").resolve()
     one = read_history(folder)
-    place.configure({**SETTINGS, "train": {**train, "num_processes": "2"}})
+    place.configure({**ALONE, "train": {**train, "num_processes": "2"}})
     assert "did not run any tasks" in place.luigi("Train").stdout.lower()
     (folder / "model.safetensors").unlink()
     together = place.luigi("Train")
@@ -36,7 +40,7 @@ def test_two_processes_train_the_network_of_one(place: Workplace) -> None:
 
 @pytest.mark.slow
 def test_processes_that_cannot_share_say_why(place: Workplace) -> None:
-    place.configure({**SETTINGS, "train": {**SETTINGS["train"], "seed": "8", "batch_size": "3", "num_processes": "2"}})
+    place.configure({**ALONE, "train": {**SETTINGS["train"], "seed": "8", "batch_size": "3", "num_processes": "2"}})
     done = place.luigi("Train")
     assert done.returncode == 30, done.stdout
     assert "num_processes is 2, and they cannot share batches of 3: raise batch_size to at least 4" in done.stdout
@@ -45,11 +49,11 @@ def test_processes_that_cannot_share_say_why(place: Workplace) -> None:
 @pytest.mark.slow
 def test_training_that_cannot_start_leaves_the_old_checkpoint_as_it_is(place: Workplace) -> None:
     train = {**SETTINGS["train"], "seed": "9"}
-    place.configure({**SETTINGS, "train": train})
+    place.configure({**ALONE, "train": train})
     assert place.luigi("Train").returncode == 0
     folder = (place.root / "train" / "latest").resolve()
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-    place.configure({**SETTINGS, "train": {**train, "num_processes": "40", "device": "cpu"}})
+    place.configure({**ALONE, "train": {**train, "num_processes": "40", "device": "cpu"}})
     done = place.luigi("Train", "--force", "Train")
     assert done.returncode == 30, done.stdout
     assert "num_processes is 40" in done.stdout
