@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from features.base.outcomes import Outcome
+from features.base.parallel import WorkerPool, num_cpus
 from features.decoding.ffmpeg import DecodeConfig, find_ffmpeg
 from features.decoding.shard import decode_shard
-from features.downloads.downloaded import FROM_MANIFEST, DownloadedClip, MediaFile
-from features.magic import SNIFF_BYTES, kind_of
-from features.outcomes import Outcome
-from features.parallel import WorkerPool, num_cpus
-from features.sample.config import SampleConfig
-from features.sample.render import MANIFEST_NAME, render_corpus
+from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
+from features.downloads.media_type import SNIFF_BYTES, kind_of
+from features.sample.corpus.config import SampleConfig
+from features.sample.corpus.render import MANIFEST_NAME, render_corpus
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

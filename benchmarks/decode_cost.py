@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from features.clipfile import read_frames
+from features.base.outcomes import Outcome
 from features.decoding.clip import Decoder, decode_clip
 from features.decoding.ffmpeg import SAMPLINGS, DecodeConfig, ffmpeg_version, find_ffmpeg
-from features.downloads.downloaded import FROM_MANIFEST, DownloadedClip, MediaFile
-from features.magic import SNIFF_BYTES, kind_of
-from features.outcomes import Outcome
+from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
+from features.downloads.media_type import SNIFF_BYTES, kind_of
+from features.formats.matroska import read_frames
 
 
 def main() -> None:

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from features.base.parallel import WorkerPool
 from features.downloads.download import DownloadConfig, Downloader, download_shard
-from features.downloads.downloaded import FROM_MANIFEST, FROM_STORE, read_downloaded
-from features.parallel import WorkerPool
-from features.records import ClipRecord
+from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE, read_downloaded
+from features.formats.records import ClipRecord
 from tests.features.clip_site import GONE, SitePlan, clip_site
 from tests.features.media import render_clip
 

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 
 from benchmarks.clips import add_data_option, decode, media_files
 from benchmarks.machine import keep, machine_facts
-from features.clip_inputs import media_inputs, text_inputs
+from features.backbones.extractor.clip_inputs import media_inputs, text_inputs
+from features.backbones.extractor.config import TEXT_FIELDS, ExtractConfig
+from features.backbones.extractor.extraction import extract_shard
+from features.backbones.extractor.loading import load_extractor
+from features.base.outcomes import Outcome
 from features.decoding.ffmpeg import find_ffmpeg
-from features.extraction import extract_shard
-from features.extractors.config import TEXT_FIELDS, ExtractConfig
-from features.extractors.loading import load_extractor
-from features.outcomes import Outcome
-from features.records import ClipRecord
-from features.tarshard import DecodedClip, TarShardWriter, open_tar_shard
+from features.formats.records import ClipRecord
+from features.formats.tar_shard import DecodedClip, TarShardWriter, open_tar_shard
 from tests.memory import peak_megabytes
 
 if TYPE_CHECKING:

@@ -26,17 +26,17 @@ from torchvision.transforms import v2
 from benchmarks.clips import add_data_option, decode, media_files
 from benchmarks.floors import Recorder, decode_jpegs, stored_frames
 from benchmarks.machine import in_turns, keep, machine_facts, median_ratio
-from features.clip_inputs import media_inputs
-from features.clipfile import StoredPicture, stored_pictures
-from features.extraction import extract_shard
-from features.extractors.bundled import BUNDLED
-from features.extractors.config import ExtractConfig
-from features.extractors.loading import load_extractor
-from features.extractors.visual_bundled import efficientnet_lite
-from features.extractors.visual_torchvision import cut_before_last_layer
-from features.runtime import worst_cosine
-from features.shards import ShardReader
-from features.tarshard import open_tar_shard, read_tar_shard
+from features.backbones.extractor.clip_inputs import media_inputs
+from features.backbones.extractor.config import ExtractConfig
+from features.backbones.extractor.extraction import extract_shard
+from features.backbones.extractor.loading import load_extractor
+from features.backbones.image.efficientnet_lite import efficientnet_lite
+from features.backbones.image.torchvision_images import cut_before_last_layer
+from features.backbones.pretrained.bundled_weights import BUNDLED
+from features.backbones.runtime.runner import worst_cosine
+from features.formats.hdf5_shard import ShardReader
+from features.formats.matroska import StoredPicture, stored_pictures
+from features.formats.tar_shard import open_tar_shard, read_tar_shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from features.clipfile import StoredPicture, stored_pictures
-from features.parallel import num_cpus
-from features.runtime import outputs
-from features.tarshard import read_tar_shard
+from features.backbones.runtime.runner import outputs
+from features.base.parallel import num_cpus
+from features.formats.matroska import StoredPicture, stored_pictures
+from features.formats.tar_shard import read_tar_shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from features.runtime import Inputs, Runner
+    from features.backbones.runtime.runner import Inputs, Runner
 
 
 class Recorder:

@@ -19,21 +19,21 @@ from typing import TYPE_CHECKING
 from benchmarks.clips import add_data_option, decode, media_files
 from benchmarks.floors import Recorder, decode_jpegs, stored_frames
 from benchmarks.machine import in_turns, keep, machine_facts, median_ratio
-from features.clip_inputs import media_inputs
+from features.backbones.extractor.clip_inputs import media_inputs
+from features.backbones.extractor.config import ExtractConfig
+from features.backbones.extractor.extraction import extract_shard
+from features.backbones.extractor.loading import load_extractor
+from features.base.files import sha256_of
+from features.base.parallel import WorkerPool, num_cpus
 from features.decoding.commands import clip_command
 from features.decoding.ffmpeg import DecodeConfig, find_ffmpeg
-from features.decoding.fresh import FreshClips
-from features.extraction import extract_shard
-from features.extractors.config import ExtractConfig
-from features.extractors.loading import load_extractor
-from features.files import sha256_of
-from features.parallel import WorkerPool, num_cpus
-from features.tarshard import open_tar_shard
+from features.decoding.on_the_fly import FreshClips
+from features.formats.tar_shard import open_tar_shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from features.downloads.downloaded import DownloadedClip
+    from features.downloads.download_rows import DownloadedClip
 
 BACKBONE = "bundled:efficientnet_lite0"
 ATTRIBUTES = {"modality": "frames"}

@@ -17,15 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 import pipeline  # noqa: F401 - sets Luigi's settings
-from features.manifests.splits import assign_splits
-from models.config import NetworkConfig
-from models.labelling import positions_of
+from features.splits.assignment import assign_splits
+from models.config.network import NetworkConfig
+from models.config.training import TrainConfig
+from models.data.label_encoding import positions_of
 from models.metrics import average_precision_per_class
-from models.prediction import predict
-from models.train_config import TrainConfig
+from models.prediction.predict import predict
 from models.training.train import train
-from tasks.corpus import Manifest
-from tasks.dataset import LabelledCorpus, open_clips, read_labelled_corpus
+from tasks.stages.dataset import LabelledCorpus, open_clips, read_labelled_corpus
+from tasks.stages.manifest import Manifest
 
 FRAME_PAIRS = (("pan left", "pan right"), ("fade in", "fade out"))
 SOUND_PAIRS = (("rising tone", "falling tone"),)

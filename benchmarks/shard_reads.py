@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import in_turns, keep, machine_facts, median_ratio, seconds
-from features.extractors.protocol import ClipFeatures
-from features.outcomes import Outcome
-from features.shards import ShardReader, ShardWriter
+from features.base.outcomes import Outcome
+from features.formats.clip_data import ClipFeatures
+from features.formats.hdf5_shard import ShardReader, ShardWriter
 
 DIM = 1280
 FRAMES_PER_CLIP = 10

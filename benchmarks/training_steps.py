@@ -21,21 +21,21 @@ import numpy as np
 import torch
 
 from benchmarks.machine import in_turns, keep, machine_facts, median_ratio
-from features.dataset import ShardedClips
-from features.extractors.protocol import ClipFeatures
-from features.outcomes import Outcome
-from features.shards import ShardWriter
-from models.batching import Batch, Labels, collate, iterate_batches
-from models.losses.weights import class_weights
-from models.network import VideoNetwork
-from models.prefetching import prefetched
-from models.presets import PRESETS
-from models.training.stepping import Stepper
+from features.base.outcomes import Outcome
+from features.formats.clip_data import ClipFeatures
+from features.formats.hdf5_shard import ShardWriter
+from features.formats.sharded_clips import ShardedClips
+from models.config.presets import PRESETS
+from models.data.batching import Batch, Labels, collate, iterate_batches
+from models.data.prefetching import prefetched
+from models.losses.class_weights import class_weights
+from models.network.network import VideoNetwork
+from models.training.train_step import Stepper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from models.train_config import TrainConfig
+    from models.config.training import TrainConfig
 
 STEPS = {"frames": (8, 1280), "audio": (20, 160), "text": (12, 384), "cover": (1, 1280)}
 NUM_CATEGORIES, NUM_TAGS = 31, 100

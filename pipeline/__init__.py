@@ -9,17 +9,17 @@ SIGTERM and Ctrl-C end a run in order.
 from __future__ import annotations
 
 from pipeline.startup import prepare
-from pipeline.workflows import RunAll
-from tasks.ablation import Ablation
-from tasks.corpus import Manifest, SampleCorpus
-from tasks.crossvalidate import CrossValidate
-from tasks.decode import Decode
-from tasks.download import Download
-from tasks.evaluate import Evaluate
-from tasks.extract import Extract
-from tasks.predict import Predict
-from tasks.recognize import Recognize
-from tasks.train import Train
+from pipeline.workflow import RunAll
+from tasks.stages.ablation import Ablation
+from tasks.stages.crossvalidate import CrossValidate
+from tasks.stages.decode import Decode
+from tasks.stages.download import Download
+from tasks.stages.evaluate import Evaluate
+from tasks.stages.extract import Extract
+from tasks.stages.manifest import Manifest, SampleCorpus
+from tasks.stages.predict import Predict
+from tasks.stages.recognize import Recognize
+from tasks.stages.train import Train
 
 __all__ = [
     "Ablation",

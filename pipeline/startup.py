@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import luigi.configuration
 from luigi.parameter import UnconsumedParameterWarning
 
-from tasks.console import UNUSABLE_SETTINGS, OwnErrorsInOneLine, say
+from tasks.core.console import UNUSABLE_SETTINGS, OwnErrorsInOneLine, say
 
 if TYPE_CHECKING:
     from types import FrameType

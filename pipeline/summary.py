@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from features.parallel import num_cpus
-from models.tables import render_table
-from tasks.evaluate import METRICS_NAME, REPORT_NAME, Evaluate
+from features.base.parallel import num_cpus
+from models.rendering.terminal_table import render_table
+from tasks.stages.evaluate import METRICS_NAME, REPORT_NAME, Evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tasks.ledger import Success
-    from tasks.stage import Stage
+    from tasks.core.receipts import Success
+    from tasks.core.stage import Stage
 
 MAX_REASONS = 3
 # Name of the trained network among the scores; the baselines follow it, the weakest last.

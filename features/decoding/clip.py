@@ -6,10 +6,12 @@ import tempfile
 from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any
 
-from features.clipfile import measure
+from features.base.errors import ClipError, ShardError
+from features.base.outcomes import Outcome, Status, leading_code
+from features.base.parallel import STOPPING
+from features.base.process import Limits, run
 from features.decoding.commands import clip_command, cover_command, needs_picture
-from features.decoding.thinning import thin_out
-from features.decoding.verdicts import (
+from features.decoding.diagnostics import (
     duration_seconds,
     expected_frames,
     expected_motion_frames,
@@ -18,19 +20,17 @@ from features.decoding.verdicts import (
     was_killed,
     what_is_missing,
 )
-from features.errors import ClipError, ShardError
-from features.outcomes import Outcome, Status, leading_code
-from features.parallel import STOPPING
-from features.process import Limits, run
+from features.decoding.frame_selection import thin_out
+from features.formats.matroska import measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from features.clipfile import StoredStreams
+    from features.base.process import Completed
     from features.decoding.ffmpeg import DecodeConfig
-    from features.downloads.downloaded import DownloadedClip, MediaFile
-    from features.process import Completed
+    from features.downloads.download_rows import DownloadedClip, MediaFile
+    from features.formats.matroska import StoredStreams
 
 # Two hours of frames at two a second are half of this.
 MAX_CLIP_BYTES = 1 << 30

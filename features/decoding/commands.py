@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from features.decoding.thinning import candidates_filter, max_candidates
-from features.errors import ClipError
+from features.base.errors import ClipError
+from features.decoding.frame_selection import candidates_filter, max_candidates
 
 if TYPE_CHECKING:
     from features.decoding.ffmpeg import DecodeConfig

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
+from features.base.errors import ShardError
+from features.base.outcomes import may_pass
 from features.decoding.clip import sources
-from features.errors import ShardError
-from features.outcomes import may_pass
-from features.tarshard import index_tar_shard
+from features.formats.tar_shard import index_tar_shard
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from features.downloads.downloaded import DownloadedClip
-    from features.tarshard import StoredClip, TarShardWriter
+    from features.downloads.download_rows import DownloadedClip
+    from features.formats.tar_shard import StoredClip, TarShardWriter
 
 
 class DecodedBefore:

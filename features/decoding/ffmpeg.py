@@ -9,8 +9,10 @@ import re
 import shutil
 from dataclasses import dataclass
 
-from features.errors import ClipError, SettingError, ToolError
-from features.process import Limits, run
+from features.base.checks import check_fraction
+from features.base.errors import ClipError, SettingError, ToolError
+from features.base.process import Limits, run
+from features.base.settings import setting
 
 CODECS = ("mjpeg", "lossless")
 SAMPLINGS = ("exact", "fast")
@@ -53,24 +55,24 @@ class DecodeConfig:
         max_failed_fraction: The stage fails when a larger share of its clips failed.
     """
 
-    frames_per_second: float = 2.0
-    num_frames: int = 0
-    short_side_pixels: int = 256
-    max_seconds: float = 300.0
-    max_frames: int = 600
-    motion_frames_per_second: float = 0.0
-    motion_short_side_pixels: int = 128
-    max_motion_frames: int = 3600
-    codec: str = "mjpeg"
-    sampling: str = "exact"
-    max_pixels: int = 40_000_000
-    timeout_seconds: float = 120.0
-    ffmpeg: str = ""
-    workers: int = 0
-    memory_megabytes: int = 512
-    store: bool = True
-    max_process_megabytes: int = 2048
-    max_failed_fraction: float = 0.2
+    frames_per_second: float = setting(2.0, modalities=("frames",))
+    num_frames: int = setting(0, modalities=("frames",))
+    short_side_pixels: int = setting(256, modalities=("frames", "cover"))
+    max_seconds: float = setting(300.0, modalities=("frames", "motion", "audio"))
+    max_frames: int = setting(600, modalities=("frames",))
+    motion_frames_per_second: float = setting(0.0, modalities=("motion",))
+    motion_short_side_pixels: int = setting(128, modalities=("motion",))
+    max_motion_frames: int = setting(3600, modalities=("motion",))
+    codec: str = setting("mjpeg", modalities=("frames", "motion"))
+    sampling: str = setting("exact", modalities=("frames", "motion"))
+    max_pixels: int = setting(40_000_000, modalities=("frames", "motion", "cover"))
+    timeout_seconds: float = setting(120.0, identity=False)
+    ffmpeg: str = setting("", identity=False)
+    workers: int = setting(0, identity=False)
+    memory_megabytes: int = setting(512, identity=False)
+    store: bool = setting(True, identity=False)
+    max_process_megabytes: int = setting(2048, identity=False)
+    max_failed_fraction: float = setting(0.2, identity=False)
 
     def __post_init__(self) -> None:
         if self.codec not in CODECS:
@@ -91,8 +93,7 @@ class DecodeConfig:
                 f"max_process_megabytes is {self.max_process_megabytes}: give {MIN_PROCESS_MEGABYTES} or more, since"
                 " ffmpeg itself needs that"
             )
-        if not 0 <= self.max_failed_fraction <= 1:
-            raise SettingError(f"max_failed_fraction is {self.max_failed_fraction}: give a share, 0 to 1")
+        check_fraction("max_failed_fraction", self.max_failed_fraction)
 
     def _check_frames(self) -> None:
         if not 0 <= self.num_frames <= self.max_frames:

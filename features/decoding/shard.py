@@ -7,20 +7,20 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from features.base.files import TEMPORARY_PREFIX
 from features.decoding.clip import MEGABYTE, Decoder, FreshClip, decode_clip
 from features.decoding.decoded_before import DecodedBefore
 from features.decoding.ffmpeg import find_ffmpeg
-from features.files import TEMPORARY_PREFIX
-from features.tarshard import TarShardWriter
+from features.formats.tar_shard import TarShardWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from features.base.outcomes import Outcome
+    from features.base.parallel import WorkerPool
     from features.decoding.ffmpeg import DecodeConfig
-    from features.downloads.downloaded import DownloadedClip, MediaFile
-    from features.outcomes import Outcome
-    from features.parallel import WorkerPool
+    from features.downloads.download_rows import DownloadedClip, MediaFile
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,19 @@ import time
 import zlib
 from typing import TYPE_CHECKING
 
-from features.downloads.http import PassingError
+from features.base.errors import ClipError
+from features.downloads.media_spec import Inspector
 from features.downloads.store_index import PartialFacts
-from features.downloads.wanted import Inspector
-from features.errors import ClipError
+from features.http.limits import PassingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from features.downloads.answer import Answer
-    from features.downloads.http import HttpConfig
+    from features.downloads.media_spec import Wanted
     from features.downloads.partial import Partial
     from features.downloads.store_index import StoredFacts
-    from features.downloads.wanted import Wanted
+    from features.http.limits import HttpConfig
+    from features.http.response import Answer
 
 HTTP_OK = 200
 HTTP_PARTIAL = 206
@@ -50,7 +50,7 @@ def receive(
     """Write a body into ``partial`` and return what the whole file is.
 
     Raises:
-        ClipError: What :class:`features.downloads.wanted.Inspector` refuses, or ``encoding_not_allowed``.
+        ClipError: What :class:`features.downloads.media_spec.Inspector` refuses, or ``encoding_not_allowed``.
         PassingError: ``incomplete_body``, ``too_slow`` or ``timeout``; what has come is kept if it can be gone on with.
     """
     inspector = Inspector(wanted)

@@ -6,26 +6,28 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from features.downloads.backlog import Backlog, finish
-from features.downloads.downloaded import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile, read_downloaded
+from features.base.checks import check_fraction
+from features.base.errors import ClipError, SettingError
+from features.base.outcomes import Outcome, leading_code, may_pass
+from features.base.settings import setting
+from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile, read_downloaded
 from features.downloads.fetching import Fetcher
-from features.downloads.http import HttpConfig
 from features.downloads.local_media import find_local, locate_unchanged
-from features.downloads.politeness import HostGates
+from features.downloads.media_spec import Wanted
+from features.downloads.media_type import COVER_KINDS, EXTRA_VIDEO_KINDS, VIDEO_KINDS
 from features.downloads.store import MediaStore
-from features.downloads.wanted import Wanted
-from features.errors import ClipError, SettingError
-from features.magic import COVER_KINDS, EXTRA_VIDEO_KINDS, VIDEO_KINDS
-from features.outcomes import Outcome, leading_code, may_pass
+from features.http.limits import HttpConfig
+from features.http.rate_limit import HostGates
+from features.http.scheduler import Backlog, finish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
     from types import TracebackType
 
-    from features.downloads.backlog import Steps
-    from features.parallel import WorkerPool
-    from features.records import ClipRecord
+    from features.base.parallel import WorkerPool
+    from features.formats.records import ClipRecord
+    from features.http.scheduler import Steps
 
 NOT_A_VIDEO = "not_a_video"
 NOT_A_PICTURE = "not_a_picture"
@@ -33,7 +35,7 @@ NOT_A_PICTURE = "not_a_picture"
 
 @dataclass(frozen=True)
 class DownloadConfig(HttpConfig):
-    """How media files are fetched and checked; the http part is :class:`features.downloads.http.HttpConfig`.
+    """How media files are fetched and checked; the http part is :class:`features.http.limits.HttpConfig`.
 
     Attributes:
         workers: Files at a time, whatever their hosts.
@@ -44,17 +46,16 @@ class DownloadConfig(HttpConfig):
         max_failed_fraction: The stage fails when a larger share of its clips failed.
     """
 
-    workers: int = 8
+    workers: int = setting(8, identity=False)
     extra_video_kinds: str = ""
-    keep_media: bool = True
-    max_failed_fraction: float = 0.2
+    keep_media: bool = setting(True, identity=False)
+    max_failed_fraction: float = setting(0.2, identity=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.workers < 1:
             raise SettingError(f"workers is {self.workers}: give 1 or more")
-        if not 0 <= self.max_failed_fraction <= 1:
-            raise SettingError(f"max_failed_fraction is {self.max_failed_fraction}: give a share, 0 to 1")
+        check_fraction("max_failed_fraction", self.max_failed_fraction)
         unknown = self._extra_kinds() - EXTRA_VIDEO_KINDS
         if unknown:
             known = ", ".join(sorted(EXTRA_VIDEO_KINDS))
@@ -162,7 +163,7 @@ class Downloader:
         """Return the store and what fills it, made when the first URL is met: local corpora need neither."""
         with self._lock:
             if self._store is None or self._fetcher is None:
-                from features.downloads.client import HttpClient  # noqa: PLC0415 - imports requests
+                from features.http.client import HttpClient  # noqa: PLC0415 - imports requests
 
                 client = HttpClient(self._config)
                 self._store = MediaStore(self._folders[FROM_STORE])

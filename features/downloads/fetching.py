@@ -9,25 +9,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from features.downloads.backlog import Turn
+from features.base.errors import ClipError
+from features.base.outcomes import may_pass
 from features.downloads.body import HTTP_BAD_RANGE, HTTP_OK, HTTP_PARTIAL, finished_before, range_headers, receive
-from features.downloads.guard import Guard
-from features.downloads.http import PassingError
-from features.errors import ClipError
-from features.outcomes import may_pass
+from features.http.guard import Guard
+from features.http.limits import PassingError
+from features.http.scheduler import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from features.downloads.answer import Answer
-    from features.downloads.backlog import Steps
-    from features.downloads.client import HttpClient
-    from features.downloads.downloaded import MediaFile
-    from features.downloads.http import HttpConfig
+    from features.downloads.download_rows import MediaFile
+    from features.downloads.media_spec import Wanted
     from features.downloads.partial import Partial
-    from features.downloads.politeness import HostGates
     from features.downloads.store import MediaStore
-    from features.downloads.wanted import Wanted
+    from features.http.client import HttpClient
+    from features.http.limits import HttpConfig
+    from features.http.rate_limit import HostGates
+    from features.http.response import Answer
+    from features.http.scheduler import Steps
 
 # Pauses are drawn between 0 and 1, 2, 4, ... times this: full jitter (Brooker, "Exponential backoff and jitter", 2015).
 FIRST_PAUSE_SECONDS = 1.0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from features.downloads.downloaded import FROM_MANIFEST, MediaFile
-from features.downloads.wanted import Inspector
-from features.errors import ClipError
+from features.base.errors import ClipError
+from features.downloads.download_rows import FROM_MANIFEST, MediaFile
+from features.downloads.media_spec import Inspector
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from features.downloads.wanted import Wanted
+    from features.downloads.media_spec import Wanted
 
 READ_BYTES = 1 << 20
 
@@ -26,7 +26,7 @@ def find_local(source: str, wanted: Wanted, folder: Path) -> MediaFile:
 
     Raises:
         ClipError: ``path_not_allowed``, ``file_missing``, ``file_unreadable``, or what
-            :class:`features.downloads.wanted.Inspector` refuses.
+            :class:`features.downloads.media_spec.Inspector` refuses.
     """
     if "\0" in source:
         raise ClipError("path_not_allowed", "the path holds a zero byte")

@@ -8,7 +8,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from features.errors import ClipError
+from features.base.errors import ClipError
 
 if TYPE_CHECKING:
     from pathlib import Path

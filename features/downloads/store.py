@@ -8,10 +8,10 @@ import stat
 import time
 from typing import TYPE_CHECKING
 
-from features.downloads.downloaded import FROM_STORE, MediaFile
+from features.base.errors import ClipError
+from features.downloads.download_rows import FROM_STORE, MediaFile
 from features.downloads.partial import Partial
 from features.downloads.store_index import StoredFacts, StoreIndex
-from features.errors import ClipError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

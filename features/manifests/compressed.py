@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import zstandard
 
-from features.errors import SourceError
-from features.manifests.rejections import RowError
+from features.base.errors import SourceError
+from features.formats.rejections import RowError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from features.errors import SettingError
+from features.base.errors import SettingError
+from features.base.settings import setting
+from features.formats.records import ClipRecord
 from features.manifests.categories import LANGUAGES
-from features.records import ClipRecord
 
 _PLAIN = {
     "clip_id": "id",
@@ -61,12 +62,12 @@ class CorpusConfig:
         max_manifest_bytes: Text that may come out of a manifest, decompressed; a larger one is not read.
     """
 
-    manifest: str = ""
+    manifest: str = setting("", identity=False)
     preset: str = "plain"
     fields: str = ""
     category_language: str = "auto"
     tag_separator: str = "|"
-    max_manifest_bytes: int = 20_000_000_000
+    max_manifest_bytes: int = setting(20_000_000_000, identity=False)
 
     def __post_init__(self) -> None:
         self.field_map()

@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from features.files import publish_json, published
-from features.manifests.labels import LabelSpace, build_label_space
+from features.base.files import publish_json, published
+from features.formats.records import ClipRecord
 from features.manifests.reading import read_manifest
-from features.manifests.splits import assign_splits
-from features.records import ClipRecord
+from features.splits.assignment import assign_splits
+from features.splits.label_space import LabelSpace, build_label_space
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -7,9 +7,9 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from features.errors import SourceError
+from features.base.errors import SourceError
+from features.formats.rejections import RowError
 from features.manifests.compressed import MAX_LINE_BYTES, Lines
-from features.manifests.rejections import RowError
 
 if TYPE_CHECKING:
     import io

@@ -6,8 +6,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
-from features.manifests.rejections import RowError
-from features.records import ClipRecord
+from features.formats.records import SPLITS, ClipRecord
+from features.formats.rejections import RowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 MAX_ID_CHARACTERS = 512
 # A year; whole numbers that no float can hold lie far above.
 MAX_DURATION_SECONDS = 366 * 24 * 3600
-SPLITS = ("train", "validation", "test")
 # Spellings in use for the same three.
 SPLIT_NAMES = {"train": "train", "training": "train", "validation": "validation", "val": "validation",
                "valid": "validation", "dev": "validation", "test": "test"}  # fmt: skip

@@ -6,7 +6,9 @@ import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from features.errors import SourceError
+from features.base.errors import SourceError
+from features.formats.records import ClipRecord
+from features.formats.rejections import KEPT_ROW_CODES, Rejection, RowError
 from features.manifests.categories import category_name
 from features.manifests.clip_folders import read_folder
 from features.manifests.compressed import open_text
@@ -14,9 +16,7 @@ from features.manifests.config import FOLDER_PRESET
 from features.manifests.csv_rows import read_csv
 from features.manifests.fields import parse_row
 from features.manifests.json_rows import read_json_lines
-from features.manifests.rejections import KEPT_ROW_CODES, Rejection, RowError
 from features.manifests.source import check_manifest, format_of
-from features.records import ClipRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from features.errors import SourceError
-from features.files import sha256_of
+from features.base.errors import SourceError
+from features.base.files import sha256_of
 from features.manifests.clip_folders import walk_clips
 from features.manifests.config import FOLDER_PRESET
 

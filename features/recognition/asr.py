@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import transformers
 
-from features.errors import SettingError, ShardError, SourceError
-from features.extractors.audio_windows import WindowSizes, check_sample_rate, windows
-from features.extractors.pretrained import Pretrained, quiet
-from features.extractors.versions import tool_versions
-from features.logmel import SAMPLE_RATE_HZ
+from features.backbones.audio.logmel import SAMPLE_RATE_HZ
+from features.backbones.audio.sound_windows import WindowSizes, check_sample_rate, windows
+from features.backbones.pretrained.transformers_models import Pretrained, quiet
+from features.base.errors import SettingError, ShardError, SourceError
+from features.base.versions import tool_versions
 from features.recognition.protocol import Recognition, Segment
 from features.recognition.whisper import Whisper
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from features.extractors.audio_windows import Window
-    from features.extractors.protocol import Sound
+    from features.backbones.audio.sound_windows import Window
+    from features.formats.clip_data import Sound
     from features.recognition.config import AsrConfig
 
 # Passages below this root mean square, -60 dB of full scale, are not listened to: a Whisper invents words for

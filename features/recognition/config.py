@@ -6,15 +6,16 @@ import math
 import re
 from dataclasses import dataclass
 
-from features.errors import SettingError
-from features.extractors.model_folder import is_folder_name
+from features.backbones.pretrained.model_folder import is_folder_name
+from features.base.checks import check_device
+from features.base.errors import SettingError
+from features.base.settings import setting
 
 OCR_BACKBONES = ("rapidocr:PP-OCRv6",)
 # The detector works in steps of 32 pixels, and its memory grows with the square.
 MIN_LONGEST_SIDE = 64
 MAX_LONGEST_SIDE = 4096
 
-_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -34,7 +35,7 @@ class OcrConfig:
     interval_seconds: float = 1.0
     min_confidence: float = 0.8
     longest_side: int = 960
-    num_threads: int | None = None
+    num_threads: int | None = setting(None, identity=False)
 
     def __post_init__(self) -> None:
         if self.backbone and self.backbone not in OCR_BACKBONES:
@@ -73,9 +74,9 @@ class AsrConfig:
     revision: str = "main"
     language: str = ""
     max_new_tokens: int = 224
-    batch_size: int = 8
-    device: str = "auto"
-    num_threads: int | None = None
+    batch_size: int = setting(8, identity=False)
+    device: str = setting("auto", identity=False)
+    num_threads: int | None = setting(None, identity=False)
 
     def __post_init__(self) -> None:
         source, _, name = self.backbone.partition(":")
@@ -86,8 +87,7 @@ class AsrConfig:
             )
         if not self.revision:
             raise SettingError("revision is empty: name a branch, tag or commit, such as 'main'")
-        if not _DEVICE.fullmatch(self.device):
-            raise SettingError(f"unknown device {self.device!r}: expected auto, cpu, cuda or cuda:N")
+        check_device(self.device)
         for key, count in (("max_new_tokens", self.max_new_tokens), ("batch_size", self.batch_size)):
             if count < 1:
                 raise SettingError(f"{key} {count} must be at least 1")

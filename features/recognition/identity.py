@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from features.extractors.identity import transformers_identity
+from features.backbones.extractor.identity import transformers_identity
 from features.recognition.config import OcrConfig
 from features.recognition.ocr_weights import ocr_weights_sha256
 

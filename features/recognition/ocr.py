@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from features.errors import SettingError, ShardError, ToolError
-from features.extractors.versions import tool_versions
-from features.recognition.lines import Line, in_reading_order, merged_over_time
+from features.backbones.runtime.openvino_runner import import_openvino, openvino_precisions
+from features.base.errors import SettingError, ShardError, ToolError, one_line
+from features.base.versions import tool_versions
 from features.recognition.ocr_weights import ocr_weights_sha256, verified_weights
 from features.recognition.protocol import Recognition
-from features.runtime_openvino import import_openvino, openvino_precisions
+from features.recognition.text_lines import Line, in_reading_order, merged_over_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from features.extractors.protocol import Picture, UInt8
+    from features.formats.clip_data import Picture, UInt8
     from features.recognition.config import OcrConfig
 
 # Times of frames are float32 fractions of the frame rate.
@@ -132,7 +132,7 @@ class _Networks:
         try:
             found = self._rapidocr(np.ascontiguousarray(pixels[:, :, ::-1]))
         except self._error as error:
-            reason = " ".join(str(error).split())[-300:]
+            reason = one_line(error)[-300:]
             raise ToolError(f"OpenVINO failed while text was read: {reason}") from error
         if found.txts is None:
             return []

@@ -7,8 +7,8 @@ import importlib.util
 from pathlib import Path
 from types import MappingProxyType
 
-from features.errors import SourceError, ToolError
-from features.extractors.digests import sha256_of_file
+from features.backbones.pretrained.weights_digest import sha256_of_file
+from features.base.errors import SourceError, ToolError
 
 DETECTOR = "PP-OCRv6_det_small.onnx"
 READER = "PP-OCRv6_rec_small.onnx"

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
-from features.errors import SettingError
-from features.extractors.pretrained import quiet
-from features.logmel import SAMPLE_RATE_HZ
-from features.runtime import resolve_device
+from features.backbones.audio.logmel import SAMPLE_RATE_HZ
+from features.backbones.pretrained.transformers_models import quiet
+from features.base.device import resolve_device
+from features.base.errors import SettingError
 
 if TYPE_CHECKING:
-    from features.extractors.protocol import Float32
+    from features.formats.clip_data import Float32
     from features.recognition.config import AsrConfig
 
 # Start, language, task and "no timestamps" stand before the text and count as tokens.

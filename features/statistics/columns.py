@@ -13,16 +13,16 @@ from urllib.parse import urlsplit
 import numpy as np
 import numpy.typing as npt
 
-from features.errors import SourceError
+from features.base.errors import SourceError
+from features.formats.records import SPLITS
 from features.manifests.corpus import SPLITS_NAME, read_records
-from features.manifests.fields import SPLITS
-from features.manifests.splits import normalised_title
+from features.splits.assignment import normalised_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from features.records import ClipRecord
+    from features.formats.records import ClipRecord
 
 Bools = npt.NDArray[np.bool_]
 Int8 = npt.NDArray[np.int8]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from features.manifests.fields import SPLITS
+from features.formats.records import SPLITS
 from features.statistics.columns import FIELDS, SCRIPTS
 
 if TYPE_CHECKING:

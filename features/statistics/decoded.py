@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from features.formats.tar_shard import index_tar_shard
 from features.statistics.counts import Durations, summarise_durations
-from features.tarshard import index_tar_shard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.errors import ShardError
+from features.base.errors import ShardError
 from features.statistics.columns import MEDIA, Bools, Int64
 
 if TYPE_CHECKING:

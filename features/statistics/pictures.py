@@ -8,17 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from features.clipfile import read_cover, read_frames
+from features.base.parallel import WorkerPool, num_cpus
 from features.decoding.shard import decode_shard
 from features.downloads.local_media import locate_unchanged
-from features.parallel import WorkerPool, num_cpus
-from features.tarshard import index_tar_shard
+from features.formats.matroska import read_cover, read_frames
+from features.formats.tar_shard import index_tar_shard
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from features.decoding.ffmpeg import DecodeConfig
-    from features.downloads.downloaded import DownloadedClip, MediaFile
+    from features.downloads.download_rows import DownloadedClip, MediaFile
 
 THUMBNAIL_PIXELS = 240
 JPEG_QUALITY = 80

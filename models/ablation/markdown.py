@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from models.ablation.formatting import NOTHING, difference_text, scored_text, seeds_text
 from models.ablation.runs import metric_label
 from models.ablation.scoring import about_split
 from models.ablation.sentences import failure_lines, sentences
 from models.ablation.table import AblationTable, VariantSummary
-from models.ablation.words import NOTHING, difference_text, scored_text, seeds_text
 
 
 def render_markdown(table: AblationTable) -> str:

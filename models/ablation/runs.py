@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from models.errors import DataError
+from features.base.errors import DataError
 
 HEADLINES = ("category accuracy", "category macro_f1", "category map", "tag map", "tag gap@20")
 """The metrics that say whether a variant helped, unless others are chosen."""

@@ -1,10 +1,10 @@
 """An ablation in plain sentences: what helped, what did not, and how far that can be trusted."""
 
+from models.ablation.formatting import interval_text, pairs_text, seeds_text, signed_text
 from models.ablation.intervals import CONFIDENCE, Estimate
 from models.ablation.runs import metric_label
+from models.ablation.significance import Verdict
 from models.ablation.table import AblationTable, VariantSummary
-from models.ablation.verdicts import Verdict
-from models.ablation.words import interval_text, pairs_text, seeds_text, signed_text
 
 
 def sentences(table: AblationTable) -> list[str]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from features.base.errors import DataError
 from models.ablation.intervals import Estimate, estimate
 from models.ablation.runs import HEADLINES, AblationRun, FailedRun
-from models.ablation.verdicts import Verdict, verdict
-from models.errors import DataError
+from models.ablation.significance import Verdict, verdict
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ without a valid step gives a finite vector.
 from models.aggregators.attention import GatedAttention
 from models.aggregators.base import Aggregator
 from models.aggregators.bilstm import BiLstm
-from models.aggregators.joined import NeXtVladCentred, TextCnnBiLstm
+from models.aggregators.concatenated import NeXtVladCentred, TextCnnBiLstm
 from models.aggregators.max import Max
 from models.aggregators.mean import Mean
 from models.aggregators.nextvlad import NeXtVlad

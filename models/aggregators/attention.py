@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from models.aggregators.base import Aggregator
-from models.aggregators.dense import dense
-from models.aggregators.rows import place_rows, valid_rows
-from models.config import NetworkConfig
-from models.masking import masked_softmax, zero_padding
+from models.aggregators.onednn_linear import dense
+from models.aggregators.packing import place_rows, valid_rows
+from models.config.network import NetworkConfig
+from models.data.masking import masked_softmax, zero_padding
 
 
 class GatedAttention(Aggregator):

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from models.config import NetworkConfig
+from models.config.network import NetworkConfig
 
 
 class Aggregator(nn.Module, ABC):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from models.aggregators.base import Aggregator
-from models.config import NetworkConfig
-from models.masking import compact, masked_softmax
+from models.config.network import NetworkConfig
+from models.data.masking import compact, masked_softmax
 
 
 class BiLstm(Aggregator):

@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from models.aggregators.base import Aggregator
-from models.config import NetworkConfig
-from models.masking import masked_mean
+from models.config.network import NetworkConfig
+from models.data.masking import masked_mean
 
 
 class Mean(Aggregator):

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.aggregators.base import Aggregator
-from models.aggregators.dense import dense, fast_layout, plain_layout
-from models.aggregators.rows import place_rows, valid_rows
-from models.config import NetworkConfig
-from models.masking import MaskedBatchNorm
+from models.aggregators.onednn_linear import dense, fast_layout, plain_layout
+from models.aggregators.packing import place_rows, valid_rows
+from models.config.network import NetworkConfig
+from models.data.masking import MaskedBatchNorm
 
 
 class NeXtVlad(Aggregator):

@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from models.masking import compact, masked_mean, zero_padding
+from models.data.masking import compact, masked_mean, zero_padding
 
 
 class Scale(nn.Module):

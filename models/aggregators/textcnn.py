@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.aggregators.base import Aggregator
-from models.config import NetworkConfig
-from models.masking import compact, masked_max
+from models.config.network import NetworkConfig
+from models.data.masking import compact, masked_max
 
 
 class TextCnn(Aggregator):

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from models.aggregators.base import Aggregator
 from models.aggregators.relations import Scale, pick_segments
-from models.config import NetworkConfig
+from models.config.network import NetworkConfig
 
 
 class TemporalRelations(Aggregator):

@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from models.aggregators.base import Aggregator
 from models.aggregators.relations import Scale, pick_segments
-from models.config import NetworkConfig
-from models.masking import masked_mean
+from models.config.network import NetworkConfig
+from models.data.masking import masked_mean
 
 
 class CentredTemporalRelations(Aggregator):

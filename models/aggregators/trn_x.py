@@ -13,8 +13,8 @@ from torch.nn import functional
 from models.aggregators.attention import GatedAttention
 from models.aggregators.base import Aggregator
 from models.aggregators.relations import pick_segments
-from models.config import NetworkConfig
-from models.masking import zero_padding
+from models.config.network import NetworkConfig
+from models.data.masking import zero_padding
 
 
 class TemporalSegments(Aggregator):

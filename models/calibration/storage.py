@@ -10,12 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
-from models.calibration.record import Calibration, identity
-from models.checkpoints import DESCRIPTION_NAME
-from models.errors import CheckpointError, DataError
-from models.files import write_atomically
+from features.base.errors import CheckpointError, DataError
+from features.base.files import publish_bytes
+from models.calibration.schema import Calibration, identity
+from models.config.artifacts import CALIBRATION_NAME, DESCRIPTION_NAME
 
-CALIBRATION_NAME = "calibration.json"
 FORMAT_VERSION = 1
 
 
@@ -27,7 +26,7 @@ def write(folder: Path, calibration: Calibration) -> None:
     """
     content = {"format_version": FORMAT_VERSION, "weights_sha256": _weights_of(folder), **asdict(calibration)}
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomically(folder / CALIBRATION_NAME, text.encode())
+    publish_bytes(folder / CALIBRATION_NAME, text.encode())
 
 
 def read(folder: Path) -> Calibration | None:

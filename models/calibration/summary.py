@@ -6,8 +6,8 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from models.calibration.record import Calibration
 from models.calibration.reliability import expected_calibration_error
+from models.calibration.schema import Calibration
 
 Scores = npt.NDArray[np.floating]
 

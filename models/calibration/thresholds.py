@@ -7,7 +7,7 @@ Classifiers to Maximize F1 Score", arXiv 1402.1892), so for tags that are hard t
 import numpy as np
 import numpy.typing as npt
 
-from models.calibration.record import TAG_THRESHOLD
+from models.calibration.schema import TAG_THRESHOLD
 
 Scores = npt.NDArray[np.floating]
 Float64 = npt.NDArray[np.float64]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from models.config import NetworkConfig
+from models.config.network import NetworkConfig
 
 
 class Fusion(nn.Module, ABC):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from models.config import NetworkConfig
+from models.config.network import NetworkConfig
 from models.fusion.base import Fusion
 
 

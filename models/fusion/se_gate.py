@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.config import NetworkConfig
+from models.config.network import NetworkConfig
 from models.fusion.base import Fusion
 
 

@@ -1,11 +1,14 @@
 """What every class of heads has."""
 
 from abc import ABC, abstractmethod
+from functools import partial
 
 from torch import Tensor, nn
 
-from models.config import NetworkConfig
-from models.outputs import HeadOutputs
+from models.config.network import NetworkConfig
+from models.heads.logits import HeadOutputs
+from models.tag_heads import TAG_HEADS
+from models.tag_heads.base import TagHeadMaker
 
 
 class Heads(nn.Module, ABC):
@@ -26,3 +29,8 @@ class Heads(nn.Module, ABC):
     @abstractmethod
     def forward(self, embedding: Tensor) -> HeadOutputs:
         """The answers about embeddings `(B, E)`."""
+
+
+def tag_head_maker(config: NetworkConfig) -> TagHeadMaker:
+    """Return what makes tag heads as `config.tag_head` names them, with the sizes of `config`."""
+    return partial(TAG_HEADS[config.tag_head].from_config, config=config)

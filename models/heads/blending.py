@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.outputs import Answers
+from models.heads.logits import Answers
 
 
 def blend_answers(first: Answers, second: Answers) -> Answers:

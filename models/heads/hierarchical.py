@@ -10,14 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.config import NetworkConfig
-from models.heads.base import Heads
+from models.config.network import NetworkConfig
+from models.heads.base import Heads, tag_head_maker
 from models.heads.blending import blend_answers
 from models.heads.independent import Independent
-from models.heads.tags.base import TagHeadMaker
-from models.heads.tags.choice import chosen_tag_head
-from models.heads.tags.linear import LinearTags
-from models.outputs import Answers, HeadOutputs
+from models.heads.logits import Answers, HeadOutputs
+from models.tag_heads.base import TagHeadMaker
+from models.tag_heads.linear import LinearTags
 
 
 class Hierarchical(Heads):
@@ -55,7 +54,7 @@ class Hierarchical(Heads):
     @classmethod
     def from_config(cls, input_dim: int, num_categories: int, num_tags: int, config: NetworkConfig) -> "Hierarchical":
         """The heads with the `head_width` and the tag head of `config`."""
-        return cls(input_dim, num_categories, num_tags, width=config.head_width, make_tag_head=chosen_tag_head(config))
+        return cls(input_dim, num_categories, num_tags, width=config.head_width, make_tag_head=tag_head_maker(config))
 
     def forward(self, embedding: Tensor) -> HeadOutputs:
         """The blended answers about embeddings `(B, E)`, and the branches `(local, global)`."""

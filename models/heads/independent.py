@@ -2,12 +2,11 @@
 
 from torch import Tensor, nn
 
-from models.config import NetworkConfig
-from models.heads.base import Heads
-from models.heads.tags.base import TagHeadMaker
-from models.heads.tags.choice import chosen_tag_head
-from models.heads.tags.linear import LinearTags
-from models.outputs import Answers, HeadOutputs
+from models.config.network import NetworkConfig
+from models.heads.base import Heads, tag_head_maker
+from models.heads.logits import Answers, HeadOutputs
+from models.tag_heads.base import TagHeadMaker
+from models.tag_heads.linear import LinearTags
 
 
 class Independent(Heads):
@@ -23,7 +22,7 @@ class Independent(Heads):
     @classmethod
     def from_config(cls, input_dim: int, num_categories: int, num_tags: int, config: NetworkConfig) -> "Independent":
         """The heads with the tag head of `config`."""
-        return cls(input_dim, num_categories, num_tags, make_tag_head=chosen_tag_head(config))
+        return cls(input_dim, num_categories, num_tags, make_tag_head=tag_head_maker(config))
 
     def forward(self, embedding: Tensor) -> HeadOutputs:
         """The answers about embeddings `(B, E)`; no branches."""

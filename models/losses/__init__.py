@@ -1,24 +1,24 @@
 """What training makes small.
 
-`models.losses.total.total_loss` adds everything up. The two tables here name the plain losses, which look at
+`models.losses.total_loss.total_loss` adds everything up. The two tables here name the plain losses, which look at
 hard labels and give a number for each clip, `(B,)`, or for each tag of each clip, `(B, C)`: the means and the
-clips that are not known come later, in `models.losses.answers`.
+clips that are not known come later, in `models.losses.head_losses`.
 """
 
 from collections.abc import Callable
 
 from torch import Tensor
 
-from models.losses import category, tags
-from models.train_config import TrainConfig
+from models.config.training import TrainConfig
+from models.losses import category_loss, tag_losses
 
 CATEGORY_LOSSES: dict[str, Callable[[Tensor, Tensor, TrainConfig], Tensor]] = {
-    "cross_entropy": category.cross_entropy,
-    "focal": category.focal,
+    "cross_entropy": category_loss.cross_entropy,
+    "focal": category_loss.focal,
 }
 
 TAG_LOSSES: dict[str, Callable[[Tensor, Tensor, TrainConfig], Tensor]] = {
-    "asymmetric": tags.asymmetric,
-    "binary_cross_entropy": tags.binary_cross_entropy,
-    "focal": tags.focal,
+    "asymmetric": tag_losses.asymmetric,
+    "binary_cross_entropy": tag_losses.binary_cross_entropy,
+    "focal": tag_losses.focal,
 }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from models.batching import UNKNOWN_CATEGORY, BatchLabels
+from models.data.batching import UNKNOWN_CATEGORY, BatchLabels
 
 
 @dataclass(frozen=True)

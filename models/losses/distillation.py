@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.batching import UNKNOWN_CATEGORY, BatchLabels
+from models.config.training import TrainConfig
+from models.data.batching import UNKNOWN_CATEGORY, BatchLabels
+from models.heads.logits import Answers
 from models.losses.counts import LabelCounts, sum_over_known
-from models.outputs import Answers
-from models.train_config import TrainConfig
 
 
 def distillation_loss(

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
+from models.ablation.formatting import NOTHING, difference_text, scored_text, seeds_text
 from models.ablation.markdown import about
 from models.ablation.runs import metric_label
 from models.ablation.sentences import failure_lines, sentences
+from models.ablation.significance import Verdict
 from models.ablation.table import AblationTable, MetricSummary, VariantSummary
-from models.ablation.verdicts import Verdict
-from models.ablation.words import NOTHING, difference_text, scored_text, seeds_text
-from models.markup import Html, element
+from models.rendering.markup import Html, element
 from models.report.parts import row, section, table
 
 _COLOURS = {Verdict.HELPED: "up", Verdict.HARMED: "down"}

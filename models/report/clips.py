@@ -4,8 +4,8 @@ import base64
 
 import numpy as np
 
-from models.markup import Html, element
-from models.plots import heat_map
+from models.rendering.markup import Html, element
+from models.rendering.svg_plots import heat_map
 from models.report.data import ReportData, WorstError
 from models.report.parts import row, section, table
 

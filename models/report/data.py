@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from models.ablation.table import AblationTable
-from models.evaluation import Evaluation
+from models.evaluation.scores import Evaluation
 from models.structure.modules import Structure
 from models.training.history import EpochRecord
 

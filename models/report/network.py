@@ -1,10 +1,10 @@
 """The report's section about the network: its picture, and a row a module."""
 
-from models.markup import Html, element
+from models.rendering.markup import Html, element
 from models.report.parts import section, table
+from models.structure.formatting import HEADERS, about, row_cells
 from models.structure.modules import ModuleRow, Structure
 from models.structure.picture import draw
-from models.structure.words import HEADERS, about, row_cells
 
 _NUMBERS = (5, 6)
 

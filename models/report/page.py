@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from features.base.files import publish_bytes
 from models.ablation.table import AblationTable
-from models.files import write_atomically
-from models.markup import Html, element, join
+from models.rendering.markup import Html, element, join
 from models.report.ablation import ablation_section
 from models.report.clips import confusion_section, failures_section, worst_errors_section
 from models.report.data import ReportData
@@ -23,7 +23,7 @@ def write_report(data: ReportData, path: Path) -> None:
     Raises:
         OSError: The folder cannot be written.
     """
-    write_atomically(path, render_report(data).encode())
+    publish_bytes(path, render_report(data).encode())
 
 
 def write_ablation_page(table: AblationTable, path: Path, *, title: str = "Ablation") -> None:
@@ -33,7 +33,7 @@ def write_ablation_page(table: AblationTable, path: Path, *, title: str = "Ablat
         OSError: The folder cannot be written.
     """
     heading = element("header", element("h1", title))
-    write_atomically(path, _page(title, join((heading, ablation_section(table)))).encode())
+    publish_bytes(path, _page(title, join((heading, ablation_section(table)))).encode())
 
 
 def render_report(data: ReportData) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from models.markup import Html, element, join
+from models.rendering.markup import Html, element, join
 
 NOTHING = "–"
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from models.markup import Html, element
-from models.plots import Series, line_plot
+from models.rendering.markup import Html, element
+from models.rendering.svg_plots import Series, line_plot
 from models.report.data import ReportData, StageSummary
 from models.report.parts import NOTHING, legend, row, seconds_text, section, table
 from models.training.history import EpochRecord

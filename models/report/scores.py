@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
-from models.calibration.record import TAG_THRESHOLD
-from models.evaluation import ClassRow, Evaluation
-from models.markup import Html, element
+from models.calibration.schema import TAG_THRESHOLD
+from models.evaluation.scores import ClassRow, Evaluation
+from models.rendering.markup import Html, element
 from models.report.data import ReportData
 from models.report.parts import NOTHING, difference, legend, score_text, section, table
 

@@ -6,8 +6,8 @@ Inside the report the page's colours count; standing alone the picture has the s
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.markup import Html, element
-from models.tables import shorten
+from models.rendering.markup import Html, element
+from models.rendering.terminal_table import shorten
 
 LINE = 15
 """Pixels from one line of text to the next."""

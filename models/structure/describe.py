@@ -7,19 +7,19 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from features.base.errors import DataError
 from models.aggregators.base import Aggregator
-from models.aggregators.joined import Joined
-from models.batching import COVER, TEXT, Batch
-from models.encoders import aggregator_name
-from models.errors import DataError
+from models.aggregators.concatenated import Joined
+from models.data.batching import COVER, TEXT, Batch
 from models.fusion.base import Fusion
-from models.network import VideoNetwork
-from models.outputs import Outputs
+from models.heads.logits import Outputs
+from models.network.encoders import aggregator_name
+from models.network.network import VideoNetwork
+from models.network.token_embedding import TextTable
 from models.structure.example import more_clips, more_steps
 from models.structure.modules import STANDARDISED, TRAINED_TABLE, WHOLE, ModalityPath, ModuleRow, Structure
 from models.structure.probe import Calls, probe
 from models.structure.shapes import Seen, shape_words
-from models.text_table import TextTable
 
 _DEPTH = 3
 """Modules this deep have a row; a network's aggregators and the parts of its heads stand there."""

@@ -2,8 +2,8 @@
 
 import torch
 
-from models.batching import COVER, TEXT, Batch
-from models.network import VideoNetwork
+from models.data.batching import COVER, TEXT, Batch
+from models.network.network import VideoNetwork
 
 
 def example_batch(network: VideoNetwork, num_clips: int = 2, num_steps: int = 16) -> Batch:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from models.structure.boxes import Box
+from models.structure.formatting import count_text
 from models.structure.modules import TRAINED_TABLE, ModalityPath, Structure
-from models.structure.words import count_text
 
 MARGIN = 14
 GAP = 28  # between two columns

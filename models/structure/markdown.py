@@ -1,7 +1,7 @@
 """A structure as a Markdown page."""
 
+from models.structure.formatting import HEADERS, about, row_cells
 from models.structure.modules import Structure
-from models.structure.words import HEADERS, about, row_cells
 
 
 def render_markdown(structure: Structure, *, picture_name: str) -> str:

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from models.markup import Html, element, join
+from models.rendering.markup import Html, element, join
 from models.structure.boxes import LINE, STYLE, Box, draw_arrow, draw_box, draw_group, text
 from models.structure.layout import FRAME, GAP, MARGIN, Layout, lay_out
 from models.structure.modules import Structure

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.batching import Batch
-from models.network import VideoNetwork
-from models.outputs import HeadOutputs, Outputs
+from models.data.batching import Batch
+from models.heads.logits import HeadOutputs, Outputs
+from models.network.network import VideoNetwork
 from models.structure.counting import make_counter
 from models.structure.shapes import Shape
 

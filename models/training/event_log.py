@@ -6,14 +6,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.processes import own_share
-from models.train_config import TrainConfig
+from models.config.artifacts import EVENTS_NAME
+from models.config.training import TrainConfig
+from models.data.distributed import own_share
 from models.training.history import EpochRecord
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
-
-EVENTS_NAME = "tensorboard"
 
 
 @contextmanager

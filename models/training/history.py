@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from models.files import write_atomically
-
-HISTORY_NAME = "history.jsonl"
+from features.base.files import publish_bytes
+from models.config.artifacts import HISTORY_NAME
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class EpochRecord:
 def write_history(folder: Path, records: Sequence[EpochRecord]) -> None:
     """Replace `history.jsonl` in `folder` by one JSON object a line for each record."""
     lines = "".join(json.dumps(asdict(record)) + "\n" for record in records)
-    write_atomically(folder / HISTORY_NAME, lines.encode())
+    publish_bytes(folder / HISTORY_NAME, lines.encode())
 
 
 def read_history(folder: Path) -> tuple[EpochRecord, ...]:

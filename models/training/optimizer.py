@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from models.train_config import TrainConfig
+from models.config.training import TrainConfig
 
 _MATRIX_RANK = 2
 

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.batching import Indices, Labels
-from models.config import NetworkConfig
-from models.files import write_atomically
-from models.train_config import FREE_SETTINGS, TrainConfig
+from features.base.files import publish_bytes
+from features.base.settings import identity_values
+from models.config.artifacts import RESUME_NAME
+from models.config.network import NetworkConfig
+from models.config.training import TrainConfig
+from models.data.batching import Indices, Labels
 from models.training.history import EpochRecord
-
-RESUME_NAME = "resume.pt"
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,7 @@ def run_identity(
         splits: Name -> positions of its clips.
         features: Modality -> width and recipe of its features.
     """
-    settings = [
-        {name: value for name, value in asdict(config).items() if name not in FREE_SETTINGS} for config in configs
-    ]
+    settings = [dict(identity_values(config)) for config in configs]
     words = [settings, labels.category_names, labels.tag_names, list(features.items()), torch.__version__]
     digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
     for array in (labels.category, labels.tags, labels.tags_known, *splits.values()):
@@ -74,7 +72,7 @@ def write_resume_state(folder: Path, state: ResumeState) -> None:
     content = io.BytesIO()
     fields = {**vars(state), "history": [asdict(record) for record in state.history]}
     torch.save(fields, content)
-    write_atomically(folder / RESUME_NAME, content.getvalue())
+    publish_bytes(folder / RESUME_NAME, content.getvalue())
 
 
 def read_resume_state(folder: Path, identity: str) -> ResumeState | None:

@@ -2,7 +2,7 @@
 
 import math
 
-from models.train_config import TrainConfig
+from models.config.training import TrainConfig
 
 
 def learning_rate_at(step: int, num_steps: int, config: TrainConfig) -> float:

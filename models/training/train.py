@@ -10,16 +10,16 @@ from pathlib import Path
 
 import torch
 
-from models.batching import ClipSource, Indices, Labels, used_modalities
-from models.caching import CachedSource
-from models.calibrating import calibrate_checkpoint
+from features.base.device import resolve_device
+from features.base.errors import DataError
 from models.calibration.storage import remove as remove_calibration
-from models.checkpoints import load
-from models.config import NetworkConfig
-from models.devices import pick_device
-from models.errors import DataError
-from models.structure.files import write_structure
-from models.train_config import TrainConfig
+from models.config.network import NetworkConfig
+from models.config.training import TrainConfig
+from models.data.batching import ClipSource, Indices, Labels, used_modalities
+from models.data.caching import CachedSource
+from models.prediction.checkpoints import load
+from models.structure.checkpoint_files import write_structure
+from models.training.calibrate import calibrate_checkpoint
 from models.training.event_log import event_log
 from models.training.history import EpochRecord
 from models.training.resume import remove_resume_state
@@ -93,7 +93,7 @@ def train(  # noqa: PLR0913 - five things to train on, two configs, and where to
     """
     _check_data(source, labels, train_indices)
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = pick_device(config.device) if device is None else torch.device(device)
+    chosen = resolve_device(config.device) if device is None else torch.device(device)
     splits = {"train": train_indices, "validation": validation_indices}
     # Of modalities that the network leaves out nothing is read.
     cached = CachedSource(source, config.cache_megabytes * _MEGABYTE, used_modalities(network, source.modality_dims))

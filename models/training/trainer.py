@@ -9,21 +9,31 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.batching import TEXT, WHOLE, Batch, ClipSource, Indices, Labels, Share, iterate_batches, used_modalities
-from models.checkpoints import CheckpointInfo, save
-from models.config import NetworkConfig
-from models.errors import DataError, SettingError
-from models.losses.weights import class_weights
-from models.network import VideoNetwork
-from models.prefetching import prefetched
-from models.processes import from_first, own_share, total_of
-from models.text_table import mean_token_embeddings
-from models.train_config import TrainConfig
+from features.base.errors import DataError, SettingError
+from models.config.network import NetworkConfig
+from models.config.training import TrainConfig
+from models.data.batching import (
+    TEXT,
+    WHOLE,
+    Batch,
+    ClipSource,
+    Indices,
+    Labels,
+    Share,
+    iterate_batches,
+    used_modalities,
+)
+from models.data.distributed import from_first, own_share, total_of
+from models.data.prefetching import prefetched
+from models.losses.class_weights import class_weights
+from models.network.network import VideoNetwork
+from models.network.token_embedding import mean_token_embeddings
+from models.prediction.checkpoints import CheckpointInfo, save
 from models.training.history import EpochRecord, write_history
 from models.training.resume import ResumeState, read_resume_state, run_identity, write_resume_state
 from models.training.schedule import learning_rate_at
 from models.training.seeding import seeded
-from models.training.stepping import Stepper
+from models.training.train_step import Stepper
 from models.training.validation import Validation, validate
 
 

@@ -8,12 +8,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.batching import UNKNOWN_CATEGORY, Batch
+from models.config.training import TrainConfig
+from models.data.batching import UNKNOWN_CATEGORY, Batch
 from models.heads.probabilities import category_probabilities, tag_probabilities
-from models.losses.total import total_loss
+from models.losses.total_loss import total_loss
 from models.metrics import accuracy, global_average_precision, macro_f1, mean_average_precision
-from models.network import VideoNetwork
-from models.train_config import TrainConfig
+from models.network.network import VideoNetwork
 
 Float32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from models.tables import render_table
+from models.rendering.terminal_table import render_table
 from tests.attacks.battle import fight
 
 

@@ -8,16 +8,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from features.base.files import sha256_of
+from features.base.outcomes import Outcome
+from features.base.parallel import WorkerPool
 from features.decoding.ffmpeg import DecodeConfig
 from features.decoding.shard import decode_shard
 from features.downloads.download import DownloadConfig, Downloader, download_shard
-from features.downloads.downloaded import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile, read_downloaded
-from features.files import sha256_of
+from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile, read_downloaded
+from features.formats.tar_shard import read_tar_shard
 from features.manifests.config import CorpusConfig, ManifestConfig
 from features.manifests.corpus import build_corpus, read_records
-from features.outcomes import Outcome
-from features.parallel import WorkerPool
-from features.tarshard import read_tar_shard
 from tests.attacks.catalogue import Attack, Ground, build
 from tests.attacks.network import datagrams, internet
 

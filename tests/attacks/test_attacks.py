@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from features.errors import SourceError
+from features.base.errors import SourceError
 from features.manifests.config import CorpusConfig, ManifestConfig
 from features.manifests.corpus import build_corpus
 from tests.attacks.battle import Battle, fight

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from models.aggregators import AGGREGATORS
 from models.aggregators.base import Aggregator
-from models.config import AGGREGATORS as AGGREGATOR_NAMES
-from models.config import NetworkConfig
-from models.masking import MaskedBatchNorm
+from models.config.network import AGGREGATORS as AGGREGATOR_NAMES
+from models.config.network import NetworkConfig
+from models.data.masking import MaskedBatchNorm
 
 INPUT_DIM = 12
 LENGTHS = (9, 1, 4, 0, 8)

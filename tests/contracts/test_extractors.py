@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from features.errors import ShardError
-from features.extractors.config import ExtractConfig
-from features.extractors.identity import weights_identity
-from features.extractors.protocol import PROVENANCE_KEYS, ClipFeatures, ImageSequence, Sound, Waveform
-from features.extractors.streaming import MAX_HELD_BATCHES
-from tests.features.extractors import tiny_audio, tiny_models, tiny_motion, tiny_text, tiny_vision
+from features.backbones.extractor.config import ExtractConfig
+from features.backbones.extractor.identity import weights_identity
+from features.backbones.extractor.protocol import PROVENANCE_KEYS
+from features.backbones.extractor.streaming import MAX_HELD_BATCHES
+from features.base.errors import ShardError
+from features.formats.clip_data import ClipFeatures, ImageSequence, Sound, Waveform
+from tests.features.backbones import tiny_audio, tiny_models, tiny_motion, tiny_text, tiny_vision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from features.extractors.protocol import Extractor
+    from features.backbones.extractor.protocol import Extractor
 
 BATCH_SIZE = 4
 # Clips that an extractor may take before it gives the first one back: those that wait for a batch, and those

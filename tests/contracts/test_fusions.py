@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.config import FUSIONS as CONFIG_NAMES
-from models.config import MISSING, NetworkConfig
-from models.encoders import ModalityEncoder
+from models.config.network import FUSIONS as CONFIG_NAMES
+from models.config.network import MISSING, NetworkConfig
 from models.fusion import FUSIONS
 from models.fusion.base import Fusion
+from models.network.encoders import ModalityEncoder
 
 INPUT_DIMS = (3, 5, 4)
 NUM_CLIPS = 6

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.config import HEADS as CONFIG_NAMES
-from models.config import TAG_HEADS as CONFIG_TAG_NAMES
-from models.config import NetworkConfig
+from models.config.network import HEADS as CONFIG_NAMES
+from models.config.network import TAG_HEADS as CONFIG_TAG_NAMES
+from models.config.network import NetworkConfig
 from models.heads import HEADS
 from models.heads.base import Heads
+from models.heads.logits import Answers, HeadOutputs
 from models.heads.probabilities import category_probabilities, tag_probabilities
-from models.heads.tags import TAG_HEADS
-from models.outputs import Answers, HeadOutputs
+from models.tag_heads import TAG_HEADS
 
 INPUT_DIM = 6
 NUM_CLIPS = 8

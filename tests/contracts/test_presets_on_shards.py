@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from features.dataset import ShardedClips
-from features.extractors.protocol import ClipFeatures
-from features.outcomes import Outcome
-from features.shards import ShardWriter
-from models.batching import iterate_batches
-from models.network import VideoNetwork
-from models.presets import PRESETS
+from features.base.outcomes import Outcome
+from features.formats.clip_data import ClipFeatures
+from features.formats.hdf5_shard import ShardWriter
+from features.formats.sharded_clips import ShardedClips
+from models.config.presets import PRESETS
+from models.data.batching import iterate_batches
+from models.network.network import VideoNetwork
 
 DIMS = {"frames": 24, "motion": 16, "audio": 20, "cover": 24, "text": 12}
 LENGTHS = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from features.files import sha256_of
+from features.base.files import sha256_of
 from tests.end_to_end.run import SMALL, WAIT_SECONDS, Workplace, wait_until
 
 if TYPE_CHECKING:

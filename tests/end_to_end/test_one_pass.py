@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from features.files import sha256_of
-from features.shards import ShardReader
+from features.base.files import sha256_of
+from features.formats.hdf5_shard import ShardReader
 from tests.end_to_end.run import SMALL, Workplace
-from tests.features.extractors.tiny_audio import save_speech
+from tests.features.backbones.tiny_audio import save_speech
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from features.files import sha256_of
-from features.shards import ShardReader
+from features.base.files import sha256_of
+from features.formats.hdf5_shard import ShardReader
 from tests.end_to_end.run import Workplace, wait_until
 
 if TYPE_CHECKING:

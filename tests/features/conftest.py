@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from features.parallel import STOPPING
+from features.base.parallel import STOPPING
 from tests.features.fetches import Fetches
 from tests.features.media import render_clip, render_picture
 from tests.features.server import Site, serve
@@ -60,4 +60,4 @@ def fetches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fetches:
 @pytest.fixture
 def f32_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let OpenVINO compute in f32 where the processor has bf16 too, for tests that compare many digits."""
-    monkeypatch.setattr("features.runtime.openvino_precisions", lambda: ("f32",))
+    monkeypatch.setattr("features.backbones.runtime.runner.openvino_precisions", lambda: ("f32",))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from features.records import ClipRecord
+    from features.formats.records import ClipRecord
     from features.statistics.columns import Columns
 
 

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from features.downloads.backlog import finish
-from features.downloads.client import HttpClient
+from features.base.errors import ClipError
 from features.downloads.fetching import Fetcher
-from features.downloads.http import HttpConfig
-from features.downloads.politeness import HostGates
+from features.downloads.media_spec import Wanted
+from features.downloads.media_type import VIDEO_KINDS
 from features.downloads.store import MediaStore
-from features.downloads.wanted import Wanted
-from features.errors import ClipError
-from features.magic import VIDEO_KINDS
+from features.http.client import HttpClient
+from features.http.limits import HttpConfig
+from features.http.rate_limit import HostGates
+from features.http.scheduler import finish
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from features.downloads.downloaded import MediaFile
+    from features.downloads.download_rows import MediaFile
 
 # Enough of a file to be taken for what it claims to be, and long enough to be gone on with.
 MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(range(256)) * 1000

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import imageio_ffmpeg
 
+from features.base.files import sha256_of
+from features.base.outcomes import Outcome
+from features.base.parallel import WorkerPool
 from features.decoding.clip import Decoder, decode_clip
 from features.decoding.shard import Decoding, decode_shard
-from features.downloads.downloaded import FROM_MANIFEST, DownloadedClip, MediaFile
+from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
 from features.downloads.local_media import locate_unchanged
-from features.files import sha256_of
-from features.magic import COVER_KINDS, EXTRA_VIDEO_KINDS, SNIFF_BYTES, VIDEO_KINDS, kind_of
-from features.outcomes import Outcome
-from features.parallel import WorkerPool
-from features.tarshard import DecodedClip
+from features.downloads.media_type import COVER_KINDS, EXTRA_VIDEO_KINDS, SNIFF_BYTES, VIDEO_KINDS, kind_of
+from features.formats.tar_shard import DecodedClip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

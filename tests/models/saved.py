@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.batching import iterate_batches
-from models.checkpoints import CheckpointInfo, save
-from models.config import NetworkConfig
-from models.network import VideoNetwork
+from models.config.network import NetworkConfig
+from models.data.batching import iterate_batches
+from models.network.network import VideoNetwork
+from models.prediction.checkpoints import CheckpointInfo, save
 from tests.models.synthetic import SMALL_NETWORK, random_source
 
 DIMS = {"frames": 6, "audio": 5, "text": 4}

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from models.batching import ClipFeatures, Labels
-from models.config import NetworkConfig
+from models.config.network import NetworkConfig
+from models.data.batching import ClipFeatures, Labels
 
 SMALL_NETWORK = NetworkConfig(
     cover_width=8,

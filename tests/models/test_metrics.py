@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn import metrics as sk
 
-from models.errors import DataError
+from features.base.errors import DataError
 from models.metrics import (
     accuracy,
     average_precision_per_class,

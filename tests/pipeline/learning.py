@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.metrics import accuracy_score
 
-from features.dataset import ShardedClips
+from features.formats.sharded_clips import ShardedClips
 from features.manifests.corpus import read_records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from features.prediction_shards import PredictionShard
-    from features.records import ClipRecord
+    from features.formats.prediction_shard import PredictionShard
+    from features.formats.records import ClipRecord
     from tests.end_to_end.run import Workplace
 
 SETTINGS: dict[str, dict[str, str]] = {

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
+from features.base.errors import StageFailedError
+from features.formats.prediction_shard import PredictionShard
 from features.manifests.corpus import read_splits
-from features.prediction_shards import PredictionShard
 from models.ablation.runs import FailedRun
-from models.prediction import predict
-from pipeline.clean import clean
-from pipeline.status import read_status
-from tasks import ablation as ablation_module
-from tasks import stage as stage_module
-from tasks.ablation import Ablation, read_ablation
-from tasks.stage import StageFailedError
-from tasks.worker_pool import Answer
+from models.prediction.predict import predict
+from pipeline.commands.clean import clean
+from pipeline.commands.status import read_status
+from tasks.core import stage as stage_module
+from tasks.stages import ablation as ablation_module
+from tasks.stages.ablation import Ablation, read_ablation
+from tasks.training.worker_pool import Answer
 from tests.end_to_end.run import wait_until
 from tests.pipeline.learning import SETTINGS, VARIANTS, ablation_settings, accuracy_of, clips_of, records_of
 
@@ -73,7 +73,7 @@ def test_an_ablation_that_is_stopped_goes_on_and_a_further_variant_runs_alone(pl
 @pytest.fixture(autouse=True)
 def _unlocked(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is called in this process must not lock the place, for as long as the process lives, for those below."""
-    for module in ("pipeline.clean", "tasks.stage"):
+    for module in ("pipeline.commands.clean", "tasks.core.stage"):
         monkeypatch.setattr(f"{module}.hold_root", lambda _: None)
 
 

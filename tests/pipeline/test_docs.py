@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.cli import build_parser
+from pipeline.commands.cli import build_parser
 from pipeline.startup import RUN_SETTINGS
-from tasks.sections import SECTIONS
-from tasks.settings import significant
+from tasks.config.load import significant
+from tasks.config.schema import SECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from features.formats.prediction_shard import join_predictions, read_predictions
 from features.manifests.corpus import read_splits
-from features.prediction_shards import join_predictions, read_predictions
-from models.prediction import predict
+from models.prediction.predict import predict
 from tests.pipeline.learning import ablation_settings, accuracy_of, clips_of, metrics_of, records_of
 
 if TYPE_CHECKING:

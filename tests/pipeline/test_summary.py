@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import summary
 from pipeline.summary import reasons, time_shares
-from tasks.ledger import Success
+from tasks.core.receipts import Success
 
 if TYPE_CHECKING:
     import pytest

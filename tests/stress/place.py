@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from features.files import TEMPORARY_PREFIX
+from features.base.files import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

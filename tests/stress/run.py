@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.parallel import num_cpus
-from models.tables import render_table
+from features.base.parallel import num_cpus
+from models.rendering.terminal_table import render_table
 from tests.features.server import serve
 from tests.stress.bench import Bench, undisturbed
 from tests.stress.corpora import sample_corpus, served_corpus

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.files import sha256_of, sha256_of_json
+from features.base.files import sha256_of, sha256_of_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from features.base.errors import ClipError
+from features.base.parallel import WorkerPool
 from features.decoding.ffmpeg import DecodeConfig
 from features.decoding.shard import Decoding, decode_shard
-from features.errors import ClipError
-from features.parallel import WorkerPool
-from features.tarshard import DecodedClip, TarShardWriter, read_tar_shard
+from features.formats.tar_shard import DecodedClip, TarShardWriter, read_tar_shard
 from tests.features.media import decode_to, downloaded, locate
 
 if TYPE_CHECKING:
-    from features.downloads.downloaded import DownloadedClip, MediaFile
+    from features.downloads.download_rows import DownloadedClip, MediaFile
 
 
 def digest(path: Path) -> str:

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from features.base.errors import SettingError, ToolError
 from features.decoding.ffmpeg import DecodeConfig, ffmpeg_version, find_ffmpeg
-from features.errors import SettingError, ToolError
 from tests.features.media import fake_program, ffmpeg
 
 if TYPE_CHECKING:

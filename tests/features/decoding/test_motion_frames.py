@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from features.clipfile import measure, stored_pictures
+from features.base.errors import SettingError
 from features.decoding.ffmpeg import DecodeConfig
-from features.errors import SettingError
+from features.formats.matroska import measure, stored_pictures
 from tests.features.media import decode_row, decode_to, downloaded, render, render_clip
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from features.tarshard import DecodedClip
+    from features.formats.tar_shard import DecodedClip
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 

@@ -15,13 +15,13 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from features.clipfile import read_cover, read_frames, read_waveform
+from features.base.outcomes import Outcome
 from features.decoding.ffmpeg import DecodeConfig
-from features.outcomes import Outcome
+from features.formats.matroska import read_cover, read_frames, read_waveform
 from tests.features.media import decode_row, downloaded, ffmpeg, render, render_clip
 
 if TYPE_CHECKING:
-    from features.tarshard import DecodedClip
+    from features.formats.tar_shard import DecodedClip
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 TONE = "sine=frequency=440:sample_rate=16000:duration={seconds}"

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from features.clipfile import read_cover, read_frames, read_waveform
+from features.base.errors import ToolError
+from features.base.outcomes import Outcome, may_pass
+from features.base.process import Limits, run
 from features.decoding.commands import clip_command
 from features.decoding.ffmpeg import DecodeConfig
-from features.downloads.downloaded import DownloadedClip
-from features.errors import ToolError
-from features.outcomes import Outcome, may_pass
-from features.process import Limits, run
-from features.tarshard import DecodedClip, read_tar_shard
+from features.downloads.download_rows import DownloadedClip
+from features.formats.matroska import read_cover, read_frames, read_waveform
+from features.formats.tar_shard import DecodedClip, read_tar_shard
 from tests.features.media import (
     decode_row,
     decode_to,

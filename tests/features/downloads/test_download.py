@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from features.downloads.backlog import finish
+from features.base.errors import ClipError, SettingError
+from features.base.outcomes import Outcome
+from features.base.parallel import STOPPING, WorkerPool
 from features.downloads.download import DownloadConfig, Downloader, download_shard
-from features.downloads.downloaded import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile, read_downloaded
-from features.errors import ClipError, SettingError
-from features.outcomes import Outcome
-from features.parallel import STOPPING, WorkerPool
-from features.records import ClipRecord
+from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile, read_downloaded
+from features.formats.records import ClipRecord
+from features.http.scheduler import finish
 
 if TYPE_CHECKING:
     from tests.features.server import Site

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from features.base.errors import ClipError
 from features.downloads.download import DownloadConfig, Downloader
-from features.downloads.downloaded import FROM_MANIFEST, FROM_STORE
+from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE
 from features.downloads.fetching import host_of
 from features.downloads.store import MediaStore
 from features.downloads.store_index import PartialFacts
-from features.errors import ClipError
-from features.records import ClipRecord
+from features.formats.records import ClipRecord
 from tests.features.fetches import MP4
 from tests.features.server import File, answer
 
@@ -530,7 +530,7 @@ def test_a_closed_host_is_left_alone(site: Site, tmp_path: Path) -> None:
 def test_a_host_that_is_down_costs_the_rest_of_its_clips_no_time(
     site: Site, tmp_path: Path, fetches: Fetches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("features.downloads.politeness.DOWN_SECONDS", 0.0)
+    monkeypatch.setattr("features.http.rate_limit.DOWN_SECONDS", 0.0)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         urls = [f"http://127.0.0.1:{taken.getsockname()[1]}/{number}" for number in range(200)]

@@ -3,11 +3,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from features.base.outcomes import Tally
+from features.base.parallel import WorkerPool
 from features.downloads.download import DownloadConfig, Downloader, download_shard
-from features.downloads.downloaded import FROM_MANIFEST, FROM_STORE, read_downloaded
-from features.outcomes import Tally
-from features.parallel import WorkerPool
-from features.records import ClipRecord
+from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE, read_downloaded
+from features.formats.records import ClipRecord
 from tests.features.clip_site import GONE, SitePlan, clip_site
 
 if TYPE_CHECKING:

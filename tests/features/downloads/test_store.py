@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from features.downloads.downloaded import MediaFile
+from features.base.errors import ClipError
+from features.downloads.download_rows import MediaFile
 from features.downloads.store import MediaStore
 from features.downloads.store_index import PartialFacts, StoredFacts, StoreIndex
-from features.errors import ClipError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from features.errors import SourceError
+from features.base.errors import SourceError
+from features.formats.records import ClipRecord
+from features.formats.rejections import RowError
 from features.manifests.clip_folders import MAX_TEXT_FILE_BYTES, parse_description
 from features.manifests.config import CorpusConfig
 from features.manifests.reading import Reading, read_manifest
-from features.manifests.rejections import RowError
 from features.manifests.source import manifest_digest
-from features.records import ClipRecord
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 import zstandard
 
-from features.errors import SourceError
+from features.base.errors import SourceError
+from features.formats.rejections import RowError
 from features.manifests import compressed
 from features.manifests.compressed import MAX_LINE_BYTES, Lines, open_text
-from features.manifests.rejections import RowError
 from tests.memory import peak_megabytes
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from features.errors import SettingError
+from features.base.errors import SettingError
+from features.formats.records import ClipRecord
 from features.manifests.config import PRESETS, CorpusConfig, ManifestConfig
-from features.records import ClipRecord
 
 PLAIN = PRESETS["plain"]
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.manifest_scale import prove_splits, write_manifest
-from features.errors import SourceError
+from features.base.errors import SourceError
+from features.formats.records import ClipRecord
+from features.formats.rejections import KEPT_ROW_CODES
 from features.manifests.config import CorpusConfig, ManifestConfig
 from features.manifests.corpus import build_corpus, read_labels, read_records, read_splits
-from features.manifests.rejections import KEPT_ROW_CODES
-from features.records import ClipRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from features.errors import SourceError
+from features.base.errors import SourceError
+from features.formats.records import ClipRecord
 from features.manifests.compressed import MAX_LINE_BYTES
 from features.manifests.config import CorpusConfig
 from features.manifests.reading import Reading, read_manifest
-from features.records import ClipRecord
 
 if TYPE_CHECKING:
     from pathlib import Path

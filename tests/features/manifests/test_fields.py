@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.formats.records import ClipRecord
+from features.formats.rejections import RowError
 from features.manifests.config import PRESETS
 from features.manifests.fields import parse_row
-from features.manifests.rejections import RowError
-from features.records import ClipRecord
 
 PLAIN = PRESETS["plain"]
 

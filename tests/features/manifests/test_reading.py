@@ -10,11 +10,11 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.errors import SourceError
+from features.base.errors import SourceError
+from features.formats.rejections import KEPT_ROW_CODES
 from features.manifests.compressed import MAX_LINE_BYTES
 from features.manifests.config import PRESETS, CorpusConfig
 from features.manifests.reading import Reading, read_manifest
-from features.manifests.rejections import KEPT_ROW_CODES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from features.errors import SourceError
+from features.base.errors import SourceError
 from features.manifests.config import CorpusConfig
 from features.manifests.source import ManifestFormat, format_of, manifest_digest, manifest_exists, manifest_folder
 

@@ -7,20 +7,21 @@ import numpy as np
 import pytest
 import torch
 
-from features.errors import SettingError, ShardError, SourceError
-from features.extractors.digests import sha256_of_model
-from features.extractors.protocol import PROVENANCE_KEYS, Sound, Waveform
+from features.backbones.extractor.protocol import PROVENANCE_KEYS
+from features.backbones.pretrained.weights_digest import sha256_of_model
+from features.base.errors import SettingError, ShardError, SourceError
+from features.formats.clip_data import Sound, Waveform
 from features.recognition.asr import SILENCE_RMS, SpeechRecognizer, load_asr
 from features.recognition.config import AsrConfig
 from features.recognition.protocol import Recognition
-from tests.features.extractors import tiny_audio, tiny_models
-from tests.features.extractors.tiny_audio import LIBRARY
+from tests.features.backbones import tiny_audio, tiny_models
+from tests.features.backbones.tiny_audio import LIBRARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from features.extractors.protocol import Float32
+    from features.formats.clip_data import Float32
 
 # The tiny model hears 2 s at once, so 70 s are 35 passages.
 PASSAGE = 32_000

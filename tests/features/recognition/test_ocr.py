@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from features.errors import SettingError, ShardError, ToolError
-from features.extractors.protocol import PROVENANCE_KEYS
+from features.backbones.extractor.protocol import PROVENANCE_KEYS
+from features.base.errors import SettingError, ShardError, ToolError
 from features.recognition.config import OcrConfig
 from features.recognition.identity import recognizer_identity
-from tests.features.extractors.tiny_models import photo
+from tests.features.backbones.tiny_models import photo
 from tests.features.recognition.text_pictures import CHINESE_LINES, chinese, clip, drawn
 
 pytest.importorskip("rapidocr", reason="reads on-screen text")
@@ -22,7 +22,7 @@ ocr = pytest.importorskip("features.recognition.ocr")
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from features.extractors.protocol import Picture, UInt8
+    from features.formats.clip_data import Picture, UInt8
     from features.recognition.ocr import OnScreenText
 
 CONFIG = OcrConfig("rapidocr:PP-OCRv6", num_threads=1)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from features.errors import SettingError
+from features.base.errors import SettingError
 from features.recognition.config import OcrConfig
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from features.errors import SourceError, ToolError
+from features.base.errors import SourceError, ToolError
 from features.recognition.ocr_weights import DETECTOR, READER, ocr_weights_sha256, verified_weights
 
 if TYPE_CHECKING:

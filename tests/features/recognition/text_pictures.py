@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from features.extractors.protocol import DecodedPicture
+from features.formats.clip_data import DecodedPicture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from features.extractors.protocol import UInt8
+    from features.formats.clip_data import UInt8
 
 # Two lines, 256 x 84 pixels, black and white: drawn with Pillow 12 in Noto Sans CJK SC Regular (SIL Open Font License)
 # at 26 pixels and cut at grey 110. A picture, because no package brings a font with these letters.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from features.records import ClipRecord
+from features.formats.records import ClipRecord
 from features.statistics.cost import MIN_MEASURED_FILES, download_cost
 from features.statistics.media import MediaColumns
 from tests.features.corpora import published_columns

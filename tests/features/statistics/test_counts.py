@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.errors import SourceError
-from features.manifests.fields import SPLITS
-from features.records import ClipRecord
+from features.base.errors import SourceError
+from features.formats.records import SPLITS, ClipRecord
 from features.statistics.columns import read_columns, script_of
 from features.statistics.counts import describe
 from features.statistics.pairs import MAX_PAIRED_TAGS, co_occurrence

@@ -1,0 +1,1 @@
+"""Numbers that describe features: similarity, projections, the words behind token ids."""

@@ -1,0 +1,1 @@
+"""Audio backbones: one embedding a window of sound."""

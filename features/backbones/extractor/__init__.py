@@ -1,0 +1,1 @@
+"""The extractor protocol, its settings, and the loop that runs one shard through a frozen network."""

@@ -1,0 +1,1 @@
+"""How a frozen network is run fast: OpenVINO or torch, checked against plain torch."""

@@ -1,0 +1,1 @@
+"""Text backbones: one embedding a token."""

@@ -1,0 +1,1 @@
+"""Video backbones: one embedding a window of successive frames."""

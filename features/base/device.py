@@ -1,0 +1,25 @@
+"""Where networks compute."""
+
+from __future__ import annotations
+
+import torch
+
+from features.base.errors import SettingError
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device that a setting names.
+
+    Args:
+        name: ``auto`` (the first GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        SettingError: torch finds no such GPU.
+    """
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise SettingError(f"device is {name!r}, but torch sees {count} GPUs: set device to auto or cpu")
+    return device

@@ -1,0 +1,86 @@
+"""Publishing of files: a final name shows whole content or nothing, and outlives a power cut."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Names that start with this are leftovers of a killed process; nothing reads them.
+TEMPORARY_PREFIX = ".tmp-"
+DIGEST_CHUNK_BYTES = 1 << 20
+
+
+@contextmanager
+def published(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside ``path``; on a clean exit the file written there becomes ``path``.
+
+    The file and its folder are synced, so that whoever sees the name sees the whole content. After an
+    exception ``path`` is as before and the temporary file is gone.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def publish_bytes(path: Path, content: bytes) -> None:
+    """Publish ``content`` at ``path``."""
+    with published(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def publish_json(path: Path, value: object) -> None:
+    """Publish ``value`` as indented JSON with sorted keys, so that equal values give equal bytes."""
+    with published(path) as temporary:
+        text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete temporary files and folders in ``folder`` that no other living process of this machine uses.
+
+    It is called before this process writes there: what bears its number is of an earlier one.
+    """
+    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        owner = path.name[len(TEMPORARY_PREFIX) :].split("-", 1)[0]
+        if owner == str(os.getpid()) or not (owner.isdigit() and Path("/proc", owner).exists()):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file's content, 64 hex digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(DIGEST_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def sha256_of_json(value: object) -> str:
+    """Return the sha256 of the canonical JSON (sorted keys, no spaces) of ``value``, 64 hex digits."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()

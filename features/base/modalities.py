@@ -1,0 +1,40 @@
+"""The modalities of a clip: one entry each, from which every list of modalities is derived."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Modality:
+    """One kind of input of the network.
+
+    Attributes:
+        name: Its name in settings, folders and files.
+        kind: ``pictures``, ``sound`` or ``text``: what an extractor takes of a clip.
+        backbone: Default of ``[extract_NAME] backbone``.
+        is_default: Whether ``[features] modalities`` lists it unless set.
+        has_steps: Whether a clip gives a sequence of embeddings rather than one at most.
+        is_decoded: Whether it is read from the decoded clip rather than from its record.
+    """
+
+    name: str
+    kind: str
+    backbone: str
+    is_default: bool = True
+    has_steps: bool = True
+    is_decoded: bool = True
+
+
+_ALL = (
+    Modality("frames", "pictures", "bundled:efficientnet_lite0"),
+    # Motion needs a second stream of frames, which Decode stores only when it is asked to.
+    Modality("motion", "pictures", "torchvision:r3d_18", is_default=False),
+    Modality("audio", "sound", "dsp:logmel"),
+    Modality("cover", "pictures", "bundled:efficientnet_lite0", has_steps=False),
+    Modality("text", "text", "bundled:all-minilm-l6-v2", is_decoded=False),
+)
+
+# Name -> entry; the order is that of every listing.
+MODALITIES = MappingProxyType({modality.name: modality for modality in _ALL})

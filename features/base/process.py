@@ -1,0 +1,233 @@
+"""Runs one external program with bounds: on its time, memory and output, and on what it can see of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import os
+import resource
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
+
+from features.base.errors import ClipError, ToolError
+from features.base.parallel import StoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+CHUNK_BYTES = 1 << 16
+SECONDS_BETWEEN_LOOKS = 0.25
+# What ffmpeg has to say of one clip fits in far less; a damaged file can make it print megabytes.
+MAX_STDERR_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a program may use.
+
+    Attributes:
+        timeout_seconds: Wall-clock time.
+        max_stdout_bytes: Output.
+        max_memory_bytes: Private memory that it can write; 0 = no limit. A program with this limit may write no file
+            either.
+        stop: Set when the program is no longer wanted.
+    """
+
+    timeout_seconds: float
+    max_stdout_bytes: int = 1 << 30
+    max_memory_bytes: int = 0
+    stop: threading.Event | None = None
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What a program left behind.
+
+    Attributes:
+        returncode: Exit code, negative for a signal.
+        stdout: Output, empty when it went to a file.
+        stderr: The first half and the last half of 64 KiB of its messages.
+        cpu_seconds: Processor time of the program itself.
+    """
+
+    returncode: int
+    stdout: bytes
+    stderr: str
+    cpu_seconds: float = field(default=0.0, compare=False)
+
+
+def run(
+    argv: Sequence[str],
+    limits: Limits,
+    *,
+    stdin: bytes | None = None,
+    output: IO[bytes] | None = None,
+    folder: Path | None = None,
+) -> Completed:
+    """Return what ``argv`` printed and its exit code, which is not judged here.
+
+    The program runs in a session of its own, with an empty environment. Past a limit, and when it ends,
+    whatever is left of its process group is killed; so it is when this process dies, however it dies.
+
+    Args:
+        argv: The program, its path first, and its arguments.
+        limits: What it may use.
+        stdin: What it reads; ``None`` = nothing.
+        output: File that takes its standard output instead of memory.
+        folder: Where it runs; ``None`` = ``/``.
+
+    Raises:
+        ToolError: The program cannot be started.
+        ClipError: ``decode_timeout`` or ``output_too_large``.
+        StoppedError: ``limits.stop`` was set.
+    """
+    kept = io.BytesIO() if output is None else output
+    with _started(argv, stdin is not None, str(folder or "/")) as process:
+        if limits.max_memory_bytes:
+            _confine(process.pid, limits.max_memory_bytes)
+        returncode, messages, cpu_seconds = _collect(process, stdin, limits, kept)
+    return Completed(returncode, kept.getvalue() if isinstance(kept, io.BytesIO) else b"", messages, cpu_seconds)
+
+
+@contextlib.contextmanager
+def _started(argv: Sequence[str], has_stdin: bool, folder: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield the running program, whose process group the kernel kills when this process is gone.
+
+    The program inherits the reading end of a pipe whose writing end is here only. When that one closes, the
+    kernel sends the pipe's owner, which is the group, the signal that was chosen (``fcntl(2)``, ``F_SETSIG``).
+    Unlike ``PR_SET_PDEATHSIG`` this needs no code between fork and exec, and no thread has to outlive the program.
+    """
+    inherited, held = os.pipe()
+    try:
+        try:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.PIPE if has_stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={},
+                cwd=folder,
+                start_new_session=True,
+                pass_fds=(inherited,),
+            )
+        except OSError as error:
+            raise ToolError(
+                f"cannot start {argv[0]}: {error.strerror}; name an executable in [decode] ffmpeg"
+            ) from error
+        fcntl.fcntl(inherited, fcntl.F_SETOWN, -process.pid)
+        fcntl.fcntl(inherited, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(inherited, fcntl.F_SETFL, fcntl.fcntl(inherited, fcntl.F_GETFL) | os.O_ASYNC)
+        yield process
+    finally:
+        os.close(inherited)
+        os.close(held)
+
+
+def _confine(pid: int, max_memory_bytes: int) -> None:
+    # It may have ended already. RLIMIT_AS would count the 64 MiB that glibc reserves for each thread, unused.
+    with contextlib.suppress(ProcessLookupError):
+        resource.prlimit(pid, resource.RLIMIT_DATA, (max_memory_bytes, max_memory_bytes))
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, 0))
+        resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+
+
+def _collect(
+    process: subprocess.Popen[bytes], stdin: bytes | None, limits: Limits, output: IO[bytes]
+) -> tuple[int, str, float]:
+    """Return exit code, messages and CPU seconds of a program whose output goes to ``output``."""
+    watch = _Watch(process, limits)
+    messages = _Messages()
+    threads = [threading.Thread(target=watch.run), threading.Thread(target=messages.read, args=(process.stderr,))]
+    if stdin is not None:
+        threads.append(threading.Thread(target=_feed, args=(process.stdin, stdin)))
+    try:
+        for thread in threads:
+            thread.start()
+        _copy_bounded(process, output, limits.max_stdout_bytes)
+        # Waits without taking the exit code, so that the group cannot be another program's by now.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    finally:
+        watch.ended.set()
+        # A child that the program left behind could hold the pipes open for ever.
+        _kill_group(process)
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+    if watch.stopped:
+        raise StoppedError("the run was stopped")
+    if watch.late:
+        name = os.path.basename(str(process.args[0]))  # type: ignore[index] # noqa: PTH119 - a list of words
+        raise ClipError("decode_timeout", f"{name} ran longer than {limits.timeout_seconds:g} s")
+    return process.returncode, messages.text(), usage.ru_utime + usage.ru_stime
+
+
+class _Watch:
+    """Kills a program when its time is up, or when it is no longer wanted."""
+
+    def __init__(self, process: subprocess.Popen[bytes], limits: Limits) -> None:
+        self._process = process
+        self._until = time.monotonic() + limits.timeout_seconds
+        self._stop = limits.stop
+        self.ended = threading.Event()
+        self.late = False
+        self.stopped = False
+
+    def run(self) -> None:
+        """Watch until the program has ended."""
+        while not self.ended.wait(max(0.0, min(SECONDS_BETWEEN_LOOKS, self._until - time.monotonic()))):
+            self.stopped = self._stop is not None and self._stop.is_set()
+            self.late = time.monotonic() >= self._until
+            if self.stopped or self.late:
+                _kill_group(self._process)
+                return
+
+
+def _copy_bounded(process: subprocess.Popen[bytes], output: IO[bytes], max_bytes: int) -> None:
+    assert process.stdout is not None  # noqa: S101 - opened as a pipe above
+    total = 0
+    while chunk := process.stdout.read1(CHUNK_BYTES):  # type: ignore[attr-defined] # buffered, as no bufsize is given
+        total += len(chunk)
+        if total > max_bytes:
+            raise ClipError("output_too_large", f"decoding gave more than {max_bytes:,} bytes")
+        output.write(chunk)
+
+
+def _feed(stream: IO[bytes] | None, data: bytes) -> None:
+    assert stream is not None  # noqa: S101 - opened as a pipe above
+    # A broken pipe: the program stopped reading; its exit code tells why.
+    with contextlib.suppress(BrokenPipeError), stream:
+        stream.write(data)
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+class _Messages:
+    """Keeps the beginning and the end of a stream, and drains it so that the writer never blocks."""
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._tail = b""
+
+    def read(self, stream: IO[bytes]) -> None:
+        half = MAX_STDERR_BYTES // 2
+        while chunk := stream.read1(4096) if hasattr(stream, "read1") else stream.read(4096):
+            room = max(0, half - len(self._head))
+            self._head += chunk[:room]
+            self._tail = (self._tail + chunk[room:])[-half:]
+
+    def text(self) -> str:
+        return (self._head + self._tail).decode("utf-8", "replace")

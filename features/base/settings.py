@@ -1,0 +1,48 @@
+"""What a dataclass of settings says of a single field, beside its type and default."""
+
+from __future__ import annotations
+
+from dataclasses import Field, field, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Value = TypeVar("Value")
+
+
+def setting(
+    default: Value, *, identity: bool = True, from_preset: bool = True, modalities: tuple[str, ...] | None = None
+) -> Value:
+    """Return a dataclass field with its default and what is said of it.
+
+    Args:
+        default: Value unless set.
+        identity: Whether changing it changes the bytes of the output; a setting of another kind re-runs nothing.
+        from_preset: In a section that starts from a preset: whether a named preset replaces a configured value.
+        modalities: In [decode]: modalities whose input depends on it. In [extract_*]: modalities that have the
+            setting. ``None`` where the question does not arise.
+    """
+    metadata = {"identity": identity, "from_preset": from_preset, "modalities": modalities}
+    return field(default=default, metadata=metadata)
+
+
+def is_identity(item: Field[Any]) -> bool:
+    """Return whether a field is part of a stage's identity."""
+    return bool(item.metadata.get("identity", True))
+
+
+def is_from_preset(item: Field[Any]) -> bool:
+    """Return whether a named preset replaces what is configured for a field."""
+    return is_identity(item) and bool(item.metadata.get("from_preset", True))
+
+
+def modalities_of(item: Field[Any]) -> tuple[str, ...] | None:
+    """Return the modalities that a field names, ``None`` where it names none."""
+    found: tuple[str, ...] | None = item.metadata.get("modalities")
+    return found
+
+
+def identity_values(settings: Any) -> Mapping[str, object]:  # noqa: ANN401 - any dataclass of settings
+    """Return name -> value of the fields that are part of a stage's identity, in their order."""
+    return {item.name: getattr(settings, item.name) for item in fields(settings) if is_identity(item)}

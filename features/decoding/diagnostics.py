@@ -1,0 +1,156 @@
+"""What ffmpeg's log and its output say of a file: how long it is, whether all of it came, and what was wrong.
+
+An exit code of 0 is no success: of a file cut to a tenth come a tenth of the frames, and 0.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import signal
+from typing import TYPE_CHECKING
+
+from features.decoding.frame_selection import CANDIDATES_PER_SECOND, FINENESS
+
+if TYPE_CHECKING:
+    from features.decoding.ffmpeg import DecodeConfig
+    from features.formats.matroska import StoredStreams
+
+# Exit codes of a process that a person, or a system out of memory, has ended.
+OUTSIDE_SIGNALS = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
+RECEIVED_SIGNAL = re.compile(r"^Exiting normally, received signal", re.MULTILINE)
+# Rounding of the last frame: a clip that gives this share of what is expected is whole.
+COMPLETE_FRACTION = 0.9
+DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+)", re.MULTILINE)
+# What ffmpeg says when bytes that should be there are not.
+CUT = re.compile(r"partial file|Error during demuxing|ended prematurely|truncat|Packet corrupt", re.IGNORECASE)
+TELLING = re.compile(r"error|invalid|not|fail|missing|corrupt|partial", re.IGNORECASE)
+# Lines that tell of the output, and hints that follow an error.
+IDLE = re.compile(r"deprecated pixel format|Codec AVOption|muxing overhead|^frame=|^size=|Last message repeated")
+
+# Text in ffmpeg's log -> code, the first match counts.
+_REASONS = (
+    ("does not contain any stream", "no_video_stream"),
+    ("matches no streams", "no_video_stream"),
+    # Those given are for a decoder of pictures.
+    ("is not a decoding option", "no_video_stream"),
+    ("Unknown input format", "format_not_supported"),
+    ("Format not on whitelist", "format_not_allowed"),
+    ("not in allowed", "format_not_allowed"),
+    ("moov atom not found", "invalid_data"),
+    ("Picture size", "too_many_pixels"),
+    ("exceeds specified max pixel count", "too_many_pixels"),
+    ("Cannot allocate memory", "too_much_memory"),
+    ("Invalid data found", "invalid_data"),
+)
+
+
+def duration_seconds(log: str) -> float | None:
+    """Return the duration that ffmpeg states for the input, ``None`` when the file does not tell."""
+    match = DURATION.search(log)
+    if match is None:
+        return None
+    hours, minutes, seconds = match.groups()
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+
+def expected_frames(duration: float | None, config: DecodeConfig) -> int:
+    """Return how many frames a whole file of ``duration`` seconds gives, 1 when the duration is unknown."""
+    if duration is None:
+        return 1
+    seconds = min(duration, config.max_seconds)
+    if config.num_frames:
+        return max(1, min(config.num_frames, math.floor(seconds * CANDIDATES_PER_SECOND)))
+    return _frames_at_rate(seconds, config.frames_per_second, config.max_frames)
+
+
+def expected_motion_frames(duration: float | None, config: DecodeConfig) -> int:
+    """Return how many frames for motion such a file gives, 1 when the duration is unknown."""
+    if duration is None:
+        return 1
+    seconds = min(duration, config.max_seconds)
+    return _frames_at_rate(seconds, config.motion_frames_per_second, config.max_motion_frames)
+
+
+def _frames_at_rate(seconds: float, frames_per_second: float, max_frames: int) -> int:
+    # Times 0, 1/r, 2/r, ... below the duration, which ffmpeg states in hundredths.
+    return max(1, min(max_frames, math.ceil(round(seconds * frames_per_second, 6))))
+
+
+def what_is_missing(
+    stored: StoredStreams, duration: float | None, config: DecodeConfig, log: str
+) -> tuple[str, str] | None:
+    """Return code and detail of what a file should have given and did not, ``None`` for a whole file.
+
+    ``no_video_stream``: only sound came. ``truncated``: picture and sound (or the only one there is) ended before
+    the duration that the header states, or one of them did and ffmpeg missed bytes. A picture that is shorter
+    than the sound, or the other way round, is no damage. Where no duration is stated, missed bytes count alone.
+
+    Args:
+        stored: What came, before it was thinned out.
+        duration: What the header states, in seconds.
+        config: The settings.
+        log: What ffmpeg said.
+    """
+    if not stored.num_frames:
+        return "no_video_stream", "only sound could be decoded"
+    was_cut = any(CUT.search(line) for line in _told(log))
+    if duration is None:
+        return ("truncated", f"no duration is stated; {last_line(log)}") if was_cut else None
+    is_short = [_picture_is_short(stored, duration, config)]
+    if stored.audio_seconds:
+        is_short.append(stored.audio_end_seconds < _lower_bound(min(duration, config.max_seconds)))
+    if not (all(is_short) or (was_cut and any(is_short))):
+        return None
+    if is_short[0] and not config.num_frames:
+        return "truncated", f"{stored.num_frames} of {expected_frames(duration, config)} frames; {last_line(log)}"
+    seconds = stored.frames_end_seconds if is_short[0] else stored.audio_end_seconds
+    what = "frames" if is_short[0] else "sound"
+    return "truncated", f"{what} up to {seconds:.1f} of {duration:.1f} s; {last_line(log)}"
+
+
+def _picture_is_short(stored: StoredStreams, duration: float, config: DecodeConfig) -> bool:
+    if config.num_frames:
+        # The last candidate may lie one distance before the end.
+        seconds = min(duration, config.max_seconds) * (1 - 1 / (FINENESS * config.num_frames))
+        return stored.frames_end_seconds < _lower_bound(seconds)
+    expected = expected_frames(duration, config)
+    # One frame of slack: sound that is a little longer than the picture is no damage.
+    return stored.num_frames < min(COMPLETE_FRACTION * expected, expected - 1)
+
+
+def _lower_bound(seconds: float) -> float:
+    # Half a second of slack: streams of one file seldom end together.
+    return min(COMPLETE_FRACTION * seconds, seconds - 0.5)
+
+
+def was_killed(returncode: int, log: str) -> bool:
+    """Return whether a process ended since somebody else told it to, and not because of the file."""
+    return returncode in OUTSIDE_SIGNALS or RECEIVED_SIGNAL.search(log) is not None
+
+
+def reason(log: str) -> tuple[str, str]:
+    """Return code and detail of why nothing came out of a file."""
+    for text, code in _REASONS:
+        line = next((line for line in _told(log) if text in line), "")
+        if line:
+            return code, _without_prefix(line)
+    return "decode_failed", last_line(log)
+
+
+def last_line(log: str) -> str:
+    """Return the last line of ffmpeg's log that says something."""
+    stripped = (_without_prefix(line).strip() for line in _told(log))
+    lines = [line for line in stripped if line and not IDLE.search(line)]
+    telling = [line for line in lines if TELLING.search(line)]
+    return (telling or lines or ["ffmpeg said nothing"])[-1]
+
+
+def _told(log: str) -> list[str]:
+    """Return what ffmpeg says itself: what it repeats of the file, such as a title, is indented."""
+    return [line for line in log.splitlines() if not line.startswith(" ")]
+
+
+def _without_prefix(line: str) -> str:
+    """Return a line without the names of the parts that speak, since their addresses differ each time."""
+    return re.sub(r"\[[^\[\]]* @ 0x[0-9a-f]+\]\s*", "", line)

@@ -1,0 +1,107 @@
+"""A fixed number of frames spread over a clip whose duration nobody knows beforehand.
+
+One pass of ffmpeg keeps candidates whose distance grows with their time ``t``: it is ``t / (2 n)``, and never less
+than 1/20 s. So whatever the duration ``D`` turns out to be, every time before ``D`` has a candidate within
+``D / (4 n)``, and the number of candidates grows with the logarithm of ``D`` only. Then the ``n`` that lie nearest
+to the middles of ``n`` equal parts are kept; the stored pictures are copied, not encoded again.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import IO, TYPE_CHECKING
+
+from features.base.errors import ShardError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from features.decoding.ffmpeg import DecodeConfig
+
+CANDIDATES_PER_SECOND = 20
+# Candidates for each wanted frame: the distance between two of them is this part of the frames' distance or less.
+FINENESS = 2
+
+
+def candidates_filter(num_frames: int) -> str:
+    """Return the filter that passes the candidates for ``num_frames`` frames."""
+    # Half a slot of slack, since a time and a sum of floats are compared.
+    distance = f"max(1/{CANDIDATES_PER_SECOND},prev_selected_t/{FINENESS * num_frames})-1/{2 * CANDIDATES_PER_SECOND}"
+    return f"fps={CANDIDATES_PER_SECOND}:round=up,select='isnan(prev_selected_t)+gte(t-prev_selected_t,{distance})'"
+
+
+def max_candidates(config: DecodeConfig) -> int:
+    """Return a number that the candidates of no clip exceed: linear up to the first growth, then logarithmic."""
+    parts = FINENESS * config.num_frames
+    # Rounding up to slots and the slack make a distance of one slot last until it would be one and a half.
+    growth = math.log(max(1.0, config.max_seconds * CANDIDATES_PER_SECOND / parts))
+    return 2 * math.ceil(parts * (1 + growth)) + 2
+
+
+def chosen(seconds: Sequence[float], num_frames: int) -> list[int]:
+    """Return positions of ``num_frames`` candidates nearest to the middles of equal parts, in order, none twice.
+
+    Args:
+        seconds: Times of the candidates, rising.
+        num_frames: Number wanted; with fewer candidates all of them come back.
+    """
+    if len(seconds) <= num_frames:
+        return list(range(len(seconds)))
+    start = seconds[0]
+    end = seconds[-1] + (seconds[-1] - seconds[-2])
+    positions: list[int] = []
+    at = 0
+    for part in range(num_frames):
+        target = start + (part + 0.5) * (end - start) / num_frames
+        # As many candidates must be left as frames are still to come.
+        last = len(seconds) - (num_frames - part)
+        while at < last and abs(seconds[at + 1] - target) <= abs(seconds[at] - target):
+            at += 1
+        positions.append(at)
+        at += 1
+    return positions
+
+
+def thin_out(matroska: IO[bytes], thinned: IO[bytes], num_frames: int) -> None:
+    """Copy a stored clip with ``num_frames`` of its sampled frames, and all else, from one file to another.
+
+    Raises:
+        ShardError: The clip cannot be read.
+    """
+    import av  # noqa: PLC0415 - loads the codec libraries
+
+    try:
+        seconds = _frame_seconds(matroska)
+        kept = frozenset(chosen(seconds, num_frames))
+        matroska.seek(0)
+        options = {"fflags": "+bitexact"}
+        with (
+            av.open(matroska, "r", format="matroska") as source,
+            av.open(thinned, "w", format="matroska", container_options=options) as target,
+        ):
+            # Those for motion are a second video stream, and all of them stay.
+            sampled = next((stream.index for stream in source.streams.video), None)
+            streams = {stream.index: target.add_stream_from_template(stream, opaque=True) for stream in source.streams}
+            position = -1
+            for packet in source.demux():
+                if packet.size == 0:
+                    continue
+                if packet.stream.index == sampled:
+                    position += 1
+                    if position not in kept:
+                        continue
+                packet.stream = streams[packet.stream.index]
+                target.mux(packet)
+    except av.FFmpegError as error:
+        raise ShardError(f"stored streams cannot be read ({error})") from error
+
+
+def _frame_seconds(matroska: IO[bytes]) -> list[float]:
+    import av  # noqa: PLC0415 - see thin_out
+
+    matroska.seek(0)
+    with av.open(matroska, "r", format="matroska") as source:
+        if not source.streams.video:
+            return []
+        packets = source.demux(source.streams.video[0])
+        return [float(packet.pts * packet.time_base) for packet in packets if packet.size and packet.pts is not None]

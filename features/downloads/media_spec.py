@@ -1,0 +1,125 @@
+"""What a media file has to be to be taken: a kind by its first bytes, a size, a digest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from features.base.errors import ClipError
+from features.downloads.media_type import SNIFF_BYTES, kind_of
+from features.downloads.store_index import StoredFacts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from features.downloads.download_rows import MediaFile
+
+_READ_BYTES = 1 << 20
+_CHECKSUM = re.compile(r"(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})?")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of one file.
+
+    Attributes:
+        kinds: Kinds that will do.
+        wrong_kind_code: Code of a file of another kind, such as ``not_a_video``.
+        max_bytes: Largest size.
+        checksum: ``sha256:<hex>`` or ``md5:<hex>``, ``""`` = any content will do.
+    """
+
+    kinds: frozenset[str]
+    wrong_kind_code: str
+    max_bytes: int
+    checksum: str = ""
+
+    def __post_init__(self) -> None:
+        if not _CHECKSUM.fullmatch(self.checksum):
+            raise ClipError("bad_checksum", f"{self.checksum[:80]!r}: give sha256:<64 hex> or md5:<32 hex>")
+
+    def accepts(self, file: MediaFile) -> bool:
+        """Return whether a file that was checked before will do, as far as its facts tell: they hold no MD5."""
+        other_digest = self.checksum.startswith("sha256:") and self.checksum != f"sha256:{file.sha256}"
+        return file.kind in self.kinds and file.bytes <= self.max_bytes and not other_digest
+
+    def accepts_content(self, path: Path) -> bool:
+        """Return whether a file holds what an ``md5:`` checksum says; it is read for such a one only."""
+        if not self.checksum.startswith("md5:"):
+            return True
+        digest = hashlib.md5(usedforsecurity=False)
+        try:
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as stream:
+                while data := stream.read(_READ_BYTES):
+                    digest.update(data)
+        except OSError:
+            return False
+        return self.checksum == f"md5:{digest.hexdigest()}"
+
+    def check_size(self, num_bytes: int) -> None:
+        """Refuse a file that is too large.
+
+        Raises:
+            ClipError: ``too_large``.
+        """
+        if num_bytes > self.max_bytes:
+            raise ClipError("too_large", f"{num_bytes:,} bytes; max_bytes is {self.max_bytes:,}")
+
+
+class Inspector:
+    """Looks at a file while it passes by.
+
+    Args:
+        wanted: What it has to be.
+    """
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._sha256 = hashlib.sha256()
+        by_md5 = wanted.checksum.startswith("md5:")
+        self._md5 = hashlib.md5(usedforsecurity=False) if by_md5 else None
+        self._head = b""
+        self.num_bytes = 0
+
+    def update(self, data: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            ClipError: ``too_large``, or the code for a wrong kind as soon as the first bytes tell.
+        """
+        self.num_bytes += len(data)
+        self._wanted.check_size(self.num_bytes)
+        self._sha256.update(data)
+        if self._md5 is not None:
+            self._md5.update(data)
+        if len(self._head) < SNIFF_BYTES:
+            self._head += data[: SNIFF_BYTES - len(self._head)]
+            if len(self._head) == SNIFF_BYTES:
+                self._kind()
+
+    def facts(self) -> StoredFacts:
+        """Return what the file is.
+
+        Raises:
+            ClipError: ``empty_file``, ``checksum_mismatch`` or the code for a wrong kind.
+        """
+        if not self.num_bytes:
+            raise ClipError("empty_file", "the file holds no byte")
+        kind = self._kind()
+        sha256 = self._sha256.hexdigest()
+        found = f"md5:{self._md5.hexdigest()}" if self._md5 is not None else f"sha256:{sha256}"
+        if self._wanted.checksum not in {"", found}:
+            raise ClipError("checksum_mismatch", f"the content is {found}, expected {self._wanted.checksum}")
+        return StoredFacts(sha256, kind, self.num_bytes)
+
+    def _kind(self) -> str:
+        kind, kinds = kind_of(self._head), self._wanted.kinds
+        if kind not in kinds:
+            expected = ", ".join(sorted(kinds))
+            raise ClipError(
+                self._wanted.wrong_kind_code, f"the file is {kind or 'of no known kind'}, expected {expected}"
+            )
+        return kind

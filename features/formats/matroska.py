@@ -1,0 +1,275 @@
+"""Reads back what Decode stored of a clip: its sampled frames, its sound, its cover. Only our own bytes."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import threading
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from features.base.errors import ShardError
+from features.formats.clip_data import Float32, ImageSequence, Sound, UInt8, Waveform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import av.container
+
+SAMPLE_RATE_HZ = 16000
+INT16_RANGE = 32768.0
+
+
+@dataclass(frozen=True)
+class StoredStreams:
+    """What a stored clip holds, counted without decoding it.
+
+    Attributes:
+        num_frames: Frames.
+        frames_end_seconds: Time of the last frame, 0 without frames.
+        audio_seconds: Length of the sound.
+        audio_end_seconds: Time at which the sound ends, 0 without sound.
+        num_motion_frames: Frames of the second video stream, which are those for motion.
+    """
+
+    num_frames: int
+    frames_end_seconds: float
+    audio_seconds: float
+    audio_end_seconds: float
+    num_motion_frames: int = 0
+
+
+def measure(matroska: IO[bytes]) -> StoredStreams:
+    """Return how many frames and how much sound a stored clip holds; the file is read from its start.
+
+    Raises:
+        ShardError: It is no stored clip, or it is damaged.
+    """
+    import av  # noqa: PLC0415 - loads the codec libraries
+
+    num_frames = num_motion_frames = 0
+    frames_end = audio_end = 0.0
+    audio_start: float | None = None
+    matroska.seek(0)
+    with _opened(matroska) as container:
+        try:
+            for packet in container.demux():
+                if packet.size == 0 or packet.pts is None:
+                    continue
+                seconds = float(packet.pts * packet.time_base)
+                if packet.stream.type == "video":
+                    if packet.stream.index != container.streams.video[0].index:
+                        num_motion_frames += 1
+                        continue
+                    num_frames += 1
+                    frames_end = seconds
+                    continue
+                audio_start = seconds if audio_start is None else audio_start
+                audio_end = seconds + float((packet.duration or 0) * packet.time_base)
+        except av.FFmpegError as error:
+            raise ShardError(f"stored streams cannot be read ({error})") from error
+    audio_seconds = max(0.0, audio_end - (audio_start or 0.0))
+    return StoredStreams(num_frames, frames_end, audio_seconds, audio_end, num_motion_frames)
+
+
+def stored_pictures(matroska: IO[bytes], *, motion: bool = False) -> Iterator[StoredPicture]:
+    """Yield the stored frames in order, none without such a stream; the file is read from its start.
+
+    Only the packets are read here: a picture is decoded when its pixels are asked for, by any thread, as each
+    frame is coded by itself.
+
+    Args:
+        matroska: A stored clip.
+        motion: Whether to read the denser frames for motion, which are the second video stream.
+
+    Raises:
+        ShardError: While iterating: it is no stored clip, or it is damaged.
+    """
+    import av  # noqa: PLC0415 - loads the codec libraries
+
+    matroska.seek(0)
+    with _opened(matroska) as container:
+        streams = container.streams.video
+        if len(streams) <= int(motion):
+            return
+        stream = streams[int(motion)]
+        context = stream.codec_context
+        codec = _Codec(context.name, context.width, context.height, context.extradata or b"")
+        try:
+            for packet in container.demux(stream):
+                if packet.size:
+                    seconds = 0.0 if packet.pts is None else float(packet.pts * packet.time_base)
+                    yield StoredPicture(codec, bytes(packet), seconds)
+        except av.FFmpegError as error:
+            raise ShardError(f"stored frames cannot be read ({error}): delete the shard and run again") from error
+
+
+def stored_sound(matroska: IO[bytes]) -> Sound | None:
+    """Return the stored sound in [-1, 1] at 16 kHz, decoded as it is iterated; ``None`` without a sound stream.
+
+    Raises:
+        ShardError: Here or while iterating: it is no stored clip, or it is damaged.
+    """
+    blocks = _sound_blocks(matroska)
+    first = next(blocks, None)
+    if first is None:
+        return None
+    start_seconds, samples = first
+    rest = (block for _, block in blocks)
+    return Sound(itertools.chain([samples], rest), SAMPLE_RATE_HZ, start_seconds)
+
+
+def _sound_blocks(matroska: IO[bytes]) -> Iterator[tuple[float, Float32]]:
+    """Yield the time and the samples of successive pieces."""
+    import av  # noqa: PLC0415 - loads the codec libraries
+
+    matroska.seek(0)
+    with _opened(matroska) as container:
+        if not container.streams.audio:
+            return
+        try:
+            for frame in container.decode(audio=0):
+                samples = frame.to_ndarray().reshape(-1).astype(np.float32) / INT16_RANGE
+                yield 0.0 if frame.time is None else float(frame.time), samples
+        except av.FFmpegError as error:
+            raise ShardError(f"stored sound cannot be read ({error}): delete the shard and run again") from error
+
+
+@dataclass(frozen=True)
+class _Codec:
+    """What a decoder has to know beforehand."""
+
+    name: str
+    width: int
+    height: int
+    extradata: bytes
+
+
+@dataclass(frozen=True)
+class StoredPicture:
+    """One stored frame, decoded when its pixels are asked for.
+
+    Attributes:
+        codec: How it is coded.
+        data: The coded picture.
+        time_seconds: Its time in the clip.
+    """
+
+    codec: _Codec
+    data: bytes
+    time_seconds: float
+
+    def pixels(self) -> UInt8:
+        """Return ``(H, W, 3)`` RGB, 0 to 255.
+
+        Raises:
+            ShardError: It cannot be decoded.
+        """
+        import av  # noqa: PLC0415 - loads the codec libraries
+
+        try:
+            pixels = _decoder.pixels(self)
+        except av.FFmpegError as error:
+            raise ShardError(f"a stored frame cannot be decoded ({error}): delete the shard and run again") from error
+        return pixels
+
+
+class _Decoder(threading.local):
+    """The decoder and the colour converter of each thread: making them costs as much as a picture."""
+
+    def __init__(self) -> None:
+        self._codec: _Codec | None = None
+        # Any: the package av has no types.
+        self._context: Any = None
+        self._reformatter: Any = None
+
+    def pixels(self, picture: StoredPicture) -> UInt8:
+        """Return ``(H, W, 3)`` RGB."""
+        import av  # noqa: PLC0415 - loads the codec libraries
+
+        # Only a decoder of JPEG keeps nothing of a picture that was damaged.
+        if self._codec != picture.codec or picture.codec.name != "mjpeg":
+            self._open(picture.codec)
+        try:
+            frames = self._context.decode(av.Packet(picture.data)) or self._context.decode(None)
+        finally:
+            self._context.flush_buffers()
+        if not frames:
+            raise ShardError("a stored frame holds no picture: delete the shard and run again")
+        pixels: UInt8 = self._reformatter.reformat(frames[0], format="rgb24").to_ndarray()
+        return pixels
+
+    def _open(self, codec: _Codec) -> None:
+        import av.video.reformatter  # noqa: PLC0415 - loads the codec libraries
+
+        self._reformatter = av.video.reformatter.VideoReformatter()
+        self._context = av.CodecContext.create(codec.name, "r")
+        self._context.width, self._context.height = codec.width, codec.height
+        self._context.extradata = codec.extradata or None
+        self._context.thread_count = 1
+        self._codec = codec
+
+
+_decoder = _Decoder()
+
+
+def read_frames(matroska: bytes) -> ImageSequence | None:
+    """Return the stored frames, ``(T, H, W, 3)``, with their times; ``None`` when there are none."""
+    pictures = list(stored_pictures(io.BytesIO(matroska)))
+    if not pictures:
+        return None
+    seconds = np.array([picture.time_seconds for picture in pictures], np.float32)
+    return ImageSequence(np.stack([picture.pixels() for picture in pictures]), seconds)
+
+
+def read_waveform(matroska: bytes) -> Waveform | None:
+    """Return the stored sound, ``(S,)`` in [-1, 1] at 16 kHz; ``None`` when there is none."""
+    sound = stored_sound(io.BytesIO(matroska))
+    if sound is None:
+        return None
+    return Waveform(np.concatenate(list(sound.blocks)), sound.sample_rate_hz, sound.start_seconds)
+
+
+def read_cover(jpeg: bytes) -> ImageSequence:
+    """Return a stored cover, ``(1, H, W, 3)`` at time 0."""
+    return ImageSequence(StoredCover(jpeg).pixels()[None], np.zeros(1, np.float32))
+
+
+@dataclass(frozen=True)
+class StoredCover:
+    """A stored cover, decoded when its pixels are asked for.
+
+    Attributes:
+        jpeg: The picture.
+        time_seconds: 0, as a cover has no time.
+    """
+
+    jpeg: bytes
+    time_seconds: float = 0.0
+
+    def pixels(self) -> UInt8:
+        """Return ``(H, W, 3)`` RGB, 0 to 255.
+
+        Raises:
+            ShardError: It cannot be decoded.
+        """
+        from PIL import Image  # noqa: PLC0415 - only covers need it
+
+        try:
+            with Image.open(io.BytesIO(self.jpeg)) as image:
+                # A copy of our own, since Pillow's cannot be written to.
+                return np.array(image.convert("RGB"), np.uint8)
+        except (OSError, ValueError, SyntaxError) as error:
+            # What Pillow raises at a damaged picture.
+            raise ShardError(f"a stored cover cannot be decoded ({error}): delete the shard and run again") from error
+
+
+def _opened(matroska: IO[bytes]) -> av.container.InputContainer:
+    import av  # noqa: PLC0415 - loads the codec libraries
+
+    try:
+        return av.open(matroska, mode="r", format="matroska")
+    except av.FFmpegError as error:
+        raise ShardError(f"a stored clip cannot be opened ({error}): delete the shard and run again") from error

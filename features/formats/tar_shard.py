@@ -1,0 +1,264 @@
+"""Decoded shards: a tar in WebDataset's naming, the same bytes for the same content.
+
+``<clip>.mkv`` holds sampled frames and sound, ``<clip>.cover.jpg`` the cover, ``<clip>.json`` the outcome.
+The members of a clip stand together, in the order of the records. ``webdataset`` opens these files too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import tarfile
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+from features.base.errors import ShardError
+from features.base.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+# With a digest and the longest suffix it stays within the 100 bytes of a name in a tar.
+MAX_KEY_CHARACTERS = 64
+MATROSKA = "mkv"
+COVER = "cover.jpg"
+BLOCK_BYTES = tarfile.BLOCKSIZE
+# An archive ends with two blocks of zeros.
+END_OF_ARCHIVE = bytes(2 * BLOCK_BYTES)
+# What reading a damaged file raises.
+DAMAGE = (OSError, tarfile.TarError, EOFError, ValueError, KeyError, TypeError)
+UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+
+
+@dataclass(frozen=True)
+class DecodedClip:
+    """What Decode keeps of one clip.
+
+    Attributes:
+        outcome: How decoding went.
+        matroska: Frames and sound, ``None`` when nothing could be decoded.
+        cover: JPEG, ``None`` when there is none.
+        about: Facts for a person and for later stages: durations, numbers of frames.
+    """
+
+    outcome: Outcome
+    matroska: bytes | None = None
+    cover: bytes | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)  # JSON values
+
+
+def member_key(clip_id: str) -> str:
+    """Return the name that a clip's members share: the id itself where it is safe as a file name.
+
+    Any other id loses its unsafe characters and gains a digest, so that two ids never share a name.
+    """
+    if len(clip_id) <= MAX_KEY_CHARACTERS and not UNSAFE.search(clip_id):
+        return clip_id
+    digest = hashlib.sha256(clip_id.encode("utf-8")).hexdigest()[:12]
+    return f"{UNSAFE.sub('_', clip_id)[:MAX_KEY_CHARACTERS]}-{digest}"
+
+
+class TarShardWriter:
+    """Writes the clips of one shard in order."""
+
+    def __init__(self, path: Path) -> None:
+        self._tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - closed in __exit__
+
+    def __enter__(self) -> TarShardWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tar.close()
+
+    def add(self, clip: DecodedClip) -> None:
+        """Append one clip."""
+        matroska = None if clip.matroska is None else io.BytesIO(clip.matroska)
+        cover = None if clip.cover is None else io.BytesIO(clip.cover)
+        self.add_streamed(clip.outcome, matroska, cover, clip.about)
+
+    def add_streamed(
+        self, outcome: Outcome, matroska: IO[bytes] | None, cover: IO[bytes] | None, about: Mapping[str, Any]
+    ) -> None:
+        """Append one clip whose parts are read from files, a piece at a time, each from its start to its end."""
+        key = member_key(outcome.clip_id)
+        for suffix, data in ((MATROSKA, matroska), (COVER, cover)):
+            if data is not None:
+                data.seek(0, io.SEEK_END)
+                size = data.tell()
+                data.seek(0)
+                self._member(f"{key}.{suffix}", data, size)
+        self._row(key, outcome, about)
+
+    def copy(self, clip: StoredClip, shard: IO[bytes]) -> None:
+        """Append one clip of another shard, an open file, a piece at a time."""
+        key = member_key(clip.outcome.clip_id)
+        for suffix, (position, size) in clip.parts.items():
+            shard.seek(position)
+            self._member(f"{key}.{suffix}", shard, size)
+        self._row(key, clip.outcome, clip.about)
+
+    def _row(self, key: str, outcome: Outcome, about: Mapping[str, Any]) -> None:
+        row = json.dumps({**outcome.to_json(), **about}, sort_keys=True, ensure_ascii=False).encode("utf-8")
+        self._member(f"{key}.json", io.BytesIO(row), len(row))
+
+    def _member(self, name: str, data: IO[bytes], size: int) -> None:
+        info = tarfile.TarInfo(name)
+        info.size = size
+        info.mtime = 0
+        self._tar.addfile(info, data)
+
+
+def read_tar_shard(path: Path) -> Iterator[DecodedClip]:
+    """Yield the clips of a decoded shard in order, each whole in memory.
+
+    Raises:
+        ShardError: The file is damaged.
+    """
+    for clip in open_tar_shard(path):
+        matroska, cover = (None if part is None else _all_of(part, path) for part in (clip.matroska, clip.cover))
+        yield DecodedClip(clip.outcome, matroska, cover, clip.about)
+
+
+@dataclass(frozen=True)
+class OpenedClip:
+    """One clip of a decoded shard, whose parts are files to read from.
+
+    Attributes:
+        outcome: How decoding went.
+        matroska: Frames and sound, ``None`` when nothing could be decoded.
+        cover: JPEG, ``None`` when there is none.
+        about: Facts, as :class:`DecodedClip` has them.
+    """
+
+    outcome: Outcome
+    matroska: IO[bytes] | None
+    cover: IO[bytes] | None
+    about: Mapping[str, Any]  # JSON values
+
+
+def open_tar_shard(path: Path) -> Iterator[OpenedClip]:
+    """Yield the clips of a decoded shard in order; the parts of one can be read until the next is asked for.
+
+    Raises:
+        ShardError: The file is damaged.
+    """
+    parts: dict[str, IO[bytes]] = {}
+    try:
+        with path.open("rb") as stream:
+            for name, position, size in _headers(stream):
+                suffix = name.partition(".")[2]
+                part = _Part(stream, position, size)
+                if suffix != "json":
+                    parts[suffix] = io.BufferedReader(part)
+                    continue
+                outcome, about = _row(part.readall())
+                yield OpenedClip(outcome, parts.get(MATROSKA), parts.get(COVER), about)
+                parts = {}
+    except DAMAGE as error:
+        raise ShardError(f"{path} is damaged ({error}): delete it and run again") from error
+    if parts:
+        raise ShardError(f"{path} ends in the middle of a clip: delete it and run again")
+
+
+class _Part(io.RawIOBase):
+    """A stretch of an open file, with a position of its own."""
+
+    def __init__(self, stream: IO[bytes], start: int, size: int) -> None:
+        super().__init__()
+        self._stream = stream
+        self._start = start
+        self._size = size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # what io hands in
+        wanted = max(0, min(len(buffer), self._size - self._position))
+        data = os.pread(self._stream.fileno(), wanted, self._start + self._position)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+def _all_of(part: IO[bytes], path: Path) -> bytes:
+    try:
+        return part.read()
+    except OSError as error:
+        raise ShardError(f"{path} cannot be read ({error}): mend that and run again") from error
+
+
+@dataclass(frozen=True)
+class StoredClip:
+    """Where one clip stands in a decoded shard, and its row.
+
+    Attributes:
+        outcome: How decoding went.
+        about: Facts, as :class:`DecodedClip` has them.
+        parts: Suffix of the member (``mkv``, ``cover.jpg``) -> position of its first byte, and its length.
+    """
+
+    outcome: Outcome
+    about: Mapping[str, Any]  # JSON values
+    parts: Mapping[str, tuple[int, int]]
+
+
+def index_tar_shard(path: Path) -> dict[str, StoredClip]:
+    """Return the clips of a decoded shard by their id; of the contents only the rows are read.
+
+    Raises:
+        ShardError: The file is damaged.
+    """
+    clips: dict[str, StoredClip] = {}
+    parts: dict[str, tuple[int, int]] = {}
+    try:
+        with path.open("rb") as stream:
+            for name, position, size in _headers(stream):
+                suffix = name.partition(".")[2]
+                if suffix != "json":
+                    parts[suffix] = (position, size)
+                    continue
+                stream.seek(position)
+                outcome, about = _row(stream.read(size))
+                clips[outcome.clip_id] = StoredClip(outcome, about, parts)
+                parts = {}
+    except DAMAGE as error:
+        raise ShardError(f"{path} is damaged ({error}): delete it and run again") from error
+    return clips
+
+
+def _headers(stream: IO[bytes]) -> Iterator[tuple[str, int, int]]:
+    """Yield name, position and length of every member; the caller may move the position of ``stream``."""
+    end = 0
+    with tarfile.open(fileobj=stream, mode="r:") as tar:
+        for member in tar:
+            if not member.isreg():
+                raise tarfile.ReadError(f"{member.name} is no file")
+            yield member.name, member.offset_data, member.size
+            end = member.offset_data + -(-member.size // BLOCK_BYTES) * BLOCK_BYTES
+    # tarfile takes a damaged header, or the end of a file that was cut, for the end of the archive.
+    stream.seek(end)
+    if stream.read(len(END_OF_ARCHIVE)) != END_OF_ARCHIVE:
+        raise tarfile.ReadError(f"no member and no end at byte {end:,}")
+
+
+def _row(data: bytes) -> tuple[Outcome, dict[str, Any]]:
+    row = json.loads(data)
+    if not isinstance(row, dict):
+        raise ValueError("a row that is no object")  # noqa: TRY004 - what a damaged file says, not an argument
+    return Outcome(**{name: row.pop(name) for name in ("clip_id", "status", "code", "detail")}), row

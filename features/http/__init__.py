@@ -1,0 +1,1 @@
+"""HTTP requests under limits: addresses, connections, deadlines, rate limits."""

@@ -1,0 +1,154 @@
+"""Sockets that keep a deadline however slowly the other side drips, and that end soon when the run is stopped."""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import socket
+import ssl
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from features.base.parallel import STOPPING, StoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from _typeshed import WriteableBuffer
+
+# How soon a waiting socket notices that the run is stopped.
+SLICE_SECONDS = 0.25
+
+
+class Guard:
+    """How long the request that a thread is making may still take.
+
+    Args:
+        timeout_seconds: For the headers as a whole, and for each wait for data.
+        max_seconds: For the request as a whole, from now.
+    """
+
+    def __init__(self, timeout_seconds: float, max_seconds: float) -> None:
+        self.timeout_seconds = timeout_seconds
+        self.ends_at = time.monotonic() + max_seconds
+        self._headers_end_at = math.inf
+        self._in_headers = True
+
+    def headers_are_here(self) -> None:
+        """Let the body take as long as the request may."""
+        self._in_headers = False
+
+    def wait_until(self) -> float:
+        """Return the monotonic time at which the wait that begins now has lasted too long."""
+        now = time.monotonic()
+        if not self._in_headers:
+            return min(now + self.timeout_seconds, self.ends_at)
+        # A reused connection is waited for from the first read on, not from when it was opened.
+        self._headers_end_at = min(self._headers_end_at, now + self.timeout_seconds, self.ends_at)
+        return self._headers_end_at
+
+
+_local = threading.local()
+
+
+@contextmanager
+def guarded(guard: Guard) -> Iterator[None]:
+    """Put every socket that this thread reads under ``guard`` for as long as the context lasts."""
+    _local.guard = guard
+    try:
+        yield
+    finally:
+        del _local.guard
+
+
+def check_stopping() -> None:
+    """Raise when the run is being stopped.
+
+    Raises:
+        StoppedError: Nothing that is under way may become an outcome.
+    """
+    if STOPPING.is_set():
+        raise StoppedError("the run was stopped")
+
+
+def _receive(set_timeout: Callable[[float], None], receive: Callable[[], int]) -> int:
+    """Return what ``receive`` returns, called in slices of time until the guard's limit.
+
+    Raises:
+        TimeoutError: The limit has come.
+        StoppedError: The run is being stopped.
+    """
+    guard: Guard = _local.guard
+    until = guard.wait_until()
+    while True:
+        check_stopping()
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        set_timeout(min(left, SLICE_SECONDS))
+        try:
+            return receive()
+        except TimeoutError:
+            continue
+
+
+class GuardedSocket(socket.socket):
+    """A socket whose reads keep the limits of the thread's guard."""
+
+    def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
+        """Return the number of bytes read into ``buffer``."""
+        return _receive(self.settimeout, lambda: super(GuardedSocket, self).recv_into(buffer, nbytes, flags))
+
+
+class GuardedTlsSocket(ssl.SSLSocket):
+    """The same for TLS; its handshake keeps the socket's own timeout as a whole."""
+
+    def recv_into(self, buffer: WriteableBuffer, nbytes: int | None = None, flags: int = 0) -> int:
+        """Return the number of bytes read into ``buffer``."""
+        return _receive(self.settimeout, lambda: super(GuardedTlsSocket, self).recv_into(buffer, nbytes, flags))
+
+
+def connect(addresses: list[tuple[int, str]], port: int, timeout_seconds: float) -> GuardedSocket:
+    """Return a connection to the first of ``addresses`` that answers.
+
+    Raises:
+        OSError: None of them does within the time, which is for all of them.
+        StoppedError: The run is being stopped.
+    """
+    until = time.monotonic() + timeout_seconds
+    last = OSError("the name has no address")
+    for family, address in addresses:
+        opened = GuardedSocket(family, socket.SOCK_STREAM)
+        try:
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _connect(opened, (address, port), until)
+            opened.settimeout(timeout_seconds)
+        except OSError as error:
+            opened.close()
+            last = error
+        except BaseException:
+            opened.close()
+            raise
+        else:
+            return opened
+    raise last
+
+
+def _connect(opened: socket.socket, address: tuple[str, int], until: float) -> None:
+    opened.settimeout(max(min(until - time.monotonic(), SLICE_SECONDS), 0.001))
+    try:
+        opened.connect(address)
+    except TimeoutError:
+        # It goes on in the background; the socket becomes writable when it has ended either way.
+        watcher = select.poll()
+        watcher.register(opened, select.POLLOUT)
+        while not watcher.poll(SLICE_SECONDS * 1000):
+            check_stopping()
+            if time.monotonic() > until:
+                raise
+        number = opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number:
+            raise OSError(number, os.strerror(number)) from None

@@ -1,0 +1,136 @@
+"""A decoded shard, and one of its clips: frames, the denser frames for motion, cover and sound."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from features.base.errors import ShardError, SourceError
+from features.base.outcomes import Tally
+from features.formats.matroska import read_cover, read_waveform, stored_pictures
+from features.formats.tar_shard import COVER, MATROSKA, StoredClip, index_tar_shard
+from features.inspect.result import Drawing, Found
+from features.plots.contact_sheet import Cell, small_picture, write_sheet
+from features.plots.sound_plot import draw_sound
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from features.formats.clip_data import Picture
+    from features.inspect.result import Look
+
+MAX_FRAMES = 64
+COVER_HEIGHT = 420  # pixels at most
+
+
+def look_at_decoded(path: Path, look: Look) -> Found:
+    """Return the account of a decoded shard, and one of its clips; only that clip's content is read.
+
+    Raises:
+        SourceError: It does not hold the clip.
+        ShardError: It is damaged.
+    """
+    clips = index_tar_shard(path)
+    tally = Tally.of([clip.outcome for clip in clips.values()])
+    values: dict[str, Any] = {
+        "kind": "decoded shard", "clips": {"rows": tally.rows, **tally.counts, **tally.codes}
+    }  # fmt: skip
+    clip = _chosen(path, clips, look.clip_id)
+    if clip is None:
+        return Found(values)
+    about: dict[str, Any] = {
+        "clip_id": clip.outcome.clip_id,
+        **look.labels(clip.outcome.clip_id),
+        "outcome": " ".join(filter(None, (clip.outcome.status, clip.outcome.code, clip.outcome.detail))),
+        **clip.about,
+    }
+    try:
+        drawings = _drawings(read_parts(path, clip), about, look.heading(clip.outcome.clip_id))
+    except ShardError as error:
+        raise ShardError(f"{path}: {error}") from error
+    return Found({**values, "clip": about}, tuple(drawings))
+
+
+def _drawings(parts: Mapping[str, bytes], about: dict[str, Any], heading: str) -> list[Drawing]:
+    """Return the pictures of a clip, after adding to ``about`` what its streams hold."""
+    drawings: list[Drawing] = []
+    if MATROSKA in parts:
+        drawings += _frames(parts[MATROSKA], about, heading, motion=False)
+        drawings += _frames(parts[MATROSKA], about, heading, motion=True)
+    if COVER in parts:
+        drawings += _cover(parts[COVER], about, heading)
+    if MATROSKA in parts:
+        drawings += _sound(parts[MATROSKA], about, heading)
+    return drawings
+
+
+def read_parts(path: Path, clip: StoredClip) -> dict[str, bytes]:
+    """Return what a decoded shard holds of one clip: suffix (``mkv``, ``cover.jpg``) -> bytes."""
+    with path.open("rb") as stream:
+        parts = {}
+        for suffix, (position, size) in clip.parts.items():
+            stream.seek(position)
+            parts[suffix] = stream.read(size)
+    return parts
+
+
+def _chosen(path: Path, clips: Mapping[str, StoredClip], clip_id: str | None) -> StoredClip | None:
+    if clip_id is None:
+        decoded = (clip for clip in clips.values() if MATROSKA in clip.parts)
+        return next(decoded, next(iter(clips.values()), None))
+    if clip_id not in clips:
+        raise SourceError(f"{path} does not hold the clip {clip_id!r}")
+    return clips[clip_id]
+
+
+def _frames(matroska: bytes, about: dict[str, Any], heading: str, *, motion: bool) -> list[Drawing]:
+    pictures = list(stored_pictures(io.BytesIO(matroska), motion=motion))
+    if not pictures:
+        return []
+    name, what = ("motion", "frames for motion") if motion else ("frames", "frames")
+    height, width, _ = pictures[0].pixels().shape
+    about[f"{name}_shape"] = [len(pictures), height, width, 3]
+    about["motion_time_seconds" if motion else "time_seconds"] = [
+        round(picture.time_seconds, 4) for picture in pictures
+    ]
+    return [
+        Drawing(
+            name,
+            f"{min(len(pictures), MAX_FRAMES)} of {len(pictures)} {what}, with their times",
+            lambda path: write_frames(pictures, f"{heading}   {what}", path),
+        )
+    ]
+
+
+def write_frames(pictures: Sequence[Picture], heading: str, path: Path) -> None:
+    """Write the frames of a clip as a sheet with their times; of more than 64 as many, evenly chosen."""
+    rows = np.unique(np.linspace(0, len(pictures) - 1, min(len(pictures), MAX_FRAMES)).round().astype(int))
+    chosen = [pictures[row] for row in rows]
+    cells = [Cell(small_picture(picture.pixels()), (f"{picture.time_seconds:.2f} s",)) for picture in chosen]
+    cut = f" ({len(cells)} of {len(pictures)})" if len(cells) < len(pictures) else ""
+    write_sheet(cells, heading + cut, path)
+
+
+def _cover(jpeg: bytes, about: dict[str, Any], heading: str) -> list[Drawing]:
+    pixels = read_cover(jpeg).images[0]
+    about["cover_shape"] = list(pixels.shape)
+    height, width, _ = pixels.shape
+    line = f"cover, {width} x {height} pixels"
+
+    def draw(place: Path) -> None:
+        write_sheet([Cell(small_picture(pixels, min(height, COVER_HEIGHT)), (line,))], heading, place)
+
+    return [Drawing("cover", "cover", draw)]
+
+
+def _sound(matroska: bytes, about: dict[str, Any], heading: str) -> list[Drawing]:
+    sound = read_waveform(matroska)
+    if sound is None:
+        return []
+    about["sound_seconds"] = round(len(sound.samples) / sound.sample_rate_hz, 4)
+    about["sound_peak"] = float(np.abs(sound.samples).max())
+    about["sound_root_mean_square"] = float(np.sqrt((sound.samples**2).mean()))
+    return [Drawing("sound", "waveform and log-mel spectrum", lambda path: draw_sound(sound, heading, path))]

@@ -1,0 +1,1 @@
+"""Pictures of features and clips, drawn by matplotlib and Pillow."""

@@ -1,0 +1,1 @@
+"""What the sample corpus holds: its plan, labels and titles, and how it is rendered."""

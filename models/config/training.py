@@ -1,0 +1,176 @@
+"""Every setting of a training run, checked when it is made. Imports no torch."""
+
+from dataclasses import dataclass
+
+from features.base.checks import check_choice, check_device, check_range, check_share
+from features.base.errors import SettingError
+from features.base.settings import setting
+
+SELECTION_METRICS = (
+    "map",
+    "loss",
+    "category_accuracy",
+    "category_macro_f1",
+    "category_map",
+    "category_gap",
+    "tag_map",
+    "tag_gap",
+)
+"""What early stopping looks at on the validation clips; `map` is the mean of category and tag mAP."""
+
+SCHEDULES = ("cosine", "exponential")
+"""How the learning rate falls after the warm-up."""
+
+TAG_LOSSES = ("binary_cross_entropy", "focal", "asymmetric")
+"""Losses of the tags."""
+
+CATEGORY_LOSSES = ("cross_entropy", "focal")
+"""Losses of the category."""
+
+ADVERSARIAL = ("none", "fgm", "pgd")
+"""Adversarial perturbations of the embeddings."""
+
+PRECISIONS = ("float32", "bfloat16")
+"""What the forward pass computes in; weights, losses and the optimizer stay in float32."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a network is trained.
+
+    Attributes:
+        epochs: Most passes over the training clips; at least 1.
+        batch_size: Clips in one step, over all processes; at least 1. One-clip batches teach nothing to a
+            batch norm.
+        learning_rate: Highest learning rate, reached at the end of the warm-up; above 0.
+        frames_rate: Factor of the learning rate of what encodes pictures: frames, motion, cover. At least 0,
+            as the next three.
+        audio_rate: Factor of the learning rate of what encodes sound.
+        text_rate: Factor of the learning rate of what encodes text.
+        head_rate: Factor of the learning rate of fusion and heads.
+        schedule: How the learning rate falls after the warm-up: `cosine` (a half cosine to 0) or `exponential`
+            (by the same factor in every step).
+        final_rate_fraction: Share of the highest learning rate that `exponential` ends at; above 0, at most 1.
+        weight_decay: AdamW's decoupled decay of weight matrices; biases, norms and learned vectors have
+            none. At least 0.
+        warmup_fraction: Share of all steps in which the learning rate rises linearly, 0 to below 1.
+        gradient_clip: Largest norm of the whole gradient; 0 turns the clipping off.
+        ema_decay: Decay per step of the running mean of the weights that is validated and saved; 0 turns
+            it off. Below 1.
+        label_smoothing: Probability mass of a category label that is spread over all categories, 0 to
+            below 1.
+        category_weight: Factor of the category loss; at least 0.
+        category_loss: `cross_entropy` or `focal`.
+        tag_weight: Factor of the tag loss (a mean over tags, hence small); at least 0.
+        tag_loss: `binary_cross_entropy`, `focal` or `asymmetric`.
+        focal_gamma: Exponent of the focal losses; at least 0, and 0 is no focusing.
+        asymmetric_positive: Exponent of the asymmetric loss for tags that a clip has; at least 0.
+        asymmetric_negative: Exponent of the asymmetric loss for tags that a clip lacks; at least 0.
+        asymmetric_margin: Probability below which a tag that a clip lacks costs nothing in the asymmetric
+            loss; 0 to below 1.
+        class_weight_power: Damping of class weights: a category weighs (1 / its share)^power, and a tag's
+            positives (negatives / positives)^power; 0 = all the same, 1 = balanced.
+        flood_level: The loss is kept near this bound b by |loss - b| + b; 0 turns the flooding off.
+        auxiliary_weight: Factor of the losses of the modalities' own heads; at least 0.
+        distillation_weight: Factor of the losses by which a mixture teaches its experts; at least 0.
+        distillation_temperature: Temperature of that teaching; above 0.
+        adversarial: `none`, `fgm` (one step along the gradient) or `pgd` (several small steps): every step is
+            learned once more with the embeddings moved where the loss grows.
+        adversarial_weight: Factor of the loss of the moved embeddings; above 0.
+        adversarial_steps: Steps of `pgd`; at least 1.
+        adversarial_frames: Length of the move of a clip's standardised frames, over all its steps and units
+            together; 0 leaves them where they are. At least 0, as the next four.
+        adversarial_motion: The same for motion windows.
+        adversarial_audio: The same for audio windows.
+        adversarial_text: The same for text tokens.
+        adversarial_cover: The same for the cover.
+        selection_metric: What picks the epoch to keep, on the validation clips: `map` (mean of category and tag
+            mean average precision), `loss`, `category_accuracy`, `category_macro_f1`, `category_map`,
+            `category_gap`, `tag_map` or `tag_gap`.
+        patience_epochs: Epochs without a better validation result after which training ends; 0 never ends
+            early.
+        calibrate: Whether temperatures, thresholds of the tags and the scaling of rare categories are fitted
+            on the validation clips; else probabilities stand as they are, and a tag is given from 0.5 on.
+        precision: `float32`, or `bfloat16` for the forward pass (torch's autocast): faster on GPUs and on CPUs
+            with AMX or AVX512-BF16.
+        device: `cpu`, `cuda`, or `auto` for CUDA where there is a GPU.
+        num_processes: Processes that share each batch, one a GPU where there are GPUs; 0 = one for each GPU. The
+            result is the same up to rounding and what is drawn in training (dropout, random steps).
+        cache_megabytes: Memory of each process for clips that were read once, in MB (10^6 bytes); 0 reads every
+            epoch anew. It changes no result.
+        num_threads: Threads of the CPU that torch computes with; 0 leaves torch's own number. A small network
+            is hardly faster with two than with one, and many times slower when the threads must wait for a
+            busy core. Sums are split by thread, so the last bits of a result depend on it.
+        tensorboard: Whether event files for TensorBoard are written beside the checkpoint.
+        seed: Seed of the weights, the order of the clips and the dropout; at least 0.
+    """
+
+    epochs: int = 60
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    frames_rate: float = 1.0
+    audio_rate: float = 1.0
+    text_rate: float = 1.0
+    head_rate: float = 1.0
+    schedule: str = "cosine"
+    final_rate_fraction: float = 0.01
+    weight_decay: float = 0.05
+    warmup_fraction: float = 0.1
+    gradient_clip: float = 1.0
+    ema_decay: float = 0.97
+    label_smoothing: float = 0.1
+    category_weight: float = 1.0
+    category_loss: str = "cross_entropy"
+    tag_weight: float = 5.0
+    tag_loss: str = "binary_cross_entropy"
+    focal_gamma: float = 2.0
+    asymmetric_positive: float = 0.0
+    asymmetric_negative: float = 4.0
+    asymmetric_margin: float = 0.05
+    class_weight_power: float = 0.0
+    flood_level: float = 0.0
+    auxiliary_weight: float = 0.3
+    distillation_weight: float = 1.0
+    distillation_temperature: float = 3.0
+    adversarial: str = "none"
+    adversarial_weight: float = 1.0
+    adversarial_steps: int = 3
+    adversarial_frames: float = 5.0
+    adversarial_motion: float = 5.0
+    adversarial_audio: float = 5.0
+    adversarial_text: float = 5.0
+    adversarial_cover: float = 2.0
+    selection_metric: str = "map"
+    patience_epochs: int = 20
+    calibrate: bool = True
+    precision: str = "float32"
+    device: str = setting("auto", identity=False)
+    num_processes: int = setting(1, identity=False)
+    cache_megabytes: int = setting(2000, identity=False)
+    num_threads: int = setting(1, from_preset=False)
+    tensorboard: bool = setting(True, identity=False)
+    seed: int = setting(0, from_preset=False)
+
+    def __post_init__(self) -> None:
+        self._check_choices()
+        for name in ("epochs", "batch_size", "adversarial_steps"):
+            check_range(name, getattr(self, name), low=1)
+        for name in ("learning_rate", "distillation_temperature", "adversarial_weight"):
+            if not getattr(self, name) > 0:
+                raise SettingError(f"{name} is {getattr(self, name)}: give a number above 0")
+        if not 0 < self.final_rate_fraction <= 1:
+            raise SettingError(f"final_rate_fraction is {self.final_rate_fraction}: give above 0 and at most 1")
+        for name, value in vars(self).items():
+            if isinstance(value, int | float):
+                check_range(name, value, low=0)
+        for name in ("warmup_fraction", "ema_decay", "label_smoothing", "asymmetric_margin"):
+            check_share(name, getattr(self, name))
+
+    def _check_choices(self) -> None:
+        check_choice("selection_metric", self.selection_metric, SELECTION_METRICS)
+        check_choice("schedule", self.schedule, SCHEDULES)
+        check_choice("tag_loss", self.tag_loss, TAG_LOSSES)
+        check_choice("category_loss", self.category_loss, CATEGORY_LOSSES)
+        check_choice("adversarial", self.adversarial, ADVERSARIAL)
+        check_choice("precision", self.precision, PRECISIONS)
+        check_device(self.device)

@@ -1,0 +1,1 @@
+"""From cached features and labels to padded batches."""

@@ -1,0 +1,61 @@
+"""From names of labels and splits, as a manifest gives them, to the arrays that training and metrics take."""
+
+from collections.abc import Sequence, Sized
+
+import numpy as np
+import numpy.typing as npt
+
+from models.data.batching import UNKNOWN_CATEGORY, Labels
+
+
+def build_labels(
+    category_names: Sequence[str],
+    tag_names: Sequence[str],
+    categories: Sequence[str | None],
+    tags: Sequence[Sequence[str] | None],
+) -> Labels:
+    """Return the labels of N clips as arrays.
+
+    A name that is not in the label space counts as unknown for a category and is dropped from the tags.
+
+    Args:
+        category_names: The K categories.
+        tag_names: The C tags.
+        categories: N categories, None where unknown.
+        tags: N lists of tags, None where unknown.
+    """
+    category_numbers = {name: number for number, name in enumerate(category_names)}
+    tag_numbers = {name: number for number, name in enumerate(tag_names)}
+    matrix = np.zeros((len(tags), len(tag_names)), np.bool_)
+    for row, names in enumerate(tags):
+        matrix[row, [tag_numbers[name] for name in names or () if name in tag_numbers]] = True
+    numbers = [category_numbers.get(name or "", UNKNOWN_CATEGORY) for name in categories]
+    return Labels(
+        category_names=tuple(category_names),
+        tag_names=tuple(tag_names),
+        category=np.asarray(numbers, np.int64),
+        tags=matrix,
+        tags_known=np.asarray([names is not None for names in tags], np.bool_),
+    )
+
+
+def positions_of(splits: Sequence[str], name: str) -> npt.NDArray[np.int64]:
+    """Return the positions at which ``splits`` says ``name``, ascending."""
+    return np.asarray([position for position, split in enumerate(splits) if split == name], np.int64)
+
+
+def every_position(clips: Sized) -> npt.NDArray[np.int64]:
+    """Return 0 to ``len(clips) - 1``."""
+    return np.arange(len(clips), dtype=np.int64)
+
+
+def labels_in_space(labels: Labels, category_names: Sequence[str], tag_names: Sequence[str]) -> Labels:
+    """Return the same clips' labels in another label space, that of a network trained elsewhere."""
+    if (labels.category_names, labels.tag_names) == (tuple(category_names), tuple(tag_names)):
+        return labels
+    categories = [labels.category_names[number] if number >= 0 else None for number in labels.category]
+    tags = [
+        [labels.tag_names[column] for column in np.flatnonzero(row)] if known else None
+        for row, known in zip(labels.tags, labels.tags_known, strict=True)
+    ]
+    return build_labels(category_names, tag_names, categories, tags)

@@ -1,0 +1,135 @@
+"""Arithmetic over the valid steps of padded sequences.
+
+Everywhere `features` is `(B, T, D)` float and `mask` is `(B, T)` bool, False for padding. What stands under
+a False mask, even infinity or NaN, has no influence; no function writes into its arguments.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.data.distributed import is_shared, sum_over_processes, total_of
+
+_MIN_ROWS = 2
+"""A variance needs two rows."""
+
+
+def zero_padding(features: Tensor, mask: Tensor) -> Tensor:
+    """A copy of `features` with zeros under the False steps of `mask`."""
+    return features.masked_fill(~mask.unsqueeze(-1), 0.0)
+
+
+def masked_mean(features: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the valid steps, `(B, D)`; zeros for a row without a valid step."""
+    lengths = mask.sum(dim=1, keepdim=True).clamp(min=1)
+    return zero_padding(features, mask).sum(dim=1) / lengths
+
+
+def masked_max(features: Tensor, mask: Tensor) -> Tensor:
+    """Largest value over the valid steps, `(B, D)`; zeros for a row without a valid step."""
+    largest = features.masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(dim=1)
+    return largest.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)
+
+
+def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
+    """Softmax of `scores` `(B, T)` over the valid steps, `(B, T)`; 0 under the mask and in an empty row."""
+    lowest = torch.finfo(scores.dtype).min
+    weights = torch.softmax(scores.masked_fill(~mask, lowest), dim=1)
+    return weights.masked_fill(~mask, 0.0)
+
+
+def compact(features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The valid steps of each row moved to its front, in order, and cut to the longest row.
+
+    Returns:
+        Features `(B, L, D)` with zeros after each row's valid steps, and their mask `(B, L)`, where L is the
+        largest number of valid steps and at least 1.
+    """
+    lengths = mask.sum(dim=1)
+    longest = max(1, int(lengths.max())) if len(lengths) else 1
+    front = torch.arange(longest, device=mask.device) < lengths.unsqueeze(1)  # (B, L)
+    packed = features.new_zeros(features.shape[0], longest, features.shape[2])
+    # Both masks list a row's valid steps in order, and have as many of them.
+    packed[front] = features[mask]
+    return packed, front
+
+
+class MaskedBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation whose statistics come from the valid rows only, of all processes that share the batch.
+
+    Ioffe and Szegedy 2015, arXiv 1502.03167. In training a batch with fewer than two valid rows is normalised
+    by the running statistics, and leaves them as they are. `momentum=None` makes the running statistics the
+    plain mean over all batches so far, for an input whose distribution does not move.
+
+    Attributes:
+        is_frozen: Whether training leaves the running statistics as they are, as in `frozen_statistics`.
+    """
+
+    is_frozen = False
+
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Normalised features, zeros under the mask.
+
+        Args:
+            features: `(..., D)`.
+            mask: `(...)` bool; None means that every row is valid.
+        """
+        if mask is None:
+            return self._normalise(features.flatten(0, -2)).view(features.shape)
+        output = torch.zeros_like(features)
+        output[mask] = self._normalise(features[mask]).to(output.dtype)
+        return output
+
+    def _normalise(self, rows: Tensor) -> Tensor:
+        """Rows `(N, D)` normalised by the batch's statistics, or by the running ones."""
+        use_batch = self.training and total_of(len(rows)) >= _MIN_ROWS
+        if use_batch and is_shared():
+            return self._normalise_together(rows)
+        learns = use_batch and not self.is_frozen
+        return functional.batch_norm(
+            rows,
+            self.running_mean if learns or not use_batch else None,
+            self.running_var if learns or not use_batch else None,
+            self.weight,
+            self.bias,
+            training=use_batch,
+            momentum=self._next_momentum() if learns else 0.0,
+            eps=self.eps,
+        )
+
+    def _normalise_together(self, rows: Tensor) -> Tensor:
+        """Rows `(N, D)` normalised by the statistics of the rows of all processes, in float32."""
+        rows, num_rows = rows.float(), total_of(len(rows))
+        mean = sum_over_processes(rows.sum(dim=0)) / num_rows
+        # In two passes: a mean of squares less a squared mean would lose the digits of a small variance.
+        variance = sum_over_processes((rows - mean).square().sum(dim=0)) / num_rows
+        if not self.is_frozen and self.running_mean is not None and self.running_var is not None:
+            momentum = self._next_momentum()
+            self.running_mean.lerp_(mean.detach(), momentum)
+            self.running_var.lerp_(variance.detach() * num_rows / (num_rows - 1), momentum)
+        normalised = (rows - mean) * torch.rsqrt(variance + self.eps)
+        # Without an affine map there is nothing to scale by; torch's types do not tell.
+        return normalised * self.weight + self.bias if self.affine else normalised
+
+    def _next_momentum(self) -> float:
+        """How far the running statistics move towards those of this batch, which is counted."""
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        return self.momentum if self.momentum is not None else 1 / max(1, int(self.num_batches_tracked or 0))
+
+
+@contextmanager
+def frozen_statistics(network: nn.Module) -> Iterator[None]:
+    """Inside, no batch normalisation of `network` changes its running statistics, though it trains as ever."""
+    norms = [module for module in network.modules() if isinstance(module, MaskedBatchNorm)]
+    before = [norm.is_frozen for norm in norms]
+    for norm in norms:
+        norm.is_frozen = True
+    try:
+        yield
+    finally:
+        for norm, was_frozen in zip(norms, before, strict=True):
+            norm.is_frozen = was_frozen

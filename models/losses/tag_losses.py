@@ -1,0 +1,47 @@
+"""Losses of a sigmoid for each tag, one number a tag of a clip.
+
+Everywhere `logits` is `(B, C)`, and `tags` `(B, C)` float, 1 where the clip has the tag and 0 elsewhere. The
+result is `(B, C)`, at least 0. Logarithms and powers are taken of log-sigmoids, so that no logit is too large.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.config.training import TrainConfig
+
+_SMALLEST = 1e-12
+"""A shifted probability of 0 counts as this: a power with an exponent below 1 has no gradient at 0."""
+
+
+def binary_cross_entropy(logits: Tensor, tags: Tensor, config: TrainConfig) -> Tensor:  # noqa: ARG001 - steers nothing
+    """The binary cross entropy of each tag, whatever `config` says."""
+    return functional.binary_cross_entropy_with_logits(logits, tags, reduction="none")
+
+
+def focal(logits: Tensor, tags: Tensor, config: TrainConfig) -> Tensor:
+    """The binary cross entropy times (1 - p)^gamma, p being the probability of what is true.
+
+    Lin et al. 2017, arXiv 1708.02002, section 3.2, without their alpha, whose place class weights take.
+    """
+    signed = torch.where(tags > 0, logits, -logits)
+    log_right, log_wrong = functional.logsigmoid(signed), functional.logsigmoid(-signed)
+    return -torch.exp(config.focal_gamma * log_wrong) * log_right
+
+
+def asymmetric(logits: Tensor, tags: Tensor, config: TrainConfig) -> Tensor:
+    """A focal loss with one exponent for tags that are there, and another and a margin for those that are not.
+
+    Ridnik et al. 2021, arXiv 2009.14119, section 2: -(1 - p)^g log p for a tag that is there, and
+    -q^h log(1 - q) with q = max(p - margin, 0) for one that is not. The factors have gradients too.
+    """
+    log_there, log_not = functional.logsigmoid(logits), functional.logsigmoid(-logits)
+    positive = -torch.exp(config.asymmetric_positive * log_not) * log_there
+    # 1 - q = min(1 - p + margin, 1).
+    margin = logits.new_tensor(math.log(config.asymmetric_margin) if config.asymmetric_margin else -math.inf)
+    log_not_shifted = torch.logaddexp(log_not, margin).clamp(max=0.0)
+    shifted = (-torch.expm1(log_not_shifted)).clamp(min=_SMALLEST)
+    negative = -(shifted**config.asymmetric_negative) * log_not_shifted
+    return torch.where(tags > 0, positive, negative)

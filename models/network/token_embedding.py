@@ -1,0 +1,88 @@
+"""A trainable embedding table over the token ids that a tokenizer gave, for text end to end."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from models.data.batching import TEXT, ClipSource, Indices
+
+Float64 = npt.NDArray[np.float64]
+
+_STD_OF_START = 0.02
+_CLIPS_AT_ONCE = 1000
+_MIN_VARIANCE = 1e-12
+
+
+class TextTable(nn.Module):
+    """One trained row for each known token, and row 0 for all others.
+
+    Args:
+        num_tokens: Known tokens, V.
+        width: Width D of a row.
+    """
+
+    known: Tensor
+
+    def __init__(self, num_tokens: int, width: int) -> None:
+        super().__init__()
+        # Ascending ids of the tokens that have a row, (V,).
+        self.register_buffer("known", torch.arange(num_tokens))
+        self.embedding = nn.Embedding(num_tokens + 1, width)
+        nn.init.normal_(self.embedding.weight, std=_STD_OF_START)
+
+    def start_from(self, known: npt.NDArray[np.int64], rows: npt.NDArray[np.float32]) -> None:
+        """Give the table its tokens `(V,)`, ascending, and its first rows `(V + 1, D)`, row 0 for the others."""
+        with torch.no_grad():
+            self.known.copy_(torch.from_numpy(known))
+            self.embedding.weight.copy_(torch.from_numpy(rows))
+
+    def forward(self, token_ids: Tensor) -> Tensor:
+        """`(B, T, D)` rows of the tokens `(B, T)`."""
+        if not len(self.known):
+            found: Tensor = self.embedding(torch.zeros_like(token_ids))
+            return found
+        place = torch.searchsorted(self.known, token_ids).clamp(max=len(self.known) - 1)
+        is_known = self.known[place] == token_ids
+        rows: Tensor = self.embedding(torch.where(is_known, place + 1, 0))
+        return rows
+
+
+def mean_token_embeddings(
+    source: ClipSource, indices: Indices
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """The tokens of some clips, and where a table over them starts: each token's mean stored embedding.
+
+    The stored embeddings depend on their neighbours in a text; the mean over all places of a token is what is
+    left of the token itself. They are standardised by unit, as the network's other inputs are.
+
+    Args:
+        source: The clips; those without text count for nothing.
+        indices: `(n,)` positions of the training clips.
+
+    Returns:
+        Ids `(V,)` ascending, and rows `(V + 1, D)`: row 0, for every other token, is zeros, the mean.
+    """
+    width = source.modality_dims[TEXT]
+    sums: dict[int, Float64] = {}
+    counts: dict[int, int] = {}
+    total, squares, num_rows = np.zeros(width), np.zeros(width), 0
+    for start in range(0, len(indices), _CLIPS_AT_ONCE):
+        chosen = [int(index) for index in indices[start : start + _CLIPS_AT_ONCE]]
+        rows = np.concatenate([source[index][TEXT] for index in chosen]).astype(np.float64)  # (S, D)
+        tokens, places = np.unique(np.concatenate([source.token_ids(index) for index in chosen]), return_inverse=True)
+        block = np.zeros((len(tokens), width))
+        np.add.at(block, places, rows)
+        for token, row, count in zip(tokens.tolist(), block, np.bincount(places).tolist(), strict=True):
+            sums[token] = sums.get(token, 0.0) + row
+            counts[token] = counts.get(token, 0) + count
+        total += rows.sum(axis=0)
+        squares += (rows**2).sum(axis=0)
+        num_rows += len(rows)
+    known = np.array(sorted(sums), dtype=np.int64)
+    mean = total / max(1, num_rows)
+    deviation = np.sqrt(np.maximum(squares / max(1, num_rows) - mean**2, _MIN_VARIANCE))
+    table = np.zeros((len(known) + 1, width), np.float32)
+    for place, token in enumerate(known.tolist()):
+        table[place + 1] = (sums[token] / counts[token] - mean) / deviation
+    return known, table

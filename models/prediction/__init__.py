@@ -1,0 +1,1 @@
+"""Checkpoints, and the scores and embeddings that they give."""

@@ -1,0 +1,1 @@
+"""Tables for a terminal, HTML markup and SVG plots."""

@@ -1,0 +1,25 @@
+"""What every tag head has."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from models.config.network import NetworkConfig
+
+
+class TagHead(nn.Module, ABC):
+    """A module from a vector to the logits of C tags."""
+
+    @classmethod
+    @abstractmethod
+    def from_config(cls, input_dim: int, num_tags: int, config: NetworkConfig) -> "TagHead":
+        """The tag head with the sizes that `config` gives it."""
+
+    @abstractmethod
+    def forward(self, vector: Tensor) -> Tensor:
+        """`(B, C)` logits, each of a sigmoid, from `(B, D)`."""
+
+
+TagHeadMaker = Callable[[int, int], TagHead]
+"""Makes a tag head from the width of its input and the number of tags."""

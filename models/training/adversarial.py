@@ -1,0 +1,151 @@
+"""Adversarial training: every step is learned once more with the embeddings moved where the loss grows.
+
+Two ways to move them: the fast gradient method (FGM; Miyato et al. 2017, arXiv 1605.07725) and projected
+gradient descent (PGD; Madry et al. 2018, arXiv 1706.06083). What moves are a clip's prepared steps.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from models.config.training import TrainConfig
+from models.data.masking import frozen_statistics, zero_padding
+
+_STEP_FACTOR = 2.5
+"""PGD's steps are together this many times as long as its radius, so that they can reach and follow the edge."""
+
+
+class LossOf(Protocol):
+    """A forward pass over one batch."""
+
+    def __call__(
+        self, moves: Mapping[str, Tensor] | None, watched: dict[str, Tensor] | None, *, is_last: bool
+    ) -> Tensor:
+        """The loss, a scalar.
+
+        Args:
+            moves: As of `VideoNetwork.forward`.
+            watched: As of `VideoNetwork.forward`.
+            is_last: Whether the backward pass of this loss is the last of the step that reaches the weights.
+        """
+
+
+def adversarial_step(
+    loss_of: LossOf,
+    network: nn.Module,
+    masks: Mapping[str, Tensor],
+    config: TrainConfig,
+    *,
+    flooded: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """The loss of the clips as they are, a detached scalar, after all backward passes of one training step.
+
+    To the gradients of the weights are added those of that loss, and `adversarial_weight` times those of the
+    moved clips' loss. One backward pass gives the former and the way to move. The running statistics come
+    from the clips as they are; dropout is drawn anew in each pass.
+
+    Args:
+        loss_of: Forward pass of `network` over the batch, without any backward pass.
+        network: In training mode.
+        masks: Modality -> `(B, T)` bool of the batch, False is padding.
+        config: `adversarial` none makes this a plain forward and backward pass.
+        flooded: What is learned in the stead of a loss. It does not change which way the loss grows.
+    """
+    flooded = flooded or _unchanged
+    watched: dict[str, Tensor] | None = None if config.adversarial == "none" else {}
+    loss = loss_of(None, watched, is_last=watched is None)
+    loss.retain_grad()
+    torch.autograd.backward(flooded(loss))
+    if watched is not None:
+        # Flooding may have turned all gradients round.
+        slope = torch.zeros_like(loss) if loss.grad is None else loss.grad
+        gradients = {name: slope.sign() * _gradient(steps.grad, steps) for name, steps in watched.items()}
+        with frozen_statistics(network):
+            moves = _final_moves(loss_of, gradients, masks, config)
+            torch.autograd.backward(config.adversarial_weight * flooded(loss_of(moves, None, is_last=True)))
+    return loss.detach()
+
+
+def next_moves(
+    gradients: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor],
+    config: TrainConfig,
+    *,
+    moves: Mapping[str, Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """The moves after one more step along the gradients; modalities of strength 0 are left out.
+
+    With the strength e, FGM moves a clip by e g / |g|, and PGD by 2.5 e / steps of that at a time, never
+    farther than e from where it was. Lengths are over all steps and units of a clip's modality together.
+
+    Args:
+        gradients: Modality -> `(B, T, D)`, of the loss where the clips are now. A clip without gradient, such
+            as one that lacks the modality, is not moved.
+        masks: Modality -> `(B, T)` bool; padding is not moved.
+        config: The strengths.
+        moves: The moves so far; None at the start.
+    """
+    length = 1.0 if config.adversarial == "fgm" else _STEP_FACTOR / config.adversarial_steps
+    found: dict[str, Tensor] = {}
+    for name, gradient in gradients.items():
+        strength = strength_of(name, config)
+        if strength > 0:
+            step = length * strength * _directions(zero_padding(gradient.float(), masks[name]))
+            found[name] = _into_ball(step if moves is None else moves[name] + step, strength)
+    return found
+
+
+def strength_of(modality: str, config: TrainConfig) -> float:
+    """How far the clips of a modality are moved; one without a setting of its own moves like the frames."""
+    strengths = {
+        "audio": config.adversarial_audio,
+        "cover": config.adversarial_cover,
+        "motion": config.adversarial_motion,
+        "text": config.adversarial_text,
+    }
+    return strengths.get(modality, config.adversarial_frames)
+
+
+def _final_moves(
+    loss_of: LossOf, gradients: Mapping[str, Tensor], masks: Mapping[str, Tensor], config: TrainConfig
+) -> dict[str, Tensor]:
+    """The moves to learn from; the passes on the way leave no gradients in the weights."""
+    moves = next_moves(gradients, masks, config)
+    num_more = config.adversarial_steps - 1 if config.adversarial == "pgd" else 0
+    for _ in range(num_more):
+        watched: dict[str, Tensor] = {}
+        loss = loss_of(moves, watched, is_last=False)
+        found = torch.autograd.grad(loss, list(watched.values()), allow_unused=True)
+        gradients = {name: _gradient(g, watched[name]) for name, g in zip(watched, found, strict=True)}
+        moves = next_moves(gradients, masks, config, moves=moves)
+    return moves
+
+
+def _gradient(found: Tensor | None, steps: Tensor) -> Tensor:
+    """The gradient of steps, zeros where the loss does not depend on them."""
+    return torch.zeros_like(steps) if found is None else found
+
+
+def _directions(gradient: Tensor) -> Tensor:
+    """The gradient `(B, T, D)` as a vector of length 1 for each clip, or of length 0 where it is 0."""
+    # Squares of gradients of 1e-23 underflow; those of numbers up to 1 do not.
+    largest = gradient.abs().amax(dim=(1, 2), keepdim=True)
+    scaled = gradient / largest.masked_fill(largest == 0, 1.0)
+    return scaled / _lengths(scaled).clamp(min=1.0)  # a length is at least 1 now, or 0
+
+
+def _into_ball(moves: Tensor, radius: float) -> Tensor:
+    """Moves `(B, T, D)`, those longer than `radius` cut to it."""
+    return moves * (radius / _lengths(moves).clamp(min=radius))
+
+
+def _lengths(moves: Tensor) -> Tensor:
+    """Length of each clip's move, `(B, 1, 1)`."""
+    lengths: Tensor = torch.linalg.vector_norm(moves, dim=(1, 2), keepdim=True)
+    return lengths
+
+
+def _unchanged(loss: Tensor) -> Tensor:
+    return loss

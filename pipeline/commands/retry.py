@@ -1,0 +1,111 @@
+"""Another attempt at the clips that failed for a reason that may pass; everything else stays as it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import luigi
+
+from features.base.outcomes import may_pass
+from models.rendering.terminal_table import render_table
+from pipeline.workflow import chain
+from tasks.core.locking import hold_root
+from tasks.core.receipts import read_receipt
+from tasks.core.sharded import ShardedStage
+from tasks.core.stage import root_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tasks.core.receipts import FileReceipt
+
+STAGE_FAILED = 30
+
+
+@dataclass(frozen=True)
+class Retried:
+    """One stage that was attempted again.
+
+    Attributes:
+        stage: Its name.
+        before: Clips with a failure that may pass, by code, before the attempt.
+        after: Likewise after it.
+        permanent: Clips with a failure that no attempt will mend, by code.
+    """
+
+    stage: str
+    before: Mapping[str, int]
+    after: Mapping[str, int]
+    permanent: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Retry:
+    """What came of another attempt.
+
+    Attributes:
+        stages: One entry a stage.
+        recovered: Clips that had a failure that may pass, and have none in any stage any more.
+    """
+
+    stages: tuple[Retried, ...]
+    recovered: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return asdict(self)
+
+
+def retry() -> tuple[Retry, int]:
+    """Return what came of another attempt, and the exit code of the run.
+
+    Raises:
+        SystemExit: With 10, while a run is at work.
+    """
+    hold_root(root_folder())
+    stages = [stage for stage in chain() if isinstance(stage, ShardedStage) and stage.can_retry]
+    failing = {clip_id for stage in stages for clip_id in _failing(stage)}
+    before = {stage.stage_name: stage.mark_for_retry() for stage in stages}
+    marked = [stage for stage in stages if before[stage.stage_name]]
+    finished = not marked or luigi.build(marked, local_scheduler=True, no_lock=True, log_level="INFO")
+    still_failing = {clip_id for stage in stages for clip_id in _failing(stage)}
+    rows = tuple(Retried(stage.stage_name, before[stage.stage_name], *_failures(stage)) for stage in stages)
+    return Retry(rows, len(failing - still_failing)), 0 if finished else STAGE_FAILED
+
+
+def _failing(stage: ShardedStage) -> Iterator[str]:
+    for receipt in _receipts(stage):
+        yield from (outcome.clip_id for outcome in receipt.problems if may_pass(outcome.code))
+
+
+def _failures(stage: ShardedStage) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the failures that may pass and those that will not, by code, as the stage's receipts tell."""
+    passing: Counter[str] = Counter()
+    permanent: Counter[str] = Counter()
+    for receipt in _receipts(stage):
+        for outcome in receipt.problems:
+            (passing if may_pass(outcome.code) else permanent)[outcome.code] += 1
+    return dict(passing), dict(permanent)
+
+
+def _receipts(stage: ShardedStage) -> Iterator[FileReceipt]:
+    for path in sorted(stage.folder.glob("*.receipt.json")):
+        receipt = read_receipt(stage.folder, path.name)
+        if receipt is not None:
+            yield receipt
+
+
+def render_retry(found: Retry) -> str:
+    """Return what came of it for a person."""
+    cells = [[row.stage, _listed(row.before), _listed(row.after), _listed(row.permanent)] for row in found.stages]
+    table = render_table(["stage", "tried again", "failed again", "permanent"], cells)
+    if not any(row.before for row in found.stages):
+        return f"{table}\n\nnothing failed for a reason that may pass: nothing was tried again"
+    carry = "; `luigi --module pipeline RunAll` carries them through the later stages" if found.recovered else ""
+    return f"{table}\n\n{found.recovered} recovered{carry}"
+
+
+def _listed(codes: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {code}" for code, count in sorted(codes.items(), key=lambda item: (-item[1], item[0])))

@@ -1,0 +1,1 @@
+"""Corpus statistics, as text and as a page."""

@@ -1,0 +1,101 @@
+"""Numbers of the statistics in words, the same in the terminal and on the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from models.report.parts import NOTHING, seconds_text
+
+if TYPE_CHECKING:
+    from features.statistics.cost import DownloadCost
+    from features.statistics.counts import Bin, Durations
+    from features.statistics.disk import FolderUsage
+    from pipeline.stats.collect import StageOutcomes, Stats
+
+UNITS = ("bytes", "kB", "MB", "GB", "TB")
+BASES = {
+    "measured": "mean size of the files fetched so far; from 30 on with a 95 % interval, as of a random sample",
+    "published": "nothing was fetched yet: 1.54 MB a clip, from the published 865 GB for 562,342 clips",
+    "nothing remains": "no URL is left to fetch",
+}
+
+
+def bytes_text(size: float | None) -> str:
+    """Return a size in decimal units with three digits: 999 bytes, 1.54 MB, 865 GB."""
+    if size is None:
+        return NOTHING
+    power = 0
+    # Three digits are shown: 999.5 and more would become 1,000.
+    while size >= 999.5 and power < len(UNITS) - 1:  # noqa: PLR2004
+        size, power = size / 1000, power + 1
+    number = f"{size:.0f}" if power == 0 else f"{size:.3g}" if size < 999.5 else f"{size:,.0f}"  # noqa: PLR2004
+    return f"{number} {UNITS[power]}"
+
+
+def time_text(seconds: float) -> str:
+    """Return how long something takes: as :func:`models.report.parts.seconds_text`, and days from two of them on."""
+    days = seconds / 86_400
+    return f"{days:,.1f} days" if days >= 2 else seconds_text(seconds)  # noqa: PLR2004
+
+
+def number_text(value: float | None, unit: str = "") -> str:
+    """Return a number with at most one decimal, ``–`` for None."""
+    return NOTHING if value is None else f"{value:,.1f}".removesuffix(".0") + unit
+
+
+def hours_text(durations: Durations) -> str:
+    """Return the sum of the known durations."""
+    hours = durations.total_hours
+    if hours < 1:
+        return f"{hours * 60:.1f} min"
+    return f"{hours:.1f} h" if hours < 100 else f"{hours:,.0f} h"  # noqa: PLR2004
+
+
+def share_text(part: float, whole: float) -> str:
+    """Return a share in per cent, empty where there is no whole."""
+    return f"{part / whole:.1%}" if whole else ""
+
+
+def bin_text(one: Bin) -> str:
+    """Return the range of a bin of whole numbers or seconds."""
+    return f"{one.low:g} and more" if one.high is None else f"{one.low:g} to < {one.high:g}"
+
+
+def codes_text(outcome: StageOutcomes) -> str:
+    """Return the codes of a stage with their clips, the most frequent first."""
+    return ", ".join(f"{count:,} {code}" for code, count in outcome.codes.items())
+
+
+def state_text(outcome: StageOutcomes) -> str:
+    """Return how far a stage has come."""
+    if not outcome.shards:
+        return "not yet"
+    whole = outcome.shards == outcome.of_shards
+    return "all shards" if whole else f"{outcome.shards} of {outcome.of_shards} shards"
+
+
+def mark_text(usage: FolderUsage) -> str:
+    """Return whether a folder is the newest of its stage."""
+    return "latest" if usage.is_latest else ""
+
+
+def label_text(stats: Stats, name: str) -> str:
+    """Return a label, with its name in the other language where it is known."""
+    other = stats.other_names.get(name)
+    return f"{name} ({other})" if other else name
+
+
+def expected_text(cost: DownloadCost) -> str:
+    """Return the bytes that are left to fetch with their interval."""
+    if cost.low_bytes is None or not cost.remaining_urls:
+        return bytes_text(cost.expected_bytes)
+    return f"{bytes_text(cost.expected_bytes)} ({bytes_text(cost.low_bytes)} to {bytes_text(cost.high_bytes)})"
+
+
+def times_text(cost: DownloadCost) -> list[tuple[str, str]]:
+    """Return what bounds the time, and the time: some rates of bytes, and the limit of requests to one server."""
+    rows = [(f"at {bytes_text(one.bytes_per_second)}/s", time_text(one.seconds)) for one in cost.times]
+    if cost.requests_per_second:
+        limit = f"at {cost.requests_per_second:g} requests a second to the busiest host"
+        rows.append((limit, time_text(cost.polite_seconds)))
+    return rows

@@ -1,0 +1,186 @@
+"""The statistics of a corpus as tables for a terminal of 100 columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from features.formats.records import SPLITS
+from models.rendering.terminal_table import render_table
+from pipeline.stats.formatting import (
+    BASES,
+    bin_text,
+    bytes_text,
+    codes_text,
+    expected_text,
+    hours_text,
+    label_text,
+    mark_text,
+    number_text,
+    share_text,
+    state_text,
+    times_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from features.statistics.counts import Bin, Durations, LabelCount
+    from pipeline.stats.collect import Stats
+
+MAX_ROWS = 40
+MAX_PAIRS = 15
+MAX_HOSTS = 10
+BAR_COLUMNS = 40
+LABEL_COLUMNS = 44
+
+
+def render_stats(stats: Stats) -> str:
+    """Return the statistics as text; lists that are long are cut, and say so."""
+    parts = [
+        _summary(stats),
+        _labels("categories", stats, stats.corpus.categories),
+        _labels("tags", stats, stats.corpus.tags),
+        _pairs(stats),
+        _durations(stats),
+        _titles(stats),
+        _modalities(stats),
+        _outcomes(stats),
+        _cost(stats),
+        _disk(stats),
+    ]
+    return "\n\n".join(parts)
+
+
+def _summary(stats: Stats) -> str:
+    corpus = stats.corpus
+    splits = ", ".join(f"{count:,} {name}" for name, count in corpus.splits.items())
+    rejected = ", ".join(f"{count:,} {code}" for code, count in stats.rejected.items()) or "none"
+    return "\n".join(
+        [
+            f"corpus     {stats.manifest}",
+            f"           Manifest {stats.fingerprint} below {stats.root}",
+            f"rows       {stats.rows:,}, of which {stats.merged:,} were merged into the row that had their id first",
+            f"rejected   {rejected}",
+            f"clips      {corpus.clips:,}: {splits}",
+        ]
+    )
+
+
+def _section(title: str, *lines: str) -> str:
+    return "\n".join([title, *(f"  {line}" for text in lines for line in text.splitlines())])
+
+
+def _labels(kind: str, stats: Stats, labels: Sequence[LabelCount]) -> str:
+    rows = [
+        [label_text(stats, row.name), row.clips, share_text(row.clips, stats.corpus.clips), *row.splits.values()]
+        for row in labels[:MAX_ROWS]
+    ]
+    if kind == "categories":
+        note = f"{stats.corpus.without_category:,} clips of unknown category"
+    else:
+        note = f"{stats.corpus.untagged:,} clips without a tag, {stats.corpus.tags_unknown:,} of unknown tags"
+    lines = [render_table(["name", "clips", "share", *SPLITS], rows, max_column_width=LABEL_COLUMNS)] if rows else []
+    if len(labels) > MAX_ROWS:
+        lines.append(f"... and {len(labels) - MAX_ROWS:,} more: --json has them all")
+    left_out = stats.labels_left_out[kind]
+    if left_out:
+        lines.append(f"{len(left_out):,} of them are left out of the label space: too few clips")
+    return _section(f"{kind}: {len(labels):,}; {note}", *lines)
+
+
+def _pairs(stats: Stats) -> str:
+    pairs = stats.together.pairs[:MAX_PAIRS]
+    if not pairs:
+        return "tags together: no two tags stand on one clip"
+    rows = [[pair.first, pair.second, pair.clips, f"{pair.lift:.2f}"] for pair in pairs]
+    return _section(
+        f"tags together, among the {stats.together.num_paired_tags} most frequent (lift 1 = as often as by chance)",
+        render_table(["tag", "and", "clips", "lift"], rows, max_column_width=34),
+    )
+
+
+def _durations(stats: Stats) -> str:
+    stated, decoded = stats.corpus.durations, stats.decoded
+    parts = []
+    if stated.known:
+        parts.append(_duration_table("as the manifest states them", stated))
+    if decoded is not None and decoded.durations.known:
+        parts.append(_duration_table(f"as decoded, {decoded.shards} of {decoded.of_shards} shards", decoded.durations))
+    return "\n\n".join(parts) or "durations: the manifest states none, and nothing is decoded yet"
+
+
+def _duration_table(origin: str, found: Durations) -> str:
+    return _section(
+        f"durations in seconds, {origin}: {found.known:,} known, {found.missing:,} not; {hours_text(found)}",
+        f"mean {number_text(found.mean_seconds)}, median {number_text(found.median_seconds)},"
+        f" 95 % below {number_text(found.p95_seconds)}, longest {number_text(found.longest_seconds)}",
+        _histogram(found.bins),
+    )
+
+
+def _titles(stats: Stats) -> str:
+    titles = stats.corpus.titles
+    scripts = ", ".join(f"{count:,} {name}" for name, count in titles.scripts.items() if count)
+    return _section(
+        f"titles: {titles.present:,} of {stats.corpus.clips:,} clips, {titles.distinct:,} different ones",
+        f"characters: mean {number_text(titles.mean_characters)}, median {number_text(titles.median_characters)},"
+        f" longest {number_text(titles.longest_characters)}",
+        f"scripts: {scripts}",
+        _histogram(titles.bins),
+    )
+
+
+def _histogram(bins: Sequence[Bin]) -> str:
+    most = max((one.clips for one in bins), default=0) or 1
+    last = max((number for number, one in enumerate(bins) if one.clips), default=0)
+    rows = [[bin_text(one), one.clips, "#" * round(one.clips / most * BAR_COLUMNS)] for one in bins[: last + 1]]
+    return render_table(["from", "clips", ""], rows)
+
+
+def _modalities(stats: Stats) -> str:
+    rows = [[name, *counts.values(), stats.files_found.get(name)] for name, counts in stats.corpus.modalities.items()]
+    return _section("modalities", render_table(["in the record", "all", *SPLITS, "file found"], rows))
+
+
+def _outcomes(stats: Stats) -> str:
+    rows = [
+        [row.stage, state_text(row), *(row.counts.get(name) for name in ("ok", "partial", "failed")), codes_text(row)]
+        for row in stats.outcomes
+    ]
+    return _section(
+        "outcomes", render_table(["stage", "state", "ok", "partial", "failed", "codes"], rows, max_column_width=36)
+    )
+
+
+def _cost(stats: Stats) -> str:
+    cost = stats.cost
+    if not any(kind.urls for kind in cost.kinds):
+        return "download: every file lies beside the manifest, nothing comes from the network"
+    kinds = [
+        [kind.kind, kind.urls, kind.fetched, kind.failed, kind.remaining, bytes_text(kind.mean_bytes)]
+        for kind in cost.kinds
+    ]
+    lines = [render_table(["files", "URLs", "fetched", "failed", "to fetch", "mean size"], kinds)]
+    lines += [f"expected {expected_text(cost)}", f"({BASES[cost.basis]})"]
+    if cost.remaining_urls:
+        lines += [f"{limit}: {time}" for limit, time in times_text(cost)]
+        lines.append(
+            render_table(
+                ["host", "to fetch"], [[row.host or "(no address)", row.urls] for row in cost.hosts[:MAX_HOSTS]]
+            )
+        )
+    if len(cost.hosts) > MAX_HOSTS:
+        lines.append(f"... and {len(cost.hosts) - MAX_HOSTS:,} more hosts")
+    return _section("download", *lines)
+
+
+def _disk(stats: Stats) -> str:
+    rows = [
+        [row.stage, row.fingerprint, mark_text(row), row.files, bytes_text(row.bytes), bytes_text(row.own_bytes)]
+        for row in stats.disk
+    ]
+    total = bytes_text(sum(row.own_bytes for row in stats.disk))
+    return _section(
+        f"disk: {total} below {stats.root}, hard-linked files counted once",
+        render_table(["stage", "fingerprint", "", "files", "size", "of its own"], rows),
+    )

@@ -1,0 +1,194 @@
+"""Stages that turn shard i of their inputs into their own shard i, each shard for itself."""
+
+from __future__ import annotations
+
+import functools
+import os
+from abc import abstractmethod
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from features.base.errors import StageFailedError
+from features.base.files import published, sha256_of, sha256_of_json
+from tasks.core.engine import Laps, ShardJob, run_local
+from tasks.core.progress import Progress
+from tasks.core.receipts import SUCCESS_NAME, FileReceipt, read_receipt, receipt_path, shards_by_key, write_receipt
+from tasks.core.stage import Stage
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from features.base.outcomes import Tally
+    from tasks.core.receipts import Success
+
+    # Writes the shard of a job to a path; returns its account and its timings in seconds.
+    ShardBuilder = Callable[[ShardJob, Path], tuple[Tally, dict[str, float]]]
+
+
+# Among the timings that a builder returns: how many clips were copied from an older shard.
+TAKEN_OVER = "clips_taken_over"
+
+
+class ShardedStage(Stage):
+    """A stage that turns shard i of its inputs into its own shard i."""
+
+    suffix: ClassVar[str] = ""
+    shards_at_a_time: ClassVar[int] = 1
+
+    @property
+    def can_retry(self) -> bool:
+        """Whether clips fail here for reasons that another attempt may not meet (see features.base.outcomes)."""
+        return False
+
+    @abstractmethod
+    def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
+        """Return the sharded inputs: name -> the stage and the suffix of its shards."""
+
+    @abstractmethod
+    def shard_builder(self, progress: Progress) -> AbstractContextManager[ShardBuilder]:
+        """Hold what all shards share (connections, threads, a network) and yield what writes one of them.
+
+        With ``shards_at_a_time`` above 1 it is called from several threads.
+        """
+
+    def key_settings(self) -> Mapping[str, object]:
+        """Return what a shard's key holds beside its inputs; the inputs' own settings are in their bytes."""
+        return self.settings()
+
+    def jobs(self) -> list[ShardJob]:
+        """Return every shard of the stage."""
+        sources = {
+            name: (stage, stage.published_success(), suffix) for name, (stage, suffix) in self.shard_inputs().items()
+        }
+        names = {name: success.file_names(suffix) for name, (_, success, suffix) in sources.items()}
+        receipts = {name: success.by_name() for name, (_, success, _) in sources.items()}
+        base = {
+            "stage": self.stage_name,
+            "version": self.stage_version,
+            "settings": dict(self.key_settings()),
+        }
+        result = []
+        for number, group in enumerate(zip(*names.values(), strict=True)):
+            files = dict(zip(names, group, strict=True))
+            digests = {name: receipts[name][file].sha256 for name, file in files.items()}
+            first = next(iter(files))
+            rows = receipts[first][files[first]].rows
+            result.append(
+                ShardJob(
+                    number,
+                    f"{group[0].partition('.')[0]}{self.suffix}",
+                    sha256_of_json({**base, "inputs": digests}),
+                    rows,
+                    {name: sources[name][0].folder / file for name, file in files.items()},
+                    digests,
+                )
+            )
+        return result
+
+    def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
+        """Build the shards that are neither here nor, under the same key, in another fingerprint's folder."""
+        jobs = self.jobs()
+        receipts = {} if self.is_forced() else self._kept(jobs)
+        pending = [job for job in jobs if job.name not in receipts]
+        laps = Laps()
+        with Progress(self.stage_name, sum(job.rows for job in pending), self.folder) as progress:
+            for receipt in receipts.values():
+                self.shard_done(receipt)
+            if pending:
+                with self.shard_builder(progress) as builder:
+                    build = functools.partial(self._publish, builder=builder, laps=laps)
+                    for job, receipt in run_local(build, pending, self.shards_at_a_time):
+                        receipts[job.name] = receipt
+                        self.shard_done(receipt)
+        return [receipts[job.name] for job in jobs], len(pending), {}
+
+    def shard_done(self, receipt: FileReceipt) -> None:
+        """Hear of a shard that is published, from an earlier run or just now."""
+
+    def _kept(self, jobs: Sequence[ShardJob]) -> dict[str, FileReceipt]:
+        kept: dict[str, FileReceipt] = {}
+        missing = []
+        for job in jobs:
+            receipt = read_receipt(self.folder, job.name)
+            if receipt is not None and receipt.key == job.key and not receipt.retry and receipt.matches(self.folder):
+                kept[job.name] = receipt
+            elif receipt is None or not receipt.retry:
+                missing.append(job)
+        elsewhere = shards_by_key(self.folder.parent) if missing else {}
+        for job in missing:
+            if job.key in elsewhere:
+                folder, receipt = elsewhere[job.key]
+                kept[job.name] = self._link(folder / receipt.name, replace(receipt, name=job.name))
+        return kept
+
+    def _link(self, source: Path, receipt: FileReceipt) -> FileReceipt:
+        target = self.folder / receipt.name
+        receipt_path(self.folder, receipt.name).unlink(missing_ok=True)
+        if not (target.exists() and target.samefile(source)):
+            with published(target) as temporary:
+                os.link(source, temporary)
+        write_receipt(self.folder, receipt)
+        return receipt
+
+    def _publish(self, job: ShardJob, *, builder: ShardBuilder, laps: Laps) -> FileReceipt:
+        job = replace(job, previous=self._previous(job))
+        with published(self.folder / job.name) as temporary:
+            tally, timings = builder(job, temporary)
+            if tally.rows != job.rows:
+                raise StageFailedError(f"{job.name} has {tally.rows} rows for {job.rows} clips: please report this")
+            receipt = FileReceipt.of_shard(temporary, job.name, job.key, tally)
+            receipt = replace(receipt, taken_over=int(timings.pop(TAKEN_OVER, 0)))
+            # The old receipt goes before the new content comes: no moment at which it speaks for other bytes.
+            receipt_path(self.folder, job.name).unlink(missing_ok=True)
+        timings = {**timings, "wall_seconds": laps.lap()}
+        receipt = replace(receipt, timings={name: round(value, 3) for name, value in timings.items()})
+        write_receipt(self.folder, receipt)
+        return receipt
+
+    def _previous(self, job: ShardJob) -> Path | None:
+        """Return what this folder holds of the shard, if its content is what its receipt says."""
+        receipt = None if self.is_forced() else read_receipt(self.folder, job.name)
+        path = self.folder / job.name
+        if receipt is None or not receipt.matches(self.folder) or sha256_of(path) != receipt.sha256:
+            return None
+        return path
+
+    def elsewhere(self, job: ShardJob) -> Iterator[Path]:
+        """Yield the intact shards of a job's name under other settings or inputs, the newest first."""
+        folders = [] if self.is_forced() else [path for path in self.folder.parent.iterdir() if path.is_dir()]
+        found = []
+        for folder in folders:
+            receipt = None if folder.is_symlink() or folder == self.folder else read_receipt(folder, job.name)
+            if receipt is not None and receipt.matches(folder):
+                found.append((-receipt_path(folder, job.name).stat().st_mtime_ns, folder / job.name, receipt.sha256))
+        for _, path, digest in sorted(found):
+            if sha256_of(path) == digest:
+                yield path
+
+    def mark_for_retry(self) -> dict[str, int]:
+        """Let the next run attempt again what failed for a reason that may pass; the rest is kept.
+
+        Returns:
+            The clips concerned, by code.
+        """
+        codes: dict[str, int] = {}
+        for path in sorted(self.folder.glob("*.receipt.json")) if self.can_retry else ():
+            receipt = read_receipt(self.folder, path.name)
+            passing = receipt.passing_codes() if receipt is not None else {}
+            if receipt is not None and passing:
+                write_receipt(self.folder, replace(receipt, retry=True))
+                codes = {code: codes.get(code, 0) + passing.get(code, 0) for code in {*codes, *passing}}
+        if codes:
+            (self.folder / SUCCESS_NAME).unlink(missing_ok=True)
+        return codes
+
+    def check_failures(self, success: Success, failures: Counter[str]) -> None:
+        """Refuse to call a stage done when too many clips failed; those that may do better get another try then."""
+        try:
+            super().check_failures(success, failures)
+        except StageFailedError:
+            self.mark_for_retry()
+            raise

@@ -1,0 +1,312 @@
+"""What all stages share: identity, completeness, atomic publishing, re-use, and the account of the run."""
+
+from __future__ import annotations
+
+import functools
+import os
+import resource
+import time
+from abc import abstractmethod
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import luigi
+
+from features.base.errors import SettingError, SourceError, StageFailedError
+from features.base.files import publish_json, remove_leftovers, sha256_of_json
+from features.base.outcomes import STATUS_NUMBERS
+from tasks.config.load import check_sections, load
+from tasks.config.task_settings import MODALITIES, PathsConfig
+from tasks.core.console import OWN_ERRORS, UNUSABLE_SETTINGS, say
+from tasks.core.locking import hold_root
+from tasks.core.process_utils import die_with_parent
+from tasks.core.receipts import SUCCESS_NAME, FileReceipt, Success, read_success, total, write_success
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+FINGERPRINT_DIGITS = 12
+PARAMS_NAME = "params.json"
+# Stages forced by --force count as done once they were published after this moment.
+_STARTED_AT = time.time()
+
+
+@contextmanager
+def exit_on_own_errors() -> Iterator[None]:
+    """Turn an error that is the user's to mend into one line and exit code 40, before anything is scheduled."""
+    try:
+        yield
+    except OWN_ERRORS as error:
+        say(f"error: {error}")
+        raise SystemExit(UNUSABLE_SETTINGS) from None
+
+
+def root_folder() -> Path:
+    """Return the absolute root of the run."""
+    return Path(load("paths", PathsConfig).root).expanduser().absolute()
+
+
+class Stage(luigi.Task):
+    """One stage of the pipeline.
+
+    A subclass names its settings and inputs, and builds its files. Where they are published, whether that is
+    complete, and which of it can be kept is decided here and nowhere else.
+    """
+
+    force: str = luigi.Parameter(
+        default="",
+        significant=False,
+        positional=False,
+        description="Stages to run again with all that lies below them, such as Extract,Train",
+    )
+
+    # Raise it when the same settings and inputs give other bytes than before.
+    stage_version: ClassVar[int] = 1
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # Luigi has no types here
+        with exit_on_own_errors():
+            self.check_settings()
+
+    def check_settings(self) -> None:
+        """Read all settings, so that a wrong one of any stage is named before anything runs."""
+        check_sections()
+        self.settings()
+        _check_force(self.force)
+
+    @property
+    def stage_name(self) -> str:
+        """Name of the stage's folder."""
+        return type(self).__name__.lower()
+
+    @abstractmethod
+    def settings(self) -> Mapping[str, object]:
+        """Return the settings that change what this stage writes."""
+
+    def inputs(self) -> Mapping[str, Stage]:
+        """Return the stages that this one reads, by the name of their folder."""
+        return {}
+
+    def requires(self) -> Any:  # noqa: ANN401 - Luigi takes any structure of tasks
+        """Return the stages that this one reads."""
+        return list(self.inputs().values())
+
+    def deps(self) -> Any:  # noqa: ANN401 - as in Luigi
+        """Return the required tasks; Luigi asks when there is something to run, so the root is locked now."""
+        hold_root(root_folder())
+        return super().deps()  # type: ignore[no-untyped-call]  # Luigi has no types here
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Twelve hex digits that change when the output would.
+
+        Raises:
+            SourceError: The manifest or a model folder is not there.
+        """
+        return sha256_of_json(self._identity())[:FINGERPRINT_DIGITS]
+
+    def _identity(self) -> dict[str, object]:
+        return {
+            "stage": self.stage_name,
+            "version": self.stage_version,
+            "settings": dict(self.settings()),
+            "inputs": dict(self.identity_inputs()),
+        }
+
+    def identity_inputs(self) -> Mapping[str, str]:
+        """Return the fingerprints of what decides this stage's inputs."""
+        return {name: stage.fingerprint for name, stage in self.inputs().items()}
+
+    @property
+    def folder(self) -> Path:
+        """Where this stage is published: ``<root>/<stage>/<fingerprint>``."""
+        return root_folder() / self.stage_name / self.fingerprint
+
+    def output(self) -> luigi.LocalTarget:
+        """Return the file that is published last."""
+        return luigi.LocalTarget(str(self.folder / SUCCESS_NAME))
+
+    def success(self) -> Success | None:
+        """Return the account of the complete stage, ``None`` when it is not there."""
+        found = read_success(self.folder)
+        return found if found is not None and found.fingerprint == self.fingerprint else None
+
+    def published_success(self) -> Success:
+        """Return the account of a stage that must be complete.
+
+        Raises:
+            SourceError: It is not.
+        """
+        found = self.success()
+        if found is None:
+            raise SourceError(f"{self.folder} is not complete: run {type(self).__name__} first")
+        return found
+
+    def complete(self) -> bool:
+        """Return whether everything is published and made of what its inputs hold now. Changes nothing."""
+        try:
+            found = self.success()
+            if found is None or (self.is_forced() and _published_at(self.folder) < _STARTED_AT):
+                return False
+            for name, stage in self.inputs().items():
+                # An input that will be made again may come out different: Luigi has to plan for that.
+                if not stage.complete() or stage.published_success().digest != found.inputs.get(name):
+                    return False
+            return found.is_whole(self.folder)
+        except SourceError:
+            # The manifest is missing: the external task that stands for it says so.
+            return False
+
+    def is_forced(self) -> bool:
+        """Return whether ``--force`` names this stage or one above it."""
+        names = {name.strip().lower() for name in self.force.split(",") if name.strip()}
+        if {type(self).__name__.lower(), self.stage_name} & names:
+            return True
+        return any(stage.is_forced() for stage in self.inputs().values())
+
+    def run(self) -> None:
+        """Build what is missing and publish it."""
+        # The process that scheduled this one may be killed.
+        die_with_parent()
+        if self.complete():
+            # An input had to be made again and came out the same.
+            return
+        try:
+            self._build_and_publish()
+        except OSError as error:
+            # A disk that is full while something is written does not say where.
+            place = error.filename or self.folder
+            raise SourceError(f"{error.strerror or error} ({place}): mend that, then run the same command") from error
+
+    def _build_and_publish(self) -> None:
+        started_at, started = datetime.now(timezone.utc), time.monotonic()
+        children = children_cpu_seconds()
+        # While everything is as it was: what cannot be built must not cost what is there.
+        self.check_before_build()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.folder)
+        publish_json(self.folder / PARAMS_NAME, self._identity())
+        # From here on files are replaced; a run that ends in between must not look complete.
+        (self.folder / SUCCESS_NAME).unlink(missing_ok=True)
+        receipts, built, facts = self.build()
+        success = Success(
+            stage=self.stage_name,
+            fingerprint=self.fingerprint,
+            inputs={name: stage.published_success().digest for name, stage in self.inputs().items()},
+            files=tuple(replace(receipt, problems=()) for receipt in receipts),
+            totals=_in_order({name: int(count) for name, count in total(receipts, "counts").items()}),
+            codes={name: int(count) for name, count in total(receipts, "codes").items()},
+            started_at=started_at.isoformat(timespec="seconds"),
+            seconds=round(time.monotonic() - started, 3),
+            built=built,
+            timings=total(receipts, "timings") or {"child_cpu_seconds": round(children_cpu_seconds() - children, 3)},
+            facts=facts,
+        )
+        failures = Counter(row.code for item in receipts for row in item.problems if row.status == "failed")
+        self.check_failures(success, failures)
+        write_success(self.folder, success)
+        self.on_success()
+        point_latest(self)
+        say(_closing_line(success))
+
+    def check_before_build(self) -> None:
+        """Refuse what is known to end in an error, before anything that is published is touched."""
+
+    @abstractmethod
+    def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
+        """Publish what is missing.
+
+        Returns:
+            The receipts of all files, how many of them were built now, and facts for a person.
+        """
+
+    def on_success(self) -> None:
+        """Hear that the stage is complete."""
+
+    def max_failed_fraction(self) -> float:
+        """Return the share of failed clips above which the stage fails."""
+        return 1.0
+
+    def check_failures(self, success: Success, failures: Counter[str]) -> None:
+        """Refuse to call a stage done when too many of its clips failed.
+
+        Args:
+            success: The account of the stage.
+            failures: Failed clips by code.
+
+        Raises:
+            StageFailedError: Naming the share, the limit and the reasons.
+        """
+        rows = sum(success.totals.values())
+        failed = success.totals.get("failed", 0)
+        if rows and failed > self.max_failed_fraction() * rows:
+            reasons = ", ".join(f"{count} {code}" for code, count in failures.most_common(5))
+            raise StageFailedError(
+                f"{failed} of {rows} clips failed ({reasons}), more than max_failed_fraction ="
+                f" {self.max_failed_fraction():g}; mend the cause or raise the limit, then run the same command:"
+                " shards with failures that may pass are built again"
+            )
+
+
+def point_latest(stage: Stage) -> None:
+    """Let ``<root>/<stage>/latest`` lead to this fingerprint."""
+    link = stage.folder.parent / "latest"
+    if link.is_symlink() and link.readlink() == Path(stage.fingerprint):
+        return
+    temporary = link.with_name(f".tmp-{os.getpid()}-latest")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(stage.fingerprint)
+    temporary.replace(link)
+
+
+def _published_at(folder: Path) -> float:
+    return (folder / SUCCESS_NAME).stat().st_mtime
+
+
+def _check_force(force: str) -> None:
+    parts = (*(f"Extract-{modality}" for modality in MODALITIES), "Recognize-ocr", "Recognize-asr")
+    known = {name.lower() for name in (*FORCEABLE, *parts)}
+    for name in filter(None, (part.strip() for part in force.split(","))):
+        if name.lower() not in known:
+            raise SettingError(f"--force names {name!r}: expected some of {', '.join(FORCEABLE)}")
+
+
+FORCEABLE = (
+    "SampleCorpus", "Manifest", "Download", "Decode", "Recognize", "Extract", "Train", "Predict", "CrossValidate",
+    "Ablation", "Evaluate",
+)  # fmt: skip
+
+
+def _in_order(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return counts by status in the order ok, partial, failed, whichever file they were read from."""
+    return {name: counts[name] for name in STATUS_NUMBERS if name in counts}
+
+
+def _closing_line(success: Success) -> str:
+    counts = ", ".join(f"{count:,} {name}" for name, count in success.totals.items()) or _corpus_counts(success.facts)
+    rows = sum(success.totals.values())
+    kept = len(success.files) - success.built
+    # Files that were kept took no time now.
+    speed = f"  {rows / success.seconds:,.1f} clips/s" if rows and success.seconds and not kept else ""
+    reuse = f"  ({kept} of {len(success.files)} files kept)" if kept and success.built < len(success.files) else ""
+    taken = 0 if kept else sum(item.taken_over for item in success.files)
+    copied = f"  ({taken:,} clips taken over)" if taken else ""
+    return f"{success.stage:<15} done in {success.seconds:,.1f} s  {counts}{speed}{reuse}{copied}"
+
+
+def children_cpu_seconds() -> float:
+    """Return the CPU time of the programs that this process has started and seen end."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _corpus_counts(facts: Mapping[str, Any]) -> str:
+    """Return what became of the rows of a manifest, where the facts are of one."""
+    if "rejected" not in facts:
+        return ""
+    left_out = sum(facts["rejected"].values())
+    return f"{facts['clips']:,} clips of {facts['rows']:,} rows, {facts['merged']:,} merged, {left_out:,} left out"

@@ -1,0 +1,1 @@
+"""One Luigi stage a file."""

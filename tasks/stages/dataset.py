@@ -1,0 +1,72 @@
+"""What Train, Predict and Evaluate share: clips over embedding shards, their labels and splits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from features.manifests.corpus import read_records, read_splits
+from tasks.config.load import load
+from tasks.config.task_settings import FeaturesConfig
+from tasks.stages.extract import Extract
+from tasks.training.training_job import labels_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from features.formats.records import ClipRecord
+    from features.formats.sharded_clips import ShardedClips
+    from models.data.batching import Labels
+    from tasks.stages.manifest import Manifest
+    from tasks.stages.recognize import Recognize
+
+
+def extract_stages(force: str) -> dict[str, Extract]:
+    """Return the Extract stage of every modality that is used, by the name of its folder."""
+    stages = [Extract(modality=name, force=force) for name in load("features", FeaturesConfig).names()]
+    return {stage.stage_name: stage for stage in stages}
+
+
+def recognize_stages(force: str) -> dict[str, Recognize]:
+    """Return the stages that read text from the media for the modalities that are used, by their folder's name."""
+    stages = [found for stage in extract_stages(force).values() for found in stage.recognized().values()]
+    return {stage.stage_name: stage for stage in stages}
+
+
+def shard_paths(force: str) -> dict[str, tuple[Path, ...]]:
+    """Return modality -> its published embedding shards in order, of every modality that is used."""
+    paths = {}
+    for stage in extract_stages(force).values():
+        names = stage.published_success().file_names(stage.suffix)
+        paths[stage.modality] = tuple(stage.folder / name for name in names)
+    return paths
+
+
+def open_clips(force: str) -> ShardedClips:
+    """Return all clips of the corpus with the features of every modality that is used."""
+    from features.formats.sharded_clips import ShardedClips  # noqa: PLC0415 - loads HDF5
+
+    return ShardedClips(shard_paths(force))
+
+
+@dataclass(frozen=True)
+class LabelledCorpus:
+    """The corpus as training and evaluation see it, everything in the order of the records."""
+
+    records: list[ClipRecord]
+    splits: list[str]
+    labels: Labels
+
+
+def read_labelled_corpus(manifest: Manifest) -> LabelledCorpus:
+    """Return the records of a published corpus with labels and splits."""
+    records = [record for path in record_paths(manifest) for record in read_records(path)]
+    splits = read_splits(manifest.folder)
+    labels = labels_of(records, manifest.folder)
+    return LabelledCorpus(records, [splits[record.clip_id] for record in records], labels)
+
+
+def record_paths(manifest: Manifest) -> tuple[Path, ...]:
+    """Return the published record shards in order."""
+    names = manifest.published_success().file_names(".jsonl")
+    return tuple(manifest.folder / name for name in names)

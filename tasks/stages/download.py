@@ -1,0 +1,83 @@
+"""Media files of every clip, fetched or found, and an outcome for each."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar
+
+from features.base.outcomes import Tally
+from features.base.parallel import WorkerPool
+from features.downloads.download import DownloadConfig, Downloader, download_shard
+from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE
+from features.manifests.config import ManifestConfig
+from features.manifests.corpus import read_records
+from tasks.config.load import load, significant
+from tasks.core.sharded import ShardedStage
+from tasks.core.stage import Stage, root_folder
+from tasks.stages.manifest import Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from tasks.core.engine import ShardJob
+    from tasks.core.progress import Progress
+    from tasks.core.sharded import ShardBuilder
+
+MEDIA_FOLDER = "media"
+
+
+def media_folders(manifest: Manifest) -> dict[str, Path]:
+    """Return where the paths of downloaded clips start."""
+    return {FROM_MANIFEST: manifest.media_folder(), FROM_STORE: root_folder() / MEDIA_FOLDER}
+
+
+class Download(ShardedStage):
+    """The media of every clip: one row a clip with its files, their digests, or why there are none."""
+
+    stage_version: ClassVar[int] = 2
+    suffix: ClassVar[str] = ".jsonl"
+    # While the slowest clips of one shard hold on, the others' workers are at the next.
+    shards_at_a_time: ClassVar[int] = 2
+
+    @property
+    def can_retry(self) -> bool:
+        """Whether clips may fail here for reasons that pass."""
+        return True
+
+    def settings(self) -> Mapping[str, object]:
+        """Return the limits on what is taken."""
+        load("download", DownloadConfig)
+        manifest = Manifest(force=self.force)
+        # The same manifest beside other files is another corpus. The embedded one always lies below the root.
+        place = {} if manifest.uses_sample() else {"media_folder": str(manifest.media_folder())}
+        return {**significant("download"), **place}
+
+    def inputs(self) -> Mapping[str, Stage]:
+        """Return the corpus."""
+        return {"manifest": Manifest(force=self.force)}
+
+    def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
+        """Return the record shards."""
+        return {"manifest": (self.inputs()["manifest"], ".jsonl")}
+
+    def max_failed_fraction(self) -> float:
+        """Return the setting."""
+        return load("download", DownloadConfig).max_failed_fraction
+
+    @contextmanager
+    def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
+        """Hold the connections and the store, and yield what fetches the media of one shard."""
+        config = load("download", DownloadConfig)
+        folders = media_folders(Manifest(force=self.force))
+        window = load("manifest", ManifestConfig).clips_per_shard
+        with (
+            Downloader(config, folders, refetch=self.is_forced(), on_bytes=progress.add_bytes) as downloader,
+            WorkerPool(config.workers, window) as pool,
+        ):
+
+            def build(job: ShardJob, path: Path) -> tuple[Tally, dict[str, float]]:
+                records = read_records(job.inputs["manifest"])
+                return Tally.of(download_shard(records, downloader, path, pool, progress.advance, job.previous)), {}
+
+            yield build

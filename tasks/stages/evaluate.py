@@ -1,0 +1,241 @@
+"""The numbers: the trained network beside its baselines on one split, and the report for a person."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from features.base.files import publish_json, published
+from features.manifests.config import CorpusConfig
+from tasks.config.load import load, significant
+from tasks.config.schema import SECTIONS
+from tasks.config.task_settings import EvaluateConfig
+from tasks.core.receipts import FileReceipt, read_receipt
+from tasks.core.stage import Stage
+from tasks.stages.ablation import Ablation, read_ablation
+from tasks.stages.clip_stage import some_clips, stores_decoded
+from tasks.stages.dataset import extract_stages, open_clips, read_labelled_corpus, recognize_stages
+from tasks.stages.decode import Decode
+from tasks.stages.download import Download
+from tasks.stages.manifest import Manifest
+from tasks.stages.predict import Predict
+from tasks.stages.train import train_stages
+from tasks.training.ensemble import baseline_name, learned_from, model_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from features.formats.prediction_shard import PredictionShard
+    from models.evaluation.evaluate import Measured
+    from models.report.data import FailedClip, StageSummary, WorstError
+    from tasks.stages.dataset import LabelledCorpus
+
+METRICS_NAME = "metrics.json"
+REPORT_NAME = "report.html"
+# Failures listed in the report; every one stands in the receipts of its stage.
+MAX_LISTED_FAILURES = 200
+
+
+class Evaluate(Stage):
+    """``metrics.json`` and ``report.html``."""
+
+    stage_version: ClassVar[int] = 2
+
+    def settings(self) -> Mapping[str, object]:
+        """Return what is measured."""
+        load("evaluate", EvaluateConfig)
+        return significant("evaluate")
+
+    def inputs(self) -> Mapping[str, Stage]:
+        """Return the predictions, the labels, what the baselines learn from, and what the report tells of."""
+        predict = Predict(force=self.force)
+        train = {} if predict.is_given() else train_stages(self.force)
+        return {
+            "manifest": Manifest(force=self.force),
+            "download": Download(force=self.force),
+            **({"decode": Decode(force=self.force)} if stores_decoded() else {}),
+            **recognize_stages(self.force),
+            **extract_stages(self.force),
+            **train,
+            "predict": predict,
+            **({"ablation": Ablation(force=self.force)} if self._shows_ablation() else {}),
+        }
+
+    def _shows_ablation(self) -> bool:
+        return load("evaluate", EvaluateConfig).ablation
+
+    @functools.cached_property
+    def corpus(self) -> LabelledCorpus:
+        """The records with their labels and splits."""
+        return read_labelled_corpus(Manifest(force=self.force))
+
+    def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
+        """Measure, and write what was found."""
+        predictions = self._predictions()
+        found = self._measure(predictions)
+        split = load("evaluate", EvaluateConfig).split
+        metrics = {
+            "split": split,
+            "num_clips": self.corpus.splits.count(split),
+            **found.model,
+            "calibration": found.calibration,
+            "learned_from": learned_from(is_given=Predict(force=self.force).is_given()),
+            "baselines": dict(found.baselines),
+        }
+        publish_json(self.folder / METRICS_NAME, metrics)
+        self._write_report(found, predictions)
+        # The report tells how long everything took, too.
+        receipts = [
+            FileReceipt.of(self.folder, METRICS_NAME, 1),
+            FileReceipt.of(self.folder, REPORT_NAME, 1, is_record=True),
+        ]
+        facts = {
+            name: {"category": scores["category"], "tags": scores["tags"]}
+            for name, scores in {"model": found.model, **found.baselines}.items()
+        }
+        return receipts, len(receipts), facts
+
+    def _predictions(self) -> PredictionShard:
+        from features.formats.prediction_shard import join_predictions, read_predictions  # noqa: PLC0415 - loads HDF5
+
+        stage = Predict(force=self.force)
+        names = stage.published_success().file_names(stage.suffix)
+        return join_predictions([read_predictions(stage.folder / name, with_embedding=False) for name in names])
+
+    def _measure(self, predictions: PredictionShard) -> Measured:
+        from models.data.label_encoding import labels_in_space, positions_of  # noqa: PLC0415 - loads torch
+        from models.evaluation.evaluate import measure  # noqa: PLC0415 - loads torch and scikit-learn
+
+        split = load("evaluate", EvaluateConfig).split
+        clips = open_clips(self.force)
+        return measure(
+            clips,
+            # A given checkpoint has a label space of its own; the corpus is measured in that one.
+            labels_in_space(self.corpus.labels, predictions.categories, predictions.tags),
+            {name: positions_of(self.corpus.splits, name) for name in ("train", "validation", split)},
+            split,
+            (predictions.category_scores, predictions.tag_scores),
+            Predict(force=self.force).checkpoints(),
+            feature_recipes=clips.recipes(),
+        )
+
+    def _write_report(self, found: Measured, predictions: PredictionShard) -> None:
+        from models.report.data import ReportData  # noqa: PLC0415 - loads torch
+        from models.report.page import write_report  # noqa: PLC0415 - loads torch
+        from models.structure.serialization import read_structure  # noqa: PLC0415 - as above
+        from models.training.history import read_history  # noqa: PLC0415 - loads torch
+
+        predict = Predict(force=self.force)
+        split = load("evaluate", EvaluateConfig).split
+        failures, num_failures = self._failures()
+        data = ReportData(
+            title="Short-video understanding: evaluation",
+            corpus=_corpus_name(),
+            split=split,
+            split_sizes={name: self.corpus.splits.count(name) for name in ("train", "validation", "test")},
+            model_name=model_name(is_given=predict.is_given()),
+            model=found.model,
+            baselines={
+                baseline_name(name, is_given=predict.is_given()): scores for name, scores in found.baselines.items()
+            },
+            category_names=predictions.categories,
+            history=() if predict.is_given() else read_history(predict.checkpoints()[0]),
+            stages=tuple(stage_summaries(self.force)),
+            failures=tuple(failures),
+            num_failures=num_failures,
+            worst_errors=tuple(self._worst_errors(predictions, split)),
+            settings={name: _texts(significant(name)) for name in SECTIONS if name != "paths"},
+            provenance={f"{name} fingerprint": stage.fingerprint for name, stage in self.inputs().items()},
+            # Of several members: their networks are alike.
+            network=read_structure(predict.checkpoints()[0]),
+            ablation=read_ablation(Ablation(force=self.force).folder) if self._shows_ablation() else None,
+        )
+        with published(self.folder / REPORT_NAME) as temporary:
+            write_report(data, temporary)
+
+    def _failures(self) -> tuple[list[FailedClip], int]:
+        """Return the clips to list, and how many there are in all stages."""
+        from models.report.data import FailedClip  # noqa: PLC0415 - loads torch
+
+        listed: list[FailedClip] = []
+        count = 0
+        # A clip that a stage could not handle is failed in the stages below it too: list it once.
+        seen = set()
+        for stage in account_stages(self.force):
+            for name in stage.published_success().file_names(""):
+                receipt = read_receipt(stage.folder, name)
+                for problem in receipt.problems if receipt else ():
+                    if (problem.clip_id, problem.code) in seen:
+                        continue
+                    seen.add((problem.clip_id, problem.code))
+                    count += 1
+                    if len(listed) < MAX_LISTED_FAILURES:
+                        listed.append(FailedClip(problem.clip_id, stage.stage_name, problem.code, problem.detail))
+        return listed, count
+
+    def _worst_errors(self, predictions: PredictionShard, split: str) -> list[WorstError]:
+        from features.formats.thumbnails import clip_pictures  # noqa: PLC0415 - loads codecs
+        from models.data.label_encoding import labels_in_space, positions_of  # noqa: PLC0415 - loads torch
+        from models.evaluation.ranking import most_confident_errors  # noqa: PLC0415 - loads torch
+        from models.report.data import WorstError  # noqa: PLC0415 - loads torch
+
+        labels = labels_in_space(self.corpus.labels, predictions.categories, predictions.tags)
+        scored = positions_of(self.corpus.splits, split)
+        wrong = most_confident_errors(
+            predictions.category_scores[scored],
+            labels.category[scored],
+            load("evaluate", EvaluateConfig).num_pictures,
+        )
+        positions = [int(scored[error.row]) for error in wrong]
+        wanted = {self.corpus.records[position].clip_id for position in positions}
+        with some_clips(wanted, positions, self.folder, self.force) as clips:
+            pictures = clip_pictures(clips, wanted)
+        return [
+            WorstError(
+                clip_id=self.corpus.records[position].clip_id,
+                title=self.corpus.records[position].title,
+                true=predictions.categories[error.true],
+                predicted=predictions.categories[error.predicted],
+                probability=error.probability,
+                picture=pictures.get(self.corpus.records[position].clip_id),
+            )
+            for error, position in zip(wrong, positions, strict=True)
+        ]
+
+
+def account_stages(force: str) -> list[Stage]:
+    """Return the stages that keep an outcome for every clip, in the order in which they run."""
+    decode = [Decode(force=force)] if stores_decoded() else []
+    return [Download(force=force), *decode, *recognize_stages(force).values(), *extract_stages(force).values()]
+
+
+def stage_summaries(force: str) -> list[StageSummary]:
+    """Return what became of the clips in each stage."""
+    from models.report.data import StageSummary  # noqa: PLC0415 - loads torch
+
+    manifest = Manifest(force=force).published_success()
+    clips = int(manifest.facts["clips"])
+    result = [StageSummary("manifest", clips, clips, 0, 0, manifest.facts["rejected"], manifest.seconds)]
+    for stage in account_stages(force):
+        found = stage.published_success()
+        result.append(
+            StageSummary(
+                stage=stage.stage_name,
+                num_clips=sum(found.totals.values()),
+                num_ok=found.totals.get("ok", 0),
+                num_partial=found.totals.get("partial", 0),
+                num_failed=found.totals.get("failed", 0),
+                reasons=found.codes,
+                seconds=found.seconds,
+            )
+        )
+    return result
+
+
+def _corpus_name() -> str:
+    manifest = load("corpus", CorpusConfig).manifest
+    return manifest or "the embedded sample corpus"
+
+
+def _texts(settings: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in settings.items()}

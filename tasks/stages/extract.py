@@ -1,0 +1,205 @@
+"""Frozen embeddings of one modality."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import luigi
+
+from features.backbones.extractor.config import ExtractConfig
+from features.backbones.extractor.identity import check_backbone_exists, weights_identity
+from features.backbones.pretrained.model_folder import without_folder
+from features.base.errors import SettingError
+from features.base.files import sha256_of_json
+from features.base.outcomes import Tally
+from features.decoding.ffmpeg import DecodeConfig
+from features.manifests.corpus import read_records
+from features.recognition.recognized_shard import read_recognized
+from tasks.config.load import load, significant
+from tasks.config.task_settings import MODALITIES, FeaturesConfig
+from tasks.core.sharded import TAKEN_OVER
+from tasks.core.stage import exit_on_own_errors
+from tasks.stages.clip_stage import ClipsStage, decode_recipe
+from tasks.stages.decode import Decode
+from tasks.stages.manifest import Manifest
+from tasks.stages.recognize import Recognize, recognized_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from features.backbones.extractor.clip_inputs import ClipInput
+    from features.backbones.extractor.protocol import Extractor
+    from features.formats.reuse import EmbeddedBefore
+    from tasks.core.engine import ShardJob
+    from tasks.core.progress import Progress
+    from tasks.core.sharded import ShardBuilder
+    from tasks.core.stage import Stage
+    from tasks.stages.clip_stage import ClipSource
+
+TEXT = "text"
+MOTION = "motion"
+
+
+class Extract(ClipsStage):
+    """Embedding shards of one modality: ``shard-00000.h5``, rows of float16 per clip."""
+
+    modality: str = luigi.Parameter(default="", description=f"One of {', '.join(MODALITIES)}")
+
+    stage_version: ClassVar[int] = 3
+    suffix: ClassVar[str] = ".h5"
+
+    @property
+    def stage_name(self) -> str:
+        """Name of the stage's folder."""
+        return f"extract-{self.modality}"
+
+    @property
+    def config(self) -> ExtractConfig:
+        """The settings of this modality."""
+        return load(f"extract_{self.modality}", ExtractConfig)
+
+    def check_settings(self) -> None:
+        """Check the modality first, for it names the section."""
+        if self.modality not in MODALITIES:
+            raise SettingError(f"unknown modality {self.modality!r}: expected one of {', '.join(MODALITIES)}")
+        if self.modality == MOTION and not load("decode", DecodeConfig).motion_frames_per_second:
+            raise SettingError(
+                "[decode] motion_frames_per_second is 0, so there are no frames for the modality motion: set it to what"
+                " the network of [extract_motion] was trained with, such as 15, or leave motion out"
+            )
+        super().check_settings()
+
+    def settings(self) -> Mapping[str, object]:
+        """Return which network looks at what, and the identity of its weights."""
+        settings = significant(f"extract_{self.modality}")
+        used = {name: value for name, value in settings.items() if name not in self.config.unused_fields()}
+        used["backbone"] = without_folder(self.config.backbone)
+        return {**used, "weights": weights_identity(self.config)}
+
+    def deps(self) -> Any:  # noqa: ANN401 - as in Luigi
+        """Return the required tasks, after a look whether the backbone exists at all."""
+        with exit_on_own_errors():
+            check_backbone_exists(self.config)
+        return super().deps()
+
+    @property
+    def looks_into_media(self) -> bool:
+        """Whether the stage decodes media itself."""
+        return self.modality != TEXT and super().looks_into_media
+
+    def inputs(self) -> Mapping[str, Stage]:
+        """Return the records and recognised texts for text, what holds the clips for everything else."""
+        if self.modality != TEXT:
+            return super().inputs()
+        recognized = {stage.stage_name: stage for stage in self.recognized().values()}
+        return {"manifest": Manifest(force=self.force), **recognized}
+
+    def recognized(self) -> dict[str, Recognize]:
+        """Return the stages whose texts are embedded, by the field that they fill."""
+        fields = self.config.text_fields() if self.modality == TEXT else ()
+        return {name: Recognize(field=name, force=self.force) for name in recognized_fields() if name in fields}
+
+    def identity_inputs(self) -> Mapping[str, str]:
+        """Return the fingerprints of what decides the clips."""
+        if self.modality != TEXT:
+            return super().identity_inputs()
+        return {name: stage.fingerprint for name, stage in self.inputs().items()}
+
+    def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
+        """Return the shards that are read."""
+        if self.modality != TEXT:
+            return super().shard_inputs()
+        return {name: (stage, ".jsonl") for name, stage in self.inputs().items()}
+
+    def max_failed_fraction(self) -> float:
+        """Return the setting."""
+        return load("features", FeaturesConfig).max_failed_fraction
+
+    def recipe(self) -> dict[str, object]:
+        """Return the settings that decide what the numbers mean; the same for every corpus."""
+        if self.modality == TEXT:
+            read = {stage.stage_name: dict(stage.recipe()) for stage in self.recognized().values()}
+        else:
+            read = {"decode": decode_recipe(self.modality, self.force)}
+        return {**read, "extract": dict(self.settings())}
+
+    @functools.cached_property
+    def extractor(self) -> Extractor[Any]:
+        """The network, loaded when the first shard needs it."""
+        from features.backbones.extractor.loading import load_extractor  # noqa: PLC0415 - loads a network library
+
+        return load_extractor(self.config)
+
+    @contextmanager
+    def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
+        """Yield what runs the network over one shard; the network is loaded with the first."""
+        with self.clip_source() as source:
+            yield functools.partial(self._extract, source=source, on_clip=progress.advance)
+
+    def _extract(
+        self, job: ShardJob, path: Path, source: ClipSource, on_clip: Callable[[], None]
+    ) -> tuple[Tally, dict[str, float]]:
+        from features.backbones.extractor.extraction import extract_shard  # noqa: PLC0415 - loads HDF5
+
+        started = time.perf_counter()
+        extractor = self.extractor
+        load_seconds = time.perf_counter() - started
+        attributes = {**extractor.provenance, **self._attributes()}
+        before = self._before(job, {**attributes, "dim": extractor.dim})
+        clips = self._clips(job, path, source, before)
+        found = extract_shard(clips, extractor, path, attributes, on_clip, before)
+        timings = {"load_seconds": load_seconds, "network_seconds": found.seconds, **source.timings()}
+        timings[TAKEN_OVER] = found.num_reused
+        return Tally.of(found.outcomes), timings
+
+    def _before(self, job: ShardJob, attributes: Mapping[str, str | int]) -> EmbeddedBefore:
+        """Return what is known of the clips of a shard, from this folder or from that of other settings.
+
+        Under other settings of Decode a clip may come out otherwise before it is embedded. That shows once it is
+        decoded, so what is decoded here is not taken from there.
+        """
+        from features.formats.reuse import EmbeddedBefore  # noqa: PLC0415 - loads HDF5
+
+        found = EmbeddedBefore(job.previous, attributes)
+        for path in () if self.looks_into_media else self.elsewhere(job):
+            other = EmbeddedBefore(path, attributes)
+            fewer, found = sorted((found, other), key=len)
+            fewer.close()
+        return found
+
+    def _attributes(self) -> dict[str, str]:
+        # Which ffmpeg it was is told, and no part of the recipe: another version may read the same checkpoint.
+        decoder = {} if self.modality == TEXT else {"decoder": f"ffmpeg {Decode(force=self.force).ffmpeg_version()}"}
+        return {
+            **decoder,
+            "stage": self.stage_name,
+            # Of another version of this program the rows are not taken over.
+            "stage_versions": self._stage_versions(),
+            "modality": self.modality,
+            "params": json.dumps(self.recipe(), sort_keys=True),
+            "recipe": sha256_of_json(self.recipe())[:12],
+        }
+
+    def _stage_versions(self) -> str:
+        own = f"extract {self.stage_version}"
+        return own if self.modality == TEXT else f"{own}, decode {Decode.stage_version}"
+
+    def _clips(self, job: ShardJob, path: Path, source: ClipSource, before: EmbeddedBefore) -> Iterator[ClipInput]:
+        from features.backbones.extractor.clip_inputs import media_inputs, source_digest, text_inputs  # noqa: PLC0415 - loads codecs
+        from features.decoding.clip import sources  # noqa: PLC0415 - as above
+
+        if self.modality != TEXT:
+            return media_inputs(
+                source.open(job, path, lambda clip: before.holds(clip.outcome.clip_id, source_digest(sources(clip)))),
+                self.modality,
+            )
+        texts = {
+            name: (row.text for row in read_recognized(job.inputs[stage.stage_name]))
+            for name, stage in self.recognized().items()
+        }
+        return text_inputs(read_records(job.inputs["manifest"]), self.config.text_fields(), texts)

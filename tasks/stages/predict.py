@@ -1,0 +1,211 @@
+"""Scores, labels and an embedding for every clip."""
+
+from __future__ import annotations
+
+import functools
+import json
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from features.base.errors import SettingError, SourceError
+from features.base.files import published, sha256_of, sha256_of_json
+from features.base.outcomes import Outcome, Tally
+from models.config.artifacts import CALIBRATION_NAME, CHECKPOINT_NAMES
+from models.prediction.recipe_diff import recipe_difference
+from tasks.config.load import load, significant
+from tasks.config.task_settings import PredictConfig
+from tasks.core.receipts import FileReceipt
+from tasks.core.sharded import ShardedStage
+from tasks.core.stage import exit_on_own_errors
+from tasks.stages.dataset import extract_stages, open_clips
+from tasks.stages.train import train_stages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from features.formats.prediction_shard import PredictionShard
+    from features.formats.sharded_clips import ShardedClips
+    from models.prediction.predict import Predictor
+    from tasks.core.engine import ShardJob
+    from tasks.core.progress import Progress
+    from tasks.core.sharded import ShardBuilder
+    from tasks.core.stage import Stage
+
+PREDICTIONS_NAME = "predictions.jsonl"
+
+
+class Predict(ShardedStage):
+    """Prediction shards, ``shard-00000.h5``, and ``predictions.jsonl``: best labels and given tags of every clip."""
+
+    stage_version: ClassVar[int] = 4
+    suffix: ClassVar[str] = ".h5"
+
+    def settings(self) -> Mapping[str, object]:
+        """Return how many labels are listed, and the checkpoint where it is a given one."""
+        given = {"checkpoint_digest": self.checkpoint_digest()} if self.is_given() else {}
+        return {**significant("predict"), **given}
+
+    def is_given(self) -> bool:
+        """Return whether the checkpoint is one that a setting names."""
+        return bool(load("predict", PredictConfig).checkpoint)
+
+    def checkpoints(self) -> tuple[Path, ...]:
+        """Return the folders of the checkpoints whose predictions are averaged; without an ensemble it is one."""
+        if self.is_given():
+            return (Path(load("predict", PredictConfig).checkpoint).expanduser().absolute(),)
+        return tuple(stage.folder for stage in train_stages(self.force).values())
+
+    def checkpoint_digest(self) -> str:
+        """Return the digest of what the checkpoints score by.
+
+        Raises:
+            SourceError: A file is not there.
+        """
+        return sha256_of_json([_digests(folder) for folder in self.checkpoints()])
+
+    def deps(self) -> Any:  # noqa: ANN401 - as in Luigi
+        """Return the required tasks, after a look whether a given checkpoint goes with the features to come."""
+        if self.is_given():
+            with exit_on_own_errors():
+                self._check_recipes()
+        return super().deps()
+
+    def _check_recipes(self) -> None:
+        """Compare what the checkpoint was trained on with what the settings would extract, before anything runs.
+
+        Raises:
+            SettingError: They differ, or a modality is left out.
+        """
+        path = self.checkpoints()[0] / CHECKPOINT_NAMES[0]
+        stages = {stage.modality: stage for stage in extract_stages(self.force).values()}
+        for name, trained in _trained_recipes(path).items():
+            if name not in stages:
+                raise SettingError(f"the network in {path.parent} needs {name}, which [features] modalities leaves out")
+            # Which weights a model has is known once it is loaded; the checkpoint is asked again then.
+            told = {key: value for key, value in trained.items() if key != "weights_sha256"}
+            given = stages[name].recipe()
+            if told != given:
+                difference = recipe_difference(json.dumps(told), json.dumps(given))
+                raise SettingError(
+                    f"the network in {path.parent} was trained on {name} features that were made otherwise:"
+                    f" {difference}; use those settings, or train again"
+                )
+
+    def inputs(self) -> Mapping[str, Stage]:
+        """Return the embeddings, and the trainings unless a checkpoint is given."""
+        return {**({} if self.is_given() else train_stages(self.force)), **extract_stages(self.force)}
+
+    def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
+        """Return the embedding shards of every modality."""
+        return {stage.modality: (stage, stage.suffix) for stage in extract_stages(self.force).values()}
+
+    def key_settings(self) -> Mapping[str, object]:
+        """Return the checkpoint by its content; ``top_k`` is not in the shards."""
+        return {"checkpoint": self.checkpoint_digest()}
+
+    @contextmanager
+    def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
+        """Yield what scores the clips of one shard by networks that are loaded once."""
+        yield functools.partial(self._score, predictor=self._predictor(), on_batch=progress.advance)
+
+    def _predictor(self) -> Predictor:
+        from features.base.device import resolve_device  # noqa: PLC0415 - loads torch
+        from models.prediction.predict import Predictor  # noqa: PLC0415 - loads torch
+
+        clips = open_clips(self.force)
+        device = str(resolve_device(load("predict", PredictConfig).device))
+        return Predictor.load(self.checkpoints(), clips.modality_dims, clips.recipes(), device=device)
+
+    def _score(
+        self, job: ShardJob, path: Path, *, predictor: Predictor, on_batch: Callable[[int], None]
+    ) -> tuple[Tally, dict[str, float]]:
+        from features.formats.prediction_shard import PredictionShard, write_predictions  # noqa: PLC0415 - loads HDF5
+        from features.formats.sharded_clips import ShardedClips  # noqa: PLC0415 - loads HDF5
+        from models.data.label_encoding import every_position  # noqa: PLC0415 - loads torch
+
+        clips = ShardedClips({name: [file] for name, file in job.inputs.items()})
+        batch_size = load("predict", PredictConfig).batch_size
+        found = predictor.predict(clips, every_position(clips), batch_size=batch_size, on_batch=on_batch)
+        shard = PredictionShard(
+            clips.clip_ids,
+            predictor.info.category_names,
+            predictor.info.tag_names,
+            found.category_scores,
+            found.tag_scores,
+            found.embedding,
+        )
+        write_predictions(path, shard, {"stage": self.stage_name, "key": job.key})
+        return Tally.of(_outcome(clips, position) for position in range(len(clips))), {}
+
+    def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
+        """Score what is missing, then list the best labels of all clips."""
+        receipts, built, facts = super().build()
+        path = self.folder / PREDICTIONS_NAME
+        with published(path) as temporary:
+            rows = _list_labels([self.folder / item.name for item in receipts], self.checkpoints(), temporary)
+        built += 1 if built else 0
+        return [*receipts, FileReceipt.of(self.folder, PREDICTIONS_NAME, rows)], built, facts
+
+
+def _digests(folder: Path) -> list[str]:
+    calibration = [CALIBRATION_NAME] if (folder / CALIBRATION_NAME).exists() else []
+    try:
+        return [sha256_of(folder / name) for name in (*CHECKPOINT_NAMES, *calibration)]
+    except OSError as error:
+        name = Path(error.filename).name
+        raise SourceError(
+            f"no checkpoint in {folder} ({name}: {error.strerror}): let [predict] checkpoint name a folder that holds"
+            " one, such as runs/train/latest"
+        ) from error
+
+
+def _trained_recipes(path: Path) -> dict[str, dict[str, object]]:
+    """Return modality -> recipe of the features a checkpoint was trained on; nothing where it does not tell."""
+    try:
+        description = json.loads(path.read_bytes())
+        recipes = {name: json.loads(description["feature_recipes"][name]) for name, _ in description["modality_dims"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        # What is wrong with it is told when it is loaded.
+        return {}
+    return {name: recipe for name, recipe in recipes.items() if isinstance(recipe, dict)}
+
+
+def _outcome(clips: ShardedClips, position: int) -> Outcome:
+    clip_id = clips.clip_ids[position]
+    if clips.has_features(position):
+        return Outcome(clip_id, "ok")
+    return Outcome(
+        clip_id, "partial", "no_features", "no modality gave anything: the scores are those of any such clip"
+    )
+
+
+def _list_labels(shards: Sequence[Path], checkpoints: Sequence[Path], path: Path) -> int:
+    from features.formats.prediction_shard import read_predictions  # noqa: PLC0415 - loads HDF5
+
+    rows = 0
+    with path.open("w", encoding="utf-8") as stream:
+        for shard in (read_predictions(name, with_embedding=False) for name in shards):
+            for line in _lines(shard, checkpoints):
+                stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+                rows += 1
+    return rows
+
+
+def _lines(shard: PredictionShard, checkpoints: Sequence[Path]) -> Iterator[dict[str, object]]:
+    """Yield the best labels of each clip, and all the tags that it is given."""
+    from models.calibration.schema import mean_thresholds  # noqa: PLC0415 - loads numpy
+    from models.calibration.storage import read_or_identity  # noqa: PLC0415 - loads torch
+    from models.evaluation.ranking import top_labels  # noqa: PLC0415 - loads torch
+    from models.prediction.predict import given_tags  # noqa: PLC0415 - loads torch
+
+    best = functools.partial(top_labels, limit=load("predict", PredictConfig).top_k)
+    sizes = len(shard.categories), len(shard.tags)
+    thresholds = mean_thresholds([read_or_identity(folder, *sizes) for folder in checkpoints])
+    for row, clip_id in enumerate(shard.clip_ids):
+        yield {
+            "clip_id": clip_id,
+            "categories": best(shard.category_scores[row], shard.categories),
+            "tags": best(shard.tag_scores[row], shard.tags),
+            "given_tags": given_tags(shard.tag_scores[row], thresholds, shard.tags),
+        }

@@ -1,0 +1,117 @@
+"""Text from the media: what is said in a clip (asr), what is written in its pictures (ocr)."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import luigi
+
+from features.backbones.pretrained.model_folder import without_folder
+from features.base.errors import SettingError
+from features.base.outcomes import Tally
+from features.recognition.config import AsrConfig, OcrConfig
+from features.recognition.identity import recognizer_identity
+from tasks.config.load import load, significant
+from tasks.config.task_settings import FeaturesConfig
+from tasks.core.sharded import TAKEN_OVER
+from tasks.stages.clip_stage import ClipsStage, decode_recipe
+from tasks.stages.decode import Decode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from features.recognition.protocol import Recognizer
+    from tasks.core.engine import ShardJob
+    from tasks.core.progress import Progress
+    from tasks.core.sharded import ShardBuilder
+    from tasks.stages.clip_stage import ClipSource
+
+# Text field -> the modality that it is read from.
+FIELD_SOURCES = {"asr": "audio", "ocr": "frames"}
+
+
+def recognized_fields() -> tuple[str, ...]:
+    """Return the text fields that are read from the media: those whose section names a backbone."""
+    return tuple(name for name in FIELD_SOURCES if _config(name).backbone)
+
+
+def _config(field: str) -> AsrConfig | OcrConfig:
+    return load("asr", AsrConfig) if field == "asr" else load("ocr", OcrConfig)
+
+
+class Recognize(ClipsStage):
+    """Recognised text of one field, ``shard-00000.jsonl``: one row a clip with the text and where it stands."""
+
+    field: str = luigi.Parameter(default="", description=f"One of {', '.join(FIELD_SOURCES)}")
+
+    suffix: ClassVar[str] = ".jsonl"
+
+    @property
+    def stage_name(self) -> str:
+        """Name of the stage's folder."""
+        return f"recognize-{self.field}"
+
+    def check_settings(self) -> None:
+        """Check the field first, for it names the section."""
+        if self.field not in FIELD_SOURCES:
+            raise SettingError(f"unknown field {self.field!r}: expected one of {', '.join(FIELD_SOURCES)}")
+        if not _config(self.field).backbone:
+            raise SettingError(f"[{self.field}] backbone is empty, so nothing is recognised: name one")
+        super().check_settings()
+
+    def settings(self) -> Mapping[str, object]:
+        """Return what reads the text, and the identity of its weights."""
+        config = _config(self.field)
+        settings = {**significant(self.field), "backbone": without_folder(config.backbone)}
+        return {**settings, "weights": recognizer_identity(config)}
+
+    def recipe(self) -> dict[str, object]:
+        """Return the settings that decide what is read; the same for every corpus."""
+        return {"decode": decode_recipe(FIELD_SOURCES[self.field], self.force), "recognize": dict(self.settings())}
+
+    def max_failed_fraction(self) -> float:
+        """Return the setting."""
+        return load("features", FeaturesConfig).max_failed_fraction
+
+    @functools.cached_property
+    def recognizer(self) -> Recognizer[Any]:
+        """The networks, loaded when the first shard needs them."""
+        config = _config(self.field)
+        if isinstance(config, OcrConfig):
+            from features.recognition.ocr import load_ocr  # noqa: PLC0415 - loads a network library
+
+            return load_ocr(config)
+        from features.recognition.asr import load_asr  # noqa: PLC0415 - loads a network library
+
+        return load_asr(config)
+
+    @contextmanager
+    def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
+        """Yield what reads the clips of one shard; the networks are loaded with the first."""
+        with self.clip_source() as source:
+            yield functools.partial(self._recognize, source=source, on_clip=progress.advance)
+
+    def _recognize(
+        self, job: ShardJob, path: Path, source: ClipSource, on_clip: Callable[[], None]
+    ) -> tuple[Tally, dict[str, float]]:
+        from features.backbones.extractor.clip_inputs import media_inputs  # noqa: PLC0415 - loads codecs
+        from features.recognition.recognized_shard import RecognizedBefore, recognize_shard  # noqa: PLC0415 - as above
+
+        started = time.perf_counter()
+        made_by = {
+            **self.recognizer.provenance,
+            "decoder": f"ffmpeg {Decode(force=self.force).ffmpeg_version()}",
+            "params": json.dumps(self.recipe(), sort_keys=True),
+            "stage_versions": f"recognize {self.stage_version}, decode {Decode.stage_version}",
+        }
+        own = () if job.previous is None else (job.previous,)
+        before = RecognizedBefore(own if self.looks_into_media else (*self.elsewhere(job), *own), made_by)
+        clips = media_inputs(source.open(job, path, lambda _: False), FIELD_SOURCES[self.field])
+        outcomes = recognize_shard(clips, self.recognizer, path, made_by, on_clip, before)
+        timings = {"network_seconds": time.perf_counter() - started, **source.timings(), TAKEN_OVER: before.num_taken}
+        return Tally.of(outcomes), timings

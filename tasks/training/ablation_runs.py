@@ -1,0 +1,188 @@
+"""The runs of an ablation: what each is a function of, where it is kept, and what is read from it.
+
+A training is kept by its content, in a folder that has its digest for a name: all variants and ablations that need it
+share it, and a kill costs at most the trainings that were at work.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from features.base.files import sha256_of_json
+from models.ablation.scoring import is_calibrated
+from models.config.artifacts import RESUME_NAME
+from tasks.config.load import significant_of
+from tasks.training.training_job import TRAINING_VERSION, TrainingPlan
+from tasks.training.variants import BASELINES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from models.ablation.runs import AblationRun
+    from models.config.network import NetworkConfig
+    from models.config.training import TrainConfig
+    from tasks.training.variants import Variant
+
+TRAINING_NAME = "training.json"
+RUN_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """One way to score a network.
+
+    Attributes:
+        split: Of the clips that are scored.
+        hidden: Modalities that are taken away from them.
+    """
+
+    split: str
+    hidden: tuple[str, ...] = ()
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the calibration of the network, where there is one, is applied."""
+        return is_calibrated(self.split)
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file with the metrics."""
+        without = ["without", *self.hidden] if self.hidden else []
+        return f"{'-'.join([self.split, *without, *([] if self.calibrated else ['uncalibrated'])])}.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell of the table: a variant with a seed.
+
+    Attributes:
+        variant: Its name.
+        seed: Of its training.
+        plan: How it is trained.
+        scoring: How it is scored.
+    """
+
+    variant: str
+    seed: int
+    plan: TrainingPlan
+    scoring: Scoring
+
+    def files(self) -> tuple[Path, Path]:
+        """Return where the account of the training stands, and the metrics."""
+        return self.plan.folder / TRAINING_NAME, self.plan.folder / self.scoring.file_name
+
+    def is_done(self) -> bool:
+        """Return whether everything about it is there."""
+        return all(path.exists() for path in self.files())
+
+    def result(self) -> AblationRun:
+        """Return what came of it."""
+        from models.ablation.runs import AblationRun  # noqa: PLC0415 - loads numpy
+
+        training, metrics = map(_read, self.files())
+        return AblationRun(self.variant, self.seed, metrics, training["num_parameters"], training["seconds_per_epoch"])
+
+
+def plan_runs(
+    variants: Sequence[Variant], scored_split: str, num_seeds: int, folder: Path, data_digest: str
+) -> list[Run]:
+    """Return every run, all variants with the first seed first: an interrupted ablation has a whole table.
+
+    Args:
+        variants: What is compared.
+        scored_split: Split that is scored.
+        num_seeds: Runs of each variant.
+        folder: Where the runs are kept.
+        data_digest: Of all that is learnt from.
+    """
+    runs = []
+    for number in range(num_seeds):
+        for variant in variants:
+            seed = variant.train.seed + number
+            train = replace(variant.train, seed=seed, num_threads=1, num_processes=1, tensorboard=False)
+            own = folder / training_digest(variant.network, train, data_digest)
+            plan = TrainingPlan(variant.network, train, own)
+            runs.append(Run(variant.name, seed, plan, Scoring(scored_split, variant.hidden)))
+    return runs
+
+
+def training_digest(network: NetworkConfig, train: TrainConfig, data_digest: str) -> str:
+    """Return hex digits that change when the trained network would."""
+    identity = {
+        "version": TRAINING_VERSION,
+        "network": significant_of("network", network),
+        "train": significant_of("train", train),
+        "data": data_digest,
+    }
+    return sha256_of_json(identity)[:RUN_DIGITS]
+
+
+@dataclass(frozen=True)
+class BaselineRun:
+    """The baselines, which know of no seed and no variant.
+
+    Attributes:
+        folder: Where their metrics are kept.
+        split: That is scored.
+        calibrated: Whether they are calibrated like the networks.
+    """
+
+    folder: Path
+    split: str
+    calibrated: bool
+
+    @classmethod
+    def below(cls, folder: Path, split: str, data_digest: str, *, calibrated: bool) -> BaselineRun:
+        """Return the baselines on some data; their metrics are kept below ``folder``.
+
+        Args:
+            folder: Where the runs are kept.
+            split: That is scored.
+            data_digest: Of all that is learnt from.
+            calibrated: Whether networks are; the baselines are where that does not fit them to the scored clips.
+        """
+        calibrated = calibrated and is_calibrated(split)
+        digest = sha256_of_json({"baselines": 1, "calibrated": calibrated, "data": data_digest})
+        return cls(folder / digest[:RUN_DIGITS], split, calibrated)
+
+    @property
+    def file(self) -> Path:
+        """Where their metrics stand."""
+        return self.folder / f"{self.split}.json"
+
+    def results(self, seeds: Iterable[int]) -> list[AblationRun]:
+        """Return a row for each baseline and seed, so that it is compared with the reference in each."""
+        from models.ablation.runs import AblationRun  # noqa: PLC0415 - loads numpy
+
+        found = _read(self.file)
+        return [AblationRun(name, seed, found[name], 0, 0.0) for seed in seeds for name in BASELINES]
+
+    def job(self) -> dict[str, Any]:
+        """Return what a worker is told."""
+        return {"baselines": {"file": str(self.file), "split": self.split, "calibrated": self.calibrated}}
+
+
+def jobs_of(runs: Sequence[Run]) -> dict[Path, dict[str, Any]]:
+    """Return what a worker is told for each training, by its folder, in the order of the runs."""
+    jobs: dict[Path, dict[str, Any]] = {}
+    for run in runs:
+        job = jobs.setdefault(run.plan.folder, {"plan": run.plan.to_json(), "scorings": []})
+        scoring = {"split": run.scoring.split, "hidden": list(run.scoring.hidden)}
+        if scoring not in job["scorings"]:
+            job["scorings"].append(scoring)
+    return jobs
+
+
+def forget(folders: Iterable[Path]) -> None:
+    """Let the trainings in ``folders`` be done again."""
+    for folder in folders:
+        for path in (*folder.glob("*.json"), folder / RESUME_NAME):
+            path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found

@@ -1,0 +1,30 @@
+"""Where networks compute is what the setting says, as far as there is such a device."""
+
+import pytest
+import torch
+
+from features.base.device import resolve_device
+from features.base.errors import SettingError
+
+
+@pytest.mark.parametrize(
+    ("name", "has_gpu", "expected"),
+    [
+        ("auto", True, "cuda"),
+        ("auto", False, "cpu"),
+        ("cpu", True, "cpu"),
+        ("cpu", False, "cpu"),
+        ("cuda", True, "cuda"),
+    ],
+)
+def test_auto_is_the_gpu_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, name: str, has_gpu: bool, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    assert resolve_device(name) == torch.device(expected)
+
+
+def test_a_gpu_that_is_not_there_is_no_reason_to_compute_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SettingError, match="device is 'cuda', but torch finds no GPU: give auto or cpu"):
+        resolve_device("cuda")

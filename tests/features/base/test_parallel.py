@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from features.base.parallel import num_cpus, ordered_map
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Source:
+    """Counts the items that were asked for."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.asked = 0
+
+    def __iter__(self) -> Iterator[int]:
+        for item in range(self.number):
+            self.asked += 1
+            yield item
+
+
+def test_results_keep_the_order_of_the_items() -> None:
+    def slow_at_first(item: int) -> int:
+        time.sleep(0.02 if item == 0 else 0.0)
+        return item * item
+
+    assert list(ordered_map(slow_at_first, range(30), 4)) == [item * item for item in range(30)]
+    assert list(ordered_map(slow_at_first, [], 4)) == []
+
+
+def test_as_many_run_at_a_time_as_there_are_workers() -> None:
+    # Each of three waits for the other two: with fewer workers the barrier would break.
+    barrier = threading.Barrier(3, timeout=10)
+    assert list(ordered_map(lambda _: barrier.wait() >= 0, range(9), 3)) == [True] * 9
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_few_results_wait_however_long_the_input(workers: int) -> None:
+    source = Source(1000)
+    results = ordered_map(lambda item: item, source, workers)
+    assert source.asked == 0
+    for taken in range(1, 6):
+        next(results)
+        assert source.asked <= 4 * workers + taken
+    results.close()  # type: ignore[attr-defined] # it is a generator
+    assert source.asked < 1000
+
+
+def test_an_exception_comes_at_its_turn_and_stops_the_rest() -> None:
+    source = Source(1000)
+
+    def fail_at_five(item: int) -> int:
+        if item == 5:
+            raise RuntimeError("item five")
+        return item
+
+    results = ordered_map(fail_at_five, source, 2)
+    assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
+    with pytest.raises(RuntimeError, match="item five"):
+        next(results)
+    assert source.asked <= 5 + 4 * 2
+
+
+def test_after_an_exception_what_waits_is_not_started() -> None:
+    started: list[int] = []
+
+    def fail_at_once(item: int) -> None:
+        started.append(item)
+        if item == 0:
+            raise RuntimeError("item nought")
+        time.sleep(0.2)
+
+    with pytest.raises(RuntimeError, match="item nought"):
+        list(ordered_map(fail_at_once, range(100), 1))
+    assert len(started) <= 2
+
+
+def test_an_exception_of_the_input_reaches_the_caller() -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        raise OSError("input is gone")
+
+    with pytest.raises(OSError, match="input is gone"):
+        list(ordered_map(lambda item: item, broken(), 2))
+
+
+def test_cpus_are_those_of_this_process() -> None:
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert num_cpus() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+    assert num_cpus() == len(before)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.base.errors import ShardError
+from features.base.process import Limits, run
+from features.decoding.commands import clip_command
+from features.decoding.ffmpeg import DecodeConfig
+from features.decoding.frame_selection import CANDIDATES_PER_SECOND, FINENESS, chosen, max_candidates, thin_out
+from features.formats.matroska import read_frames, read_waveform
+from tests.features.media import ffmpeg, render, render_clip
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def candidates(path: Path, **settings: Any) -> bytes:  # noqa: ANN401 - of any type
+    return run(clip_command(ffmpeg(), str(path), "mp4", DecodeConfig(**settings)), Limits(30)).stdout
+
+
+def times(matroska: bytes) -> np.ndarray[Any, np.dtype[np.float64]]:
+    with av.open(io.BytesIO(matroska)) as container:
+        return np.array([float(packet.pts * packet.time_base) for packet in container.demux(video=0) if packet.size])
+
+
+def distances(num_frames: int, end_seconds: float) -> list[float]:
+    """Return the times of candidates by the rule in words, apart from ffmpeg."""
+    slot = 1 / CANDIDATES_PER_SECOND
+    found = [0.0]
+    for index in range(1, round(end_seconds * CANDIDATES_PER_SECOND)):
+        if index * slot - found[-1] >= max(slot, found[-1] / (FINENESS * num_frames)) - slot / 2:
+            found.append(index * slot)
+    return found
+
+
+@pytest.mark.parametrize(("num_frames", "seconds"), [(1, 3.0), (4, 9.0), (16, 9.0), (8, 0.3)])
+def test_candidates_stand_the_further_apart_the_later_they_are(tmp_path: Path, num_frames: int, seconds: float) -> None:
+    path = render_clip(tmp_path / "a.mp4", seconds=seconds, rate=20, size="32x32", sound=False)
+    config = DecodeConfig(num_frames=num_frames)
+    found = times(candidates(path, num_frames=num_frames))
+    np.testing.assert_allclose(found, distances(num_frames, seconds), atol=1.1e-3)
+    assert len(found) <= max_candidates(config)
+
+
+@given(st.integers(1, 64), st.floats(0.05, 20000))
+def test_no_clip_has_more_candidates_than_are_let_through(num_frames: int, seconds: float) -> None:
+    config = DecodeConfig(num_frames=num_frames, max_seconds=seconds)
+    time, count = 0.0, 0
+    while time < seconds:
+        # Distances round to whole slots, down at most by the half slot of slack.
+        slots = max(1.0, time / (FINENESS * num_frames) * CANDIDATES_PER_SECOND - 0.5)
+        time, count = time + np.ceil(slots) / CANDIDATES_PER_SECOND, count + 1
+    assert count <= max_candidates(config)
+
+
+@given(st.integers(1, 40), st.lists(st.floats(0.001, 5.0), min_size=1, max_size=80))
+def test_chosen_positions_rise_and_are_as_many_as_wanted(num_frames: int, steps: list[float]) -> None:
+    seconds = list(np.cumsum(steps))
+    positions = chosen(seconds, num_frames)
+    assert len(positions) == min(num_frames, len(seconds))
+    assert positions == sorted(set(positions))
+    assert all(0 <= position < len(seconds) for position in positions)
+
+
+def test_even_candidates_give_the_middles_of_equal_parts() -> None:
+    assert chosen([float(second) for second in range(12)], 4) == [2, 5, 8, 11]
+    assert chosen([second / 10 for second in range(100)], 5) == [10, 30, 50, 70, 90]
+    assert chosen([0.0, 1.0], 5) == [0, 1]
+    assert chosen([], 3) == []
+
+
+@pytest.mark.parametrize("seconds", [0.8, 3.0, 20.0])
+@pytest.mark.parametrize("num_frames", [1, 3, 8])
+def test_every_frame_lies_near_the_middle_of_its_part(tmp_path: Path, seconds: float, num_frames: int) -> None:
+    path = render_clip(tmp_path / "a.mp4", seconds=seconds, rate=10, size="32x32", sound=False)
+    thinned = io.BytesIO()
+    thin_out(io.BytesIO(candidates(path, num_frames=num_frames)), thinned, num_frames)
+    frames = read_frames(thinned.getvalue())
+    assert frames is not None
+    wanted = (np.arange(num_frames) + 0.5) * seconds / num_frames
+    # Half the distance of two candidates, and the slots to which frames and the end are rounded.
+    bound = seconds / (2 * FINENESS * num_frames) + 2.5 / CANDIDATES_PER_SECOND
+    assert np.abs(frames.time_seconds - wanted).max() <= bound + seconds / (FINENESS * num_frames)
+
+
+@pytest.mark.parametrize("codec", ["mjpeg", "lossless"])
+def test_pictures_and_sound_are_copied_as_they_are(tmp_path: Path, codec: str) -> None:
+    path = render_clip(tmp_path / "a.mp4", seconds=2.0)
+    whole = candidates(path, num_frames=3, codec=codec)
+    results = []
+    for _ in range(2):
+        thinned = io.BytesIO()
+        thin_out(io.BytesIO(whole), thinned, 3)
+        results.append(thinned.getvalue())
+    assert results[0] == results[1]
+    before, after = read_frames(whole), read_frames(results[0])
+    assert before is not None
+    assert after is not None
+    places = [int(np.abs(before.time_seconds - second).argmin()) for second in after.time_seconds]
+    np.testing.assert_array_equal(after.images, before.images[places])
+    np.testing.assert_allclose(after.time_seconds, before.time_seconds[places], atol=1e-6)
+    old_sound, new_sound = read_waveform(whole), read_waveform(results[0])
+    assert old_sound is not None
+    assert new_sound is not None
+    np.testing.assert_array_equal(new_sound.samples, old_sound.samples)
+    assert new_sound.start_seconds == old_sound.start_seconds
+
+
+def test_frames_are_repeated_where_the_clip_stands_still(tmp_path: Path) -> None:
+    path = render(tmp_path / "still.mp4", ["color=red:size=32x32:rate=1:duration=2"], "-c:v", "libx264")
+    assert len(times(candidates(path, num_frames=8))) > 8
+
+
+def test_bytes_that_are_no_clip_are_an_error() -> None:
+    with pytest.raises(ShardError, match="stored streams cannot be read"):
+        thin_out(io.BytesIO(b"rubbish" * 100), io.BytesIO(), 3)

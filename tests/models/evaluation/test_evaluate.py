@@ -1,0 +1,112 @@
+"""All numbers of one split: thresholds of one rule for everybody, and none where nothing was calibrated."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from models.calibration.reliability import expected_calibration_error
+from models.calibration.schema import TAG_THRESHOLD
+from models.calibration.storage import read, remove
+from models.data.batching import Labels
+from models.evaluation.baselines import run_baselines
+from models.evaluation.evaluate import Measured, measure, measure_scores
+from models.evaluation.logistic_regression import LogisticSettings
+from models.prediction.predict import Predictions, predict_ensemble
+from models.training.calibrate import calibrate_checkpoint
+from tests.models.saved import RECIPES, saved_network
+from tests.models.synthetic import ListSource, random_labels, random_source
+
+SPLITS = {"train": np.arange(30), "validation": np.arange(30, 70), "test": np.arange(70, 110)}
+EVERYONE = np.arange(110)
+
+
+@pytest.fixture
+def source() -> ListSource:
+    return random_source(110, {"frames": 6, "audio": 5, "text": 4}, seed=2)
+
+
+@pytest.fixture
+def labels() -> Labels:
+    return random_labels(110, num_tags=2)
+
+
+@pytest.fixture
+def folders(tmp_path: Path, source: ListSource, labels: Labels) -> tuple[Path, Path]:
+    """Two calibrated networks."""
+    found = saved_network(tmp_path / "one", 1), saved_network(tmp_path / "two", 2)
+    for folder in found:
+        calibrate_checkpoint(folder, source, labels, SPLITS["validation"], SPLITS["train"], feature_recipes=RECIPES)
+    return found
+
+
+def measured(source: ListSource, labels: Labels, folders: tuple[Path, ...]) -> tuple[Measured, Predictions]:
+    scores = predict_ensemble(folders, source, EVERYONE, feature_recipes=RECIPES)
+    found = measure(
+        source,
+        labels,
+        SPLITS,
+        "test",
+        (scores.category_scores, scores.tag_scores),
+        folders,
+        feature_recipes=RECIPES,
+    )
+    return found, scores
+
+
+def test_an_ensemble_is_measured_by_its_thresholds_and_told_member_by_member(
+    source: ListSource, labels: Labels, folders: tuple[Path, Path]
+) -> None:
+    found, scores = measured(source, labels, folders)
+    thresholds = [row["threshold"] for row in found.model["per_class"]["tags"]]
+    assert thresholds == scores.tag_thresholds.tolist() != [TAG_THRESHOLD, TAG_THRESHOLD]
+    test = SPLITS["test"]
+    given = scores.tag_scores[test] >= scores.tag_thresholds
+    assert dict(found.model["tags"] or {})["micro_f1"] == pytest.approx(
+        f1_score(labels.tags[test], given, average="micro")
+    )
+    alone = predict_ensemble(folders, source, test, feature_recipes=RECIPES)
+    assert measure_scores(alone, labels, test) == found.model
+    assert found.calibration is not None
+    first = read(folders[0])
+    assert first is not None
+    assert found.calibration["members"][0]["tag_temperature"] == first.tag_temperature
+    assert len(found.calibration["members"]) == 2
+    plain = predict_ensemble(folders, source, test, feature_recipes=RECIPES, calibrated=False)
+    assert dict(found.calibration["expected_calibration_error"]) == {
+        "before": pytest.approx(expected_calibration_error(plain.category_scores, labels.category[test])),
+        "after": pytest.approx(expected_calibration_error(scores.category_scores[test], labels.category[test])),
+    }
+
+
+def test_the_baselines_have_thresholds_where_the_network_has_them(
+    source: ListSource, labels: Labels, folders: tuple[Path, Path]
+) -> None:
+    found, _ = measured(source, labels, folders)
+    expected = run_baselines(
+        source,
+        labels,
+        train=SPLITS["train"],
+        validation=SPLITS["validation"],
+        scored=SPLITS["test"],
+        settings=LogisticSettings(),
+        calibrated=True,
+    )
+    assert list(found.baselines) == ["majority", "logistic_regression"]
+    for name, evaluation in found.baselines.items():
+        thresholds = expected[name].tag_thresholds
+        assert thresholds is not None
+        assert [row["threshold"] for row in evaluation["per_class"]["tags"]] == thresholds.tolist()
+        assert thresholds.tolist() != [TAG_THRESHOLD, TAG_THRESHOLD]
+
+
+def test_where_no_network_is_calibrated_nobody_is(
+    source: ListSource, labels: Labels, folders: tuple[Path, Path]
+) -> None:
+    for folder in folders:
+        remove(folder)
+    found, _ = measured(source, labels, folders)
+    assert found.calibration is None
+    for evaluation in (found.model, *found.baselines.values()):
+        assert [row["threshold"] for row in evaluation["per_class"]["tags"]] == [TAG_THRESHOLD, TAG_THRESHOLD]

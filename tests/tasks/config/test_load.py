@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from features.backbones.extractor.config import ExtractConfig
+from features.base.errors import SettingError
+from features.decoding.ffmpeg import DecodeConfig
+from models.config.network import NetworkConfig
+from models.config.presets import PRESETS
+from models.config.training import TrainConfig
+from pipeline.workflow import RunAll
+from tasks.config.keys import check_keys
+from tasks.config.load import check_sections, load, significant
+from tasks.config.schema import SECTIONS
+from tasks.config.task_settings import FeaturesConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Configure = Callable[[Mapping[str, Mapping[str, str]]], None]
+
+
+def _read_all() -> None:
+    for name in SECTIONS:
+        significant(name)
+
+
+def test_defaults_are_those_of_the_dataclass(configure: Configure) -> None:
+    configure({})
+
+    assert load("decode", DecodeConfig) == DecodeConfig()
+    assert load("network", NetworkConfig) == PRESETS["default"].network
+    assert load("extract_audio", ExtractConfig) == ExtractConfig("audio", "dsp:logmel")
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_every_section_can_be_read_and_every_free_setting_exists(configure: Configure, name: str) -> None:
+    configure({})
+    section = SECTIONS[name]
+
+    kept = set(significant(name))
+
+    assert section.free <= set(section.names())
+    chosen_from = {item.name for item in fields(section.beside)} if section.beside else set()
+    assert kept == {*section.names(), *section.fixed} - section.free - chosen_from
+
+
+def test_values_become_their_types(configure: Configure) -> None:
+    configure(
+        {"decode": {"frames_per_second": "4", "max_frames": "9"}, "download": {"allow_private_addresses": "True"}}
+    )
+
+    assert load("decode", DecodeConfig).frames_per_second == 4.0
+    assert load("decode", DecodeConfig).max_frames == 9
+    assert significant("download")["allow_private_addresses"] is True
+
+
+def test_an_optional_number_may_be_empty(configure: Configure) -> None:
+    configure({"extract_frames": {"num_threads": ""}, "extract_audio": {"num_threads": "3"}})
+
+    assert load("extract_frames", ExtractConfig).num_threads is None
+    assert load("extract_audio", ExtractConfig).num_threads == 3
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "message"),
+    [
+        (
+            "decode",
+            "frames_per_secnd",
+            "4",
+            r"unknown setting 'frames_per_secnd' in \[decode\]: did you mean 'frames_per_second'",
+        ),
+        ("decode", "zzz", "4", r"unknown setting 'zzz' in \[decode\]: expected one of .*max_seconds"),
+        ("decodr", "workers", "4", r"unknown section \[decodr\].*did you mean 'decode'"),
+        ("decode", "max_frames", "many", r"\[decode\] max_frames is 'many': expected a whole number"),
+        ("decode", "max_seconds", "x", r"\[decode\] max_seconds is 'x': expected a number"),
+        ("decode", "max_seconds", "-1", r"\[decode\] max_seconds is -1.0: give a number above 0"),
+        ("decode", "codec", "vp9", r"\[decode\] unknown codec 'vp9': expected one of mjpeg, lossless"),
+        ("download", "allow_private_addresses", "maybe", "expected true or false"),
+        ("network", "frames_aggregator", "lstm9", r"\[network\] unknown frames_aggregator 'lstm9': give one of"),
+        (
+            "network",
+            "preset",
+            "trn_lite",
+            r"\[network\] unknown preset 'trn_lite': expected one of default, trn_light, nextvlad_large",
+        ),
+        ("ensemble", "folds", "1", r"\[ensemble\] folds is 1: give 0 for none, or 2 or more"),
+        ("ensemble", "seeds", "0", r"\[ensemble\] seeds is 0: give 1 or more"),
+        ("predict", "device", "gpu", r"\[predict\] unknown device 'gpu': expected one of auto, cpu, cuda"),
+        ("ablation", "workers", "0", r"\[ablation\] workers is 0: give 1 or more"),
+        ("ablation", "split", "tset", r"\[ablation\] unknown split 'tset': expected one of test, validation, train"),
+        ("extract_frames", "backbone", "bundled:resnet", r"\[extract_frames\] unknown bundled frames backbone"),
+        (
+            "corpus",
+            "preset",
+            "youtube",
+            r"\[corpus\] unknown preset 'youtube': expected one of csv, plain, xinpianchang, xinpianchang-folder",
+        ),
+        ("corpus", "fields", "titel=brief", r"\[corpus\] cannot read 'titel=brief'"),
+        ("features", "modalities", "frames, smell", r"\[features\] modalities is 'frames, smell'"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_the_way_out(
+    configure: Configure, section: str, key: str, value: str, message: str
+) -> None:
+    configure({section: {key: value}})
+
+    with pytest.raises(SettingError, match=message):
+        _read_all()
+
+
+def test_a_preset_says_what_is_not_set(configure: Configure) -> None:
+    configure({"network": {"preset": "trn_light", "hidden_width": "77"}, "train": {"epochs": "3"}})
+
+    network = load("network", NetworkConfig)
+
+    assert network == replace(PRESETS["trn_light"].network, hidden_width=77)
+    assert load("train", TrainConfig) == replace(PRESETS["trn_light"].train, epochs=3)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_can_be_chosen_by_name(configure: Configure, name: str) -> None:
+    configure({"network": {"preset": name}})
+
+    assert load("network", NetworkConfig) == PRESETS[name].network
+    assert load("train", TrainConfig) == PRESETS[name].train
+
+
+def test_a_setting_that_is_set_to_nothing_is_set(configure: Configure) -> None:
+    configure({"network": {"preset": "seed_baseline", "modalities": ""}})
+
+    assert load("network", NetworkConfig).modalities == ""
+    assert PRESETS["seed_baseline"].network.modalities
+
+
+def test_the_same_values_are_the_same_identity_whatever_the_preset(configure: Configure) -> None:
+    values = {key: str(value) for key, value in vars(PRESETS["trn_light"].network).items()}
+    configure({"network": {"preset": "trn_light"}})
+    by_name = (significant("network"), significant("train"))
+    configure({"network": values})
+
+    assert (significant("network"), significant("train")) == by_name
+
+
+def test_changes_stand_over_the_configuration_and_over_the_preset(configure: Configure) -> None:
+    configure({"network": {"preset": "trn_light", "dropout": "0.1"}})
+    changes = {"network.hidden_width": "9", "train.epochs": "2"}
+
+    network = load("network", NetworkConfig, changes)
+
+    assert network == replace(PRESETS["trn_light"].network, dropout=0.1, hidden_width=9)
+    assert load("train", TrainConfig, changes) == replace(PRESETS["trn_light"].train, epochs=2)
+    assert load("network", NetworkConfig).hidden_width == PRESETS["trn_light"].network.hidden_width
+
+
+def test_a_preset_among_the_changes_is_that_preset_whatever_is_configured(configure: Configure) -> None:
+    same_result = {"device": "cpu", "cache_megabytes": "7", "tensorboard": "false", "num_processes": "2"}
+    configure(
+        {
+            "network": {"preset": "trn_light", "fusion": "se_gate", "modalities": "frames"},
+            "train": {"epochs": "3", "learning_rate": "0.5", "seed": "4", "num_threads": "3", **same_result},
+        }
+    )
+    changes = {"network.preset": "mean_linear", "network.hidden_width": "9", "train.warmup_fraction": "0.2"}
+
+    assert load("network", NetworkConfig, changes) == replace(PRESETS["mean_linear"].network, hidden_width=9)
+    assert load("train", TrainConfig, changes) == replace(
+        PRESETS["mean_linear"].train,
+        warmup_fraction=0.2,
+        seed=4,
+        num_threads=3,
+        device="cpu",
+        cache_megabytes=7,
+        tensorboard=False,
+        num_processes=2,
+    )
+    assert load("network", NetworkConfig, {"network.preset": "default"}) == PRESETS["default"].network
+
+
+@pytest.mark.parametrize("split", ["validation", "train"])
+def test_an_ensemble_of_folds_is_scored_on_clips_that_none_of_it_learned_from(configure: Configure, split: str) -> None:
+    scored = {"evaluate": {"split": split}}
+    configure({**scored, "ensemble": {"folds": "3"}})
+    with pytest.raises(SettingError, match=rf"split is '{split}' with \[ensemble\] folds = 3: .*set .evaluate. split"):
+        check_sections()
+    with pytest.raises(SystemExit):
+        RunAll()
+    configure({**scored, "ensemble": {"folds": "3"}, "predict": {"checkpoint": "/elsewhere"}})
+    check_sections()
+    configure({**scored, "ensemble": {"seeds": "3"}})
+    check_sections()
+    configure({"ensemble": {"folds": "3"}})
+    check_sections()
+
+
+def test_a_modality_that_the_network_names_must_be_extracted(configure: Configure) -> None:
+    configure({"network": {"preset": "seed_baseline"}})
+    with pytest.raises(
+        SettingError, match=r"\[network\] modalities is 'text, cover, motion', of which .* leaves out motion"
+    ):
+        check_sections()
+    configure({"network": {"preset": "seed_baseline"}, "features": {"modalities": "motion, cover, text"}})
+    check_sections()
+
+
+def test_sections_of_luigi_are_left_alone(configure: Configure) -> None:
+    configure({"core": {"log_level": "INFO"}, "worker": {"timeout": "3"}, "retcode": {"task_failed": "30"}})
+
+    check_keys()
+
+    assert load("features", FeaturesConfig).names() == ("frames", "audio", "cover", "text")
+
+
+def test_every_setting_is_documented_where_it_is_defined() -> None:
+    for name, section in SECTIONS.items():
+        text = " ".join(doc for kind in section.kind.__mro__ if (doc := kind.__doc__) and kind is not object)
+        for item in fields(section.kind):
+            assert f"{item.name}:" in text, f"[{name}] {item.name} has no line in its docstring"

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import logging
+import sys
+
+import pytest
+
+from features.base.errors import SettingError
+from tasks.core.console import OwnErrorsInOneLine
+
+
+class _Task:
+    task_family = "Extract"
+    modality = "audio"
+
+
+def _record(level: int, message: str, *args: object, error: BaseException | None = None) -> logging.LogRecord:
+    info = (type(error), error, None) if error is not None else None
+    return logging.LogRecord("test-console", level, "file", 1, message, args, info)
+
+
+def _failure(error: BaseException) -> logging.LogRecord:
+    return _record(logging.ERROR, "[pid %s] Worker %s failed    %s", 1, "w", _Task(), error=error)
+
+
+def test_an_error_of_ours_is_one_line_without_traceback() -> None:
+    record = _failure(SettingError("max_frames is 0:\n give more"))
+
+    assert OwnErrorsInOneLine().filter(record)
+    assert record.getMessage() == "Extract --modality audio failed: max_frames is 0: give more"
+    assert record.exc_info is None
+
+
+def test_a_foreign_error_keeps_its_traceback() -> None:
+    try:
+        raise ZeroDivisionError("a bug")  # noqa: TRY301 - it needs a traceback
+    except ZeroDivisionError as error:
+        record = _failure(error)
+        record.exc_info = sys.exc_info()
+
+    assert OwnErrorsInOneLine().filter(record)
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ZeroDivisionError
+
+
+@pytest.mark.parametrize("error", [SystemExit(143), KeyboardInterrupt()])
+def test_a_stop_is_not_explained(error: BaseException) -> None:
+    assert not OwnErrorsInOneLine().filter(_failure(error))
+
+
+def test_luigis_chatter_is_dropped_and_its_summary_kept() -> None:
+    rule = OwnErrorsInOneLine()
+
+    assert not rule.filter(_record(logging.INFO, "Informed scheduler that task %s", "x"))
+    assert rule.filter(_record(logging.INFO, "\n===== Luigi Execution Summary =====\n"))
+    assert rule.filter(_record(logging.WARNING, "disk nearly full"))
+
+
+def test_at_debug_level_everything_is_shown() -> None:
+    logger = logging.getLogger("test-console")
+    logger.setLevel(logging.DEBUG)
+    try:
+        assert OwnErrorsInOneLine().filter(_record(logging.INFO, "Informed scheduler"))
+    finally:
+        logger.setLevel(logging.NOTSET)
