@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from features.base.outcomes import Outcome
 from features.base.parallel import WorkerPool, num_cpus
-from features.decoding.ffmpeg import DecodeConfig, find_ffmpeg
+from features.decoding.config import DecodeConfig
+from features.decoding.ffmpeg import find_ffmpeg
 from features.decoding.shard import decode_shard
 from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
 from features.downloads.media_type import SNIFF_BYTES, kind_of

@@ -20,7 +20,8 @@ import numpy as np
 
 from features.base.outcomes import Outcome
 from features.decoding.clip import Decoder, decode_clip
-from features.decoding.ffmpeg import SAMPLINGS, DecodeConfig, ffmpeg_version, find_ffmpeg
+from features.decoding.config import SAMPLINGS, DecodeConfig
+from features.decoding.ffmpeg import ffmpeg_version, find_ffmpeg
 from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
 from features.downloads.media_type import SNIFF_BYTES, kind_of
 from features.formats.matroska import read_frames

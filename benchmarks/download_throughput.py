@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.base.parallel import WorkerPool
-from features.downloads.download import DownloadConfig, Downloader, download_shard
+from features.downloads.config import DownloadConfig
+from features.downloads.download import Downloader, download_shard
 from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE, read_downloaded
 from features.formats.records import ClipRecord
 from tests.features.clip_site import GONE, SitePlan, clip_site

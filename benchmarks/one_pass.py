@@ -26,7 +26,8 @@ from features.backbones.extractor.loading import load_extractor
 from features.base.files import sha256_of
 from features.base.parallel import WorkerPool, num_cpus
 from features.decoding.commands import clip_command
-from features.decoding.ffmpeg import DecodeConfig, find_ffmpeg
+from features.decoding.config import DecodeConfig
+from features.decoding.ffmpeg import find_ffmpeg
 from features.decoding.on_the_fly import FreshClips
 from features.formats.tar_shard import open_tar_shard
 

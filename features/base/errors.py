@@ -6,6 +6,7 @@ PipelineError
 ├── ToolError         an external program or an optional package is missing or too old
 ├── ShardError        a published file is damaged or follows another schema
 ├── ClipError         one clip cannot be handled; the stage records it as that clip's outcome and continues
+│   └── TransientError  a request failed in a way that another attempt may not meet
 ├── DataError         features or labels do not fit each other or the network
 ├── CheckpointError   a checkpoint is missing, damaged, or was made for other features
 └── StageFailedError  a stage ran to its end and too much of it failed
@@ -48,6 +49,10 @@ class ClipError(PipelineError):
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
+
+
+class TransientError(ClipError):
+    """A request failed in a way that another attempt may not meet."""
 
 
 class DataError(PipelineError):

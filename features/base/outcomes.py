@@ -16,8 +16,8 @@ STATUS_NAMES: dict[int, Status] = {number: name for name, number in STATUS_NUMBE
 
 MAX_DETAIL_CHARACTERS = 300
 
-# What another attempt may not meet: the network, the disk, or a setting was in the way, not the file.
-PASSING_CODES = frozenset(
+# Codes of failures that another attempt may not meet: their cause is the network, the disk or a setting, not the file.
+TRANSIENT_CODES = frozenset(
     {"connection_failed", "timeout", "too_slow", "incomplete_body", "certificate_refused",
      "retry_after_too_long", "host_down",
      "http_408", "http_425", "http_429", "http_500", "http_502", "http_503", "http_504",
@@ -27,14 +27,14 @@ PASSING_CODES = frozenset(
 )  # fmt: skip
 
 
-def may_pass(code: str) -> bool:
+def is_transient(code: str) -> bool:
     """Return whether another attempt at a clip that failed with ``code`` may succeed."""
-    return code.removeprefix("cover_") in PASSING_CODES
+    return code.removeprefix("cover_") in TRANSIENT_CODES
 
 
 def leading_code(codes: Sequence[str]) -> str:
-    """Return the one of several codes that counts: the first that may pass, so that a retry sees it, else the first."""
-    return next(filter(may_pass, codes), codes[0])
+    """Return the one of several codes that counts: the first transient one, so that a retry sees it, else the first."""
+    return next(filter(is_transient, codes), codes[0])
 
 
 @dataclass(frozen=True)

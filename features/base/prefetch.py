@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 POLL_SECONDS = 0.2
 
 
-def run_ahead(items: Iterable[Item], depth: int, on_leaving: Callable[[], None] = lambda: None) -> Iterator[Item]:
+def prefetch(items: Iterable[Item], depth: int, on_leaving: Callable[[], None] = lambda: None) -> Iterator[Item]:
     """Yield ``items`` in order, taken from it by another thread, at most ``depth`` of them ahead.
 
     What the iterable raises is raised here in its place. When the caller stops early, ``on_leaving`` is called, so

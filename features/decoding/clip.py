@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from features.base.process import Completed
-    from features.decoding.ffmpeg import DecodeConfig
+    from features.decoding.config import DecodeConfig
     from features.downloads.download_rows import DownloadedClip, MediaFile
     from features.formats.matroska import StoredStreams
 

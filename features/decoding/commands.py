@@ -12,7 +12,7 @@ from features.base.errors import ClipError
 from features.decoding.frame_selection import candidates_filter, max_candidates
 
 if TYPE_CHECKING:
-    from features.decoding.ffmpeg import DecodeConfig
+    from features.decoding.config import DecodeConfig
 
 # Kind of a video, as its first bytes tell -> the only demuxer that gets to see it. No other one is asked, so a
 # playlist (HLS, DASH, concat) or any text that names other files is never taken for what it is.

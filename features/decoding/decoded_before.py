@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING
 
 from features.base.errors import ShardError
-from features.base.outcomes import may_pass
+from features.base.outcomes import is_transient
 from features.decoding.clip import sources
 from features.formats.tar_shard import index_tar_shard
 
@@ -47,7 +47,7 @@ class DecodedBefore:
     def find(self, clip: DownloadedClip) -> StoredClip | None:
         """Return the older result of a clip, ``None`` unless decoding it again would give the same."""
         stored = self._clips.get(clip.outcome.clip_id)
-        if stored is None or any(may_pass(code) for code in stored.about.get("codes", ())):
+        if stored is None or any(is_transient(code) for code in stored.about.get("codes", ())):
             return None
         wanted = sources(clip)
         return stored if {name: stored.about.get(name) for name in wanted} == wanted else None

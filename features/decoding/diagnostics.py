@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from features.decoding.frame_selection import CANDIDATES_PER_SECOND, FINENESS
 
 if TYPE_CHECKING:
-    from features.decoding.ffmpeg import DecodeConfig
+    from features.decoding.config import DecodeConfig
     from features.formats.matroska import StoredStreams
 
 # Exit codes of a process that a person, or a system out of memory, has ended.

@@ -16,7 +16,7 @@ from features.base.errors import ShardError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from features.decoding.ffmpeg import DecodeConfig
+    from features.decoding.config import DecodeConfig
 
 CANDIDATES_PER_SECOND = 20
 # Candidates for each wanted frame: the distance between two of them is this part of the frames' distance or less.

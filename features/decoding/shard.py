@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from features.base.outcomes import Outcome
     from features.base.parallel import WorkerPool
-    from features.decoding.ffmpeg import DecodeConfig
+    from features.decoding.config import DecodeConfig
     from features.downloads.download_rows import DownloadedClip, MediaFile
 
 

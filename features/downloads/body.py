@@ -6,10 +6,9 @@ import time
 import zlib
 from typing import TYPE_CHECKING
 
-from features.base.errors import ClipError
+from features.base.errors import ClipError, TransientError
 from features.downloads.media_spec import Inspector
 from features.downloads.store_index import PartialFacts
-from features.http.limits import PassingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from features.downloads.media_spec import Wanted
     from features.downloads.partial import Partial
     from features.downloads.store_index import StoredFacts
-    from features.http.limits import HttpConfig
+    from features.http.config import HttpConfig
     from features.http.response import Answer
 
 HTTP_OK = 200
@@ -51,7 +50,7 @@ def receive(
 
     Raises:
         ClipError: What :class:`features.downloads.media_spec.Inspector` refuses, or ``encoding_not_allowed``.
-        PassingError: ``incomplete_body``, ``too_slow`` or ``timeout``; what has come is kept if it can be gone on with.
+        TransientError: ``incomplete_body``, ``too_slow`` or ``timeout``; what has come is kept if it can be gone on with.
     """
     inspector = Inspector(wanted)
     encoding = _encoding(answer)
@@ -74,9 +73,9 @@ def receive(
             partial.write(data)
         pace.check(num_raw)
     if total is not None and num_raw != total:
-        raise PassingError("incomplete_body", f"{num_raw:,} of {total:,} bytes came")
+        raise TransientError("incomplete_body", f"{num_raw:,} of {total:,} bytes came")
     if not unpacker.complete:
-        raise PassingError("incomplete_body", "the packed body ends too early")
+        raise TransientError("incomplete_body", "the packed body ends too early")
     return inspector.facts()
 
 
@@ -115,7 +114,7 @@ def _check_range(answer: Answer, partial: Partial) -> int:
     # Bytes of a packed body are no bytes of the file.
     if other_place or other_tag or other_date or _encoding(answer):
         partial.discard()
-        raise PassingError("incomplete_body", "the part that came does not fit the one that is there")
+        raise TransientError("incomplete_body", "the part that came does not fit the one that is there")
     return facts.total
 
 
@@ -137,14 +136,14 @@ class _Pace:
         """Look at the speed once a window.
 
         Raises:
-            PassingError: ``too_slow``.
+            TransientError: ``too_slow``.
         """
         passed = time.monotonic() - self._since
         if passed < self._config.speed_window_seconds:
             return
         speed = (num_bytes - self._bytes_then) / passed
         if speed < self._config.min_bytes_per_second:
-            raise PassingError("too_slow", f"{speed:.0f} bytes a second; see min_bytes_per_second")
+            raise TransientError("too_slow", f"{speed:.0f} bytes a second; see min_bytes_per_second")
         self._since, self._bytes_then = time.monotonic(), num_bytes
 
 
@@ -168,7 +167,7 @@ class _Unpacker:
             try:
                 yield self._zlib.decompress(chunk, READ_BYTES)
             except zlib.error as error:
-                raise PassingError("incomplete_body", f"the body cannot be unpacked: {error}") from error
+                raise TransientError("incomplete_body", f"the body cannot be unpacked: {error}") from error
             chunk = self._zlib.unconsumed_tail
 
     @property

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from features.base.checks import check_fraction
-from features.base.errors import ClipError, SettingError
-from features.base.outcomes import Outcome, leading_code, may_pass
-from features.base.settings import setting
+from features.base.errors import ClipError
+from features.base.outcomes import Outcome, is_transient, leading_code
 from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile, read_downloaded
 from features.downloads.fetching import Fetcher
 from features.downloads.local_media import find_local, locate_unchanged
 from features.downloads.media_spec import Wanted
-from features.downloads.media_type import COVER_KINDS, EXTRA_VIDEO_KINDS, VIDEO_KINDS
+from features.downloads.media_type import COVER_KINDS
 from features.downloads.store import MediaStore
-from features.http.limits import HttpConfig
 from features.http.rate_limit import HostGates
 from features.http.scheduler import Backlog, finish
 
@@ -26,47 +23,12 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from features.base.parallel import WorkerPool
+    from features.downloads.config import DownloadConfig
     from features.formats.records import ClipRecord
     from features.http.scheduler import Steps
 
 NOT_A_VIDEO = "not_a_video"
 NOT_A_PICTURE = "not_a_picture"
-
-
-@dataclass(frozen=True)
-class DownloadConfig(HttpConfig):
-    """How media files are fetched and checked; the http part is :class:`features.http.limits.HttpConfig`.
-
-    Attributes:
-        workers: Files at a time, whatever their hosts.
-        extra_video_kinds: What counts as a video beside the usual containers: names of ``gif`` and ``webp``, joined by
-            commas.
-        keep_media: ``false`` deletes the fetched files of a shard once Decode has read them; whoever needs them later
-            fetches them again.
-        max_failed_fraction: The stage fails when a larger share of its clips failed.
-    """
-
-    workers: int = setting(8, identity=False)
-    extra_video_kinds: str = ""
-    keep_media: bool = setting(True, identity=False)
-    max_failed_fraction: float = setting(0.2, identity=False)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.workers < 1:
-            raise SettingError(f"workers is {self.workers}: give 1 or more")
-        check_fraction("max_failed_fraction", self.max_failed_fraction)
-        unknown = self._extra_kinds() - EXTRA_VIDEO_KINDS
-        if unknown:
-            known = ", ".join(sorted(EXTRA_VIDEO_KINDS))
-            raise SettingError(f"extra_video_kinds names {', '.join(sorted(unknown))}: expected some of {known}")
-
-    def _extra_kinds(self) -> frozenset[str]:
-        return frozenset(kind for part in self.extra_video_kinds.split(",") if (kind := part.strip()))
-
-    def video_kinds(self) -> frozenset[str]:
-        """Return every kind of file that counts as a video."""
-        return VIDEO_KINDS | self._extra_kinds()
 
 
 class Downloader:
@@ -220,7 +182,7 @@ def download_shard(
     """
     records = list(records)
     rows = {row.outcome.clip_id: row for row in read_downloaded(previous)} if previous is not None else {}
-    rows = {clip_id: row for clip_id, row in rows.items() if not any(map(may_pass, row.codes()))}
+    rows = {clip_id: row for clip_id, row in rows.items() if not any(map(is_transient, row.codes()))}
     missing = [record for record in records if record.clip_id not in rows]
     for _ in range(len(records) - len(missing)):
         on_clip()

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from features.base.errors import ClipError
-from features.base.outcomes import may_pass
+from features.base.errors import ClipError, TransientError
+from features.base.outcomes import is_transient
 from features.downloads.body import HTTP_BAD_RANGE, HTTP_OK, HTTP_PARTIAL, finished_before, range_headers, receive
 from features.http.guard import Guard
-from features.http.limits import PassingError
 from features.http.scheduler import Turn
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from features.downloads.partial import Partial
     from features.downloads.store import MediaStore
     from features.http.client import HttpClient
-    from features.http.limits import HttpConfig
+    from features.http.config import HttpConfig
     from features.http.rate_limit import HostGates
     from features.http.response import Answer
     from features.http.scheduler import Steps
@@ -169,10 +168,10 @@ class Fetcher:
                 return self._ask(trip, partial, wanted)
             finally:
                 trip.spent_seconds += time.monotonic() - started
-        except PassingError as error:
+        except TransientError as error:
             self._count(trip, error)
         except ClipError as error:
-            if not may_pass(error.code):
+            if not is_transient(error.code):
                 partial.discard()
             if error.code != "checksum_mismatch" or trip.mismatches:
                 raise
@@ -209,7 +208,7 @@ class Fetcher:
         with ExitStack() as stack:
             try:
                 answer = stack.enter_context(self._client.get(url, headers, guard))
-            except PassingError:
+            except TransientError:
                 self._gates.not_reached(host)
                 raise
             self._gates.reached(host)
@@ -233,17 +232,17 @@ class Fetcher:
         code, detail = f"http_{status}", f"the server answered {status}"
         if status == HTTP_BAD_RANGE and partial.facts is not None:
             partial.discard()
-            raise PassingError(code, detail)
-        if not may_pass(code):
+            raise TransientError(code, detail)
+        if not is_transient(code):
             raise ClipError(code, detail)
         pause = answer.retry_after_seconds()
         if status in OVERLOADED or pause:
             self._gates.overloaded(host, pause)
         if pause > self._config.max_retry_after_seconds:
             raise ClipError("retry_after_too_long", f"{detail} and asks to be left alone for {pause:.0f} s")
-        raise PassingError(code, detail)
+        raise TransientError(code, detail)
 
-    def _count(self, trip: _Trip, error: PassingError) -> None:
+    def _count(self, trip: _Trip, error: TransientError) -> None:
         """Set when a failed request is tried again, if it is."""
         trip.attempts += 1
         if trip.spent_seconds >= self._config.max_seconds:

@@ -16,18 +16,17 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.ssl_ import create_urllib3_context
 
-from features.base.errors import ClipError
+from features.base.errors import ClipError, TransientError
 from features.http.addresses import resolve
 from features.http.guard import GuardedTlsSocket, connect, guarded
-from features.http.limits import PassingError
 from features.http.response import Answer
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Generator, Iterator, Mapping
 
+    from features.http.config import HttpConfig
     from features.http.guard import Guard
-    from features.http.limits import HttpConfig
 
 # Hosts whose connections are kept open.
 KEPT_HOSTS = 64
@@ -62,7 +61,7 @@ class HttpClient:
 
         Raises:
             ClipError: ``bad_url``, ``address_not_allowed`` or ``certificate_refused``.
-            PassingError: ``timeout`` or ``connection_failed``.
+            TransientError: ``timeout`` or ``connection_failed``.
         """
         with guarded(guard):
             response = self._send(url, headers)
@@ -78,13 +77,13 @@ class HttpClient:
         try:
             return self._session.get(url, headers=headers, stream=True, timeout=timeout, allow_redirects=False)
         except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
-            raise PassingError("timeout", f"no answer within {timeout:g} s") from error
+            raise TransientError("timeout", f"no answer within {timeout:g} s") from error
         except requests.exceptions.SSLError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error) or "hostname" in str(error).lower():
                 raise ClipError("certificate_refused", "the server's certificate is not valid for it") from error
-            raise PassingError("connection_failed", "the TLS handshake failed") from error
+            raise TransientError("connection_failed", "the TLS handshake failed") from error
         except requests.ConnectionError as error:
-            raise PassingError("connection_failed", _reason(error)) from error
+            raise TransientError("connection_failed", _reason(error)) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
             raise ClipError("bad_url", f"{type(error).__name__}: {error}") from error
 

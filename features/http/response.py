@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import requests
 import urllib3
 
-from features.http.limits import PassingError
+from features.base.errors import TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,16 +89,16 @@ class Answer:
         """Yield the body as it arrives, still packed if it was packed.
 
         Raises:
-            PassingError: ``timeout`` or ``incomplete_body``.
+            TransientError: ``timeout`` or ``incomplete_body``.
         """
         while True:
             try:
                 # What is there, as soon as it is there: a full chunk of a server that trickles could take hours.
                 chunk = self._response.raw.read1(CHUNK_BYTES, decode_content=False)
             except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
-                raise PassingError("timeout", "the body stopped coming") from error
+                raise TransientError("timeout", "the body stopped coming") from error
             except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-                raise PassingError("incomplete_body", f"the body broke off: {type(error).__name__}") from error
+                raise TransientError("incomplete_body", f"the body broke off: {type(error).__name__}") from error
             if not chunk:
                 return
             yield chunk
@@ -109,6 +109,6 @@ class Answer:
             try:
                 for _ in self.chunks():
                     pass
-            except PassingError:
+            except TransientError:
                 pass
         self._response.close()

@@ -17,7 +17,7 @@ from features.formats.tar_shard import index_tar_shard
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from features.decoding.ffmpeg import DecodeConfig
+    from features.decoding.config import DecodeConfig
     from features.downloads.download_rows import DownloadedClip, MediaFile
 
 THUMBNAIL_PIXELS = 240

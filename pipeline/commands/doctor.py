@@ -15,7 +15,8 @@ import psutil
 from features.backbones.extractor.config import ExtractConfig
 from features.base.errors import PipelineError
 from features.base.parallel import num_cpus
-from features.decoding.ffmpeg import DecodeConfig, ffmpeg_version, find_ffmpeg
+from features.decoding.config import DecodeConfig
+from features.decoding.ffmpeg import ffmpeg_version, find_ffmpeg
 from features.manifests.config import CorpusConfig
 from features.manifests.source import check_manifest
 from models.rendering.terminal_table import render_table

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import luigi
 
-from features.base.outcomes import may_pass
+from features.base.outcomes import is_transient
 from models.rendering.terminal_table import render_table
 from pipeline.workflow import chain
 from tasks.core.locking import hold_root
@@ -77,7 +77,7 @@ def retry() -> tuple[Retry, int]:
 
 def _failing(stage: ShardedStage) -> Iterator[str]:
     for receipt in _receipts(stage):
-        yield from (outcome.clip_id for outcome in receipt.problems if may_pass(outcome.code))
+        yield from (outcome.clip_id for outcome in receipt.problems if is_transient(outcome.code))
 
 
 def _failures(stage: ShardedStage) -> tuple[dict[str, int], dict[str, int]]:
@@ -86,7 +86,7 @@ def _failures(stage: ShardedStage) -> tuple[dict[str, int], dict[str, int]]:
     permanent: Counter[str] = Counter()
     for receipt in _receipts(stage):
         for outcome in receipt.problems:
-            (passing if may_pass(outcome.code) else permanent)[outcome.code] += 1
+            (passing if is_transient(outcome.code) else permanent)[outcome.code] += 1
     return dict(passing), dict(permanent)
 
 

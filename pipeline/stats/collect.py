@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from features.base.errors import SourceError
-from features.downloads.download import DownloadConfig
+from features.downloads.config import DownloadConfig
 from features.manifests.categories import other_name
 from features.manifests.corpus import read_labels
 from features.statistics.columns import Columns, read_columns

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features.base.errors import SourceError
-from features.decoding.ffmpeg import DecodeConfig
+from features.decoding.config import DecodeConfig
 from features.downloads.download_rows import read_downloaded
 from features.manifests.categories import other_name
 from features.manifests.corpus import read_records

@@ -15,8 +15,8 @@ import luigi.configuration
 from luigi.task_register import Register
 
 from features.base.errors import PipelineError, SettingError
-from features.decoding.ffmpeg import DecodeConfig
-from features.downloads.download import DownloadConfig
+from features.decoding.config import DecodeConfig
+from features.downloads.config import DownloadConfig
 from models.config.network import NetworkConfig
 from tasks.config.keys import check_keys
 from tasks.config.schema import SECTIONS, Section

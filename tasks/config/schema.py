@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from features.backbones.extractor.config import ONLY_FOR, ExtractConfig
 from features.base.settings import is_from_preset, is_identity
-from features.decoding.ffmpeg import DecodeConfig
-from features.downloads.download import DownloadConfig
+from features.decoding.config import DecodeConfig
+from features.downloads.config import DownloadConfig
 from features.manifests.config import CorpusConfig, ManifestConfig
 from features.recognition.config import AsrConfig, OcrConfig
 from features.sample.corpus.config import SampleConfig

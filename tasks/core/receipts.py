@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from features.base.files import publish_json, sha256_of, sha256_of_json
-from features.base.outcomes import Outcome, may_pass
+from features.base.outcomes import Outcome, is_transient
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -64,9 +64,9 @@ class FileReceipt:
         size = path.stat().st_size
         return cls(name, size, sha256_of(path), tally.rows, key, tally.counts, tally.codes, tally.problems)
 
-    def passing_codes(self) -> dict[str, int]:
+    def transient_codes(self) -> dict[str, int]:
         """Return the clips that failed for a reason that another attempt may not meet, by code."""
-        return {code: count for code, count in self.codes.items() if may_pass(code)}
+        return {code: count for code, count in self.codes.items() if is_transient(code)}
 
     def matches(self, folder: Path) -> bool:
         """Return whether the file is there with its size."""
@@ -108,7 +108,7 @@ def shards_by_key(stage_folder: Path) -> dict[str, tuple[Path, FileReceipt]]:
         receipt = read_receipt(path.parent, path.name)
         if receipt is not None and receipt.key and not receipt.retry and receipt.matches(path.parent):
             earlier = found.get(receipt.key)
-            if earlier is None or earlier[1].passing_codes():
+            if earlier is None or earlier[1].transient_codes():
                 found[receipt.key] = (path.parent, receipt)
     return found
 

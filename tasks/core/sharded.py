@@ -177,7 +177,7 @@ class ShardedStage(Stage):
         codes: dict[str, int] = {}
         for path in sorted(self.folder.glob("*.receipt.json")) if self.can_retry else ():
             receipt = read_receipt(self.folder, path.name)
-            passing = receipt.passing_codes() if receipt is not None else {}
+            passing = receipt.transient_codes() if receipt is not None else {}
             if receipt is not None and passing:
                 write_receipt(self.folder, replace(receipt, retry=True))
                 codes = {code: codes.get(code, 0) + passing.get(code, 0) for code in {*codes, *passing}}

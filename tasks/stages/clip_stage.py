@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from features.base.errors import ShardError
 from features.base.files import sha256_of
 from features.base.parallel import WorkerPool, num_cpus
-from features.decoding.ffmpeg import DecodeConfig
-from features.downloads.download import DownloadConfig, Downloader
+from features.decoding.config import DecodeConfig
+from features.downloads.config import DownloadConfig
+from features.downloads.download import Downloader
 from features.downloads.download_rows import read_downloaded
 from features.formats.tar_shard import open_tar_shard
 from tasks.config.load import load

@@ -5,11 +5,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
-from features.base.outcomes import Tally, may_pass
+from features.base.outcomes import Tally, is_transient
 from features.base.parallel import WorkerPool, num_cpus
-from features.decoding.ffmpeg import DecodeConfig, ffmpeg_version, find_ffmpeg
+from features.decoding.config import DecodeConfig
+from features.decoding.ffmpeg import ffmpeg_version, find_ffmpeg
 from features.decoding.shard import decode_shard
-from features.downloads.download import DownloadConfig, Downloader
+from features.downloads.config import DownloadConfig
+from features.downloads.download import Downloader
 from features.downloads.download_rows import FROM_STORE, read_downloaded
 from features.downloads.media_gc import MediaSweeper
 from tasks.config.load import load, significant
@@ -98,7 +100,7 @@ class Decode(ShardedStage):
     def shard_done(self, receipt: FileReceipt) -> None:
         """Delete what only this shard needed."""
         if self._sweeper is not None:
-            retried = {outcome.clip_id for outcome in receipt.problems if may_pass(outcome.code)}
+            retried = {outcome.clip_id for outcome in receipt.problems if is_transient(outcome.code)}
             failed = {outcome.clip_id for outcome in receipt.problems if outcome.status == "failed"}
             self._sweeper.shard_done(receipt.name, keep=retried, hold=failed)
 

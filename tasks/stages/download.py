@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from features.base.outcomes import Tally
 from features.base.parallel import WorkerPool
-from features.downloads.download import DownloadConfig, Downloader, download_shard
+from features.downloads.config import DownloadConfig
+from features.downloads.download import Downloader, download_shard
 from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE
 from features.manifests.config import ManifestConfig
 from features.manifests.corpus import read_records

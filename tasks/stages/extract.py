@@ -16,7 +16,7 @@ from features.backbones.pretrained.model_folder import without_folder
 from features.base.errors import SettingError
 from features.base.files import sha256_of_json
 from features.base.outcomes import Tally
-from features.decoding.ffmpeg import DecodeConfig
+from features.decoding.config import DecodeConfig
 from features.manifests.corpus import read_records
 from features.recognition.recognized_shard import read_recognized
 from tasks.config.load import load, significant

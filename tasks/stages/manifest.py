@@ -12,7 +12,8 @@ import luigi
 from features.base.errors import SourceError
 from features.base.files import remove_leftovers
 from features.base.parallel import num_cpus
-from features.decoding.ffmpeg import DecodeConfig, find_ffmpeg
+from features.decoding.config import DecodeConfig
+from features.decoding.ffmpeg import find_ffmpeg
 from features.manifests.config import CorpusConfig, ManifestConfig
 from features.manifests.corpus import build_corpus
 from features.manifests.source import check_manifest, manifest_digest, manifest_folder

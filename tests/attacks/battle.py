@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from features.base.files import sha256_of
 from features.base.outcomes import Outcome
 from features.base.parallel import WorkerPool
-from features.decoding.ffmpeg import DecodeConfig
+from features.decoding.config import DecodeConfig
 from features.decoding.shard import decode_shard
-from features.downloads.download import DownloadConfig, Downloader, download_shard
+from features.downloads.config import DownloadConfig
+from features.downloads.download import Downloader, download_shard
 from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile, read_downloaded
 from features.formats.tar_shard import read_tar_shard
 from features.manifests.config import CorpusConfig, ManifestConfig

@@ -13,7 +13,7 @@ from features.downloads.media_spec import Wanted
 from features.downloads.media_type import VIDEO_KINDS
 from features.downloads.store import MediaStore
 from features.http.client import HttpClient
-from features.http.limits import HttpConfig
+from features.http.config import HttpConfig
 from features.http.rate_limit import HostGates
 from features.http.scheduler import finish
 

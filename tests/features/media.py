@@ -23,7 +23,7 @@ from features.formats.tar_shard import DecodedClip
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from features.decoding.ffmpeg import DecodeConfig
+    from features.decoding.config import DecodeConfig
 
 PICTURE = "testsrc2=size={size}:rate={rate}:duration={seconds}"
 SOUND = "sine=frequency=440:sample_rate=16000:duration={seconds}"

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from features.base.errors import ShardError, ToolError
 from features.base.parallel import STOPPING, WorkerPool
-from features.base.prefetch import run_ahead
+from features.base.prefetch import prefetch
 from features.formats.clip_data import ClipFeatures, Float32, Int32, UInt8
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def embed_clips(
     waiting: deque[_Ended] = deque()
     try:
         # Whoever prepares or decodes for a caller that has left is told to give up.
-        for thing in run_ahead(_batches(clips, pieces, settings), runner.max_in_flight + 1, STOPPING.set):
+        for thing in prefetch(_batches(clips, pieces, settings), runner.max_in_flight + 1, STOPPING.set):
             if isinstance(thing, _Ended):
                 waiting.append(thing)
             else:

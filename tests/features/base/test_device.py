@@ -10,7 +10,7 @@ from features.base.errors import SettingError
 @pytest.mark.parametrize(
     ("name", "has_gpu", "expected"),
     [
-        ("auto", True, "cuda"),
+        ("auto", True, "cuda:0"),
         ("auto", False, "cpu"),
         ("cpu", True, "cpu"),
         ("cpu", False, "cpu"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from features.base.prefetch import run_ahead
+from features.base.prefetch import prefetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,14 +20,14 @@ def test_items_come_in_order_from_another_thread() -> None:
             threads.add(threading.get_ident())
             yield number
 
-    assert list(run_ahead(numbers(), 3)) == list(range(50))
+    assert list(prefetch(numbers(), 3)) == list(range(50))
     assert len(threads) == 1
     assert threading.get_ident() not in threads
 
 
 @pytest.mark.parametrize("items", [[], [None], [None, None]])
 def test_nothing_and_none_are_items_like_others(items: list[None]) -> None:
-    assert list(run_ahead(items, 1)) == items
+    assert list(prefetch(items, 1)) == items
 
 
 @pytest.mark.parametrize("depth", [1, 4])
@@ -40,7 +40,7 @@ def test_no_more_than_depth_items_are_taken_ahead(depth: int) -> None:
             taken += 1
             yield taken
 
-    items = run_ahead(endless(), depth)
+    items = prefetch(endless(), depth)
     assert next(items) == 1
     # One was handed over, depth wait in the queue, and one is in the hand of the thread.
     deadline = time.monotonic() + 20
@@ -59,7 +59,7 @@ def test_an_error_comes_after_what_was_before_it() -> None:
 
     seen: list[int] = []
     with pytest.raises(KeyError, match="three"):
-        seen.extend(run_ahead(breaking(), 5))
+        seen.extend(prefetch(breaking(), 5))
     assert seen == [1, 2]
 
 
@@ -69,7 +69,7 @@ def test_an_iterable_that_cannot_be_iterated_is_an_error_here() -> None:
             raise KeyError("no beginning")
 
     with pytest.raises(KeyError, match="no beginning"):
-        next(run_ahead(Broken(), 1))
+        next(prefetch(Broken(), 1))
 
 
 def test_work_that_takes_long_hears_of_a_caller_that_has_left_and_of_no_other() -> None:
@@ -80,13 +80,13 @@ def test_work_that_takes_long_hears_of_a_caller_that_has_left_and_of_no_other() 
         assert left.wait(20)
         yield 2
 
-    items = run_ahead(slow(), 1, left.set)
+    items = prefetch(slow(), 1, left.set)
     next(items)
     started = time.monotonic()
     items.close()  # type: ignore[attr-defined]  # a generator
     assert time.monotonic() - started < 10
     left.clear()
-    assert list(run_ahead([1, 2], 1, left.set)) == [1, 2]
+    assert list(prefetch([1, 2], 1, left.set)) == [1, 2]
     assert not left.is_set()
 
 
@@ -101,7 +101,7 @@ def test_stopping_early_closes_the_iterable_and_ends_the_thread() -> None:
             closed.set()
 
     before = threading.active_count()
-    items = run_ahead(endless(), 2)
+    items = prefetch(endless(), 2)
     next(items)
     items.close()  # type: ignore[attr-defined]  # a generator
     assert closed.is_set()

@@ -9,7 +9,7 @@ import pytest
 
 from features.base.errors import ClipError
 from features.base.parallel import WorkerPool
-from features.decoding.ffmpeg import DecodeConfig
+from features.decoding.config import DecodeConfig
 from features.decoding.shard import Decoding, decode_shard
 from features.formats.tar_shard import DecodedClip, TarShardWriter, read_tar_shard
 from tests.features.media import decode_to, downloaded, locate

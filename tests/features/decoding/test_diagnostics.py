@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from features.decoding.config import DecodeConfig
 from features.decoding.diagnostics import (
     duration_seconds,
     expected_frames,
@@ -10,7 +11,6 @@ from features.decoding.diagnostics import (
     reason,
     what_is_missing,
 )
-from features.decoding.ffmpeg import DecodeConfig
 from features.formats.matroska import StoredStreams
 
 CLEAN = "Input #0, mov\n  Duration: 00:00:10.00, start: 0.000000\nframe=   20 fps=0.0\n"

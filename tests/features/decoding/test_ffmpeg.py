@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from features.base.errors import SettingError, ToolError
-from features.decoding.ffmpeg import DecodeConfig, ffmpeg_version, find_ffmpeg
+from features.decoding.config import DecodeConfig
+from features.decoding.ffmpeg import ffmpeg_version, find_ffmpeg
 from tests.features.media import fake_program, ffmpeg
 
 if TYPE_CHECKING:

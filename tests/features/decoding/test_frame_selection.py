@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from features.base.errors import ShardError
 from features.base.process import Limits, run
 from features.decoding.commands import clip_command
-from features.decoding.ffmpeg import DecodeConfig
+from features.decoding.config import DecodeConfig
 from features.decoding.frame_selection import CANDIDATES_PER_SECOND, FINENESS, chosen, max_candidates, thin_out
 from features.formats.matroska import read_frames, read_waveform
 from tests.features.media import ffmpeg, render, render_clip

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from features.base.errors import SettingError
-from features.decoding.ffmpeg import DecodeConfig
+from features.decoding.config import DecodeConfig
 from features.formats.matroska import measure, stored_pictures
 from tests.features.media import decode_row, decode_to, downloaded, render, render_clip
 

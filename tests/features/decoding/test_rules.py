@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from features.base.outcomes import Outcome
-from features.decoding.ffmpeg import DecodeConfig
+from features.decoding.config import DecodeConfig
 from features.formats.matroska import read_cover, read_frames, read_waveform
 from tests.features.media import decode_row, downloaded, ffmpeg, render, render_clip
 

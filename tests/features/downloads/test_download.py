@@ -11,7 +11,8 @@ import pytest
 from features.base.errors import ClipError, SettingError
 from features.base.outcomes import Outcome
 from features.base.parallel import STOPPING, WorkerPool
-from features.downloads.download import DownloadConfig, Downloader, download_shard
+from features.downloads.config import DownloadConfig
+from features.downloads.download import Downloader, download_shard
 from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile, read_downloaded
 from features.formats.records import ClipRecord
 from features.http.scheduler import finish

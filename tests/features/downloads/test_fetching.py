@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from features.base.errors import ClipError
-from features.downloads.download import DownloadConfig, Downloader
+from features.downloads.config import DownloadConfig
+from features.downloads.download import Downloader
 from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE
 from features.downloads.fetching import host_of
 from features.downloads.store import MediaStore

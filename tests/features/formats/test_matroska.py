@@ -9,7 +9,7 @@ import pytest
 from features.base.errors import ShardError
 from features.base.process import Limits, run
 from features.decoding.commands import clip_command, cover_command
-from features.decoding.ffmpeg import DecodeConfig
+from features.decoding.config import DecodeConfig
 from features.formats.matroska import StoredStreams, measure, read_cover, read_frames, read_waveform
 from tests.features.media import ffmpeg, render
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from features.decoding.ffmpeg import DecodeConfig
+from features.decoding.config import DecodeConfig
 from features.formats.tar_shard import open_tar_shard
 from features.formats.thumbnails import PICTURE_PIXELS, clip_pictures
 from tests.features.media import decode_to, downloaded, render, render_picture

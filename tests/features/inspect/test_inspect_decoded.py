@@ -8,7 +8,7 @@ from PIL import Image
 
 from features.base.errors import ShardError, SourceError
 from features.base.outcomes import Outcome
-from features.decoding.ffmpeg import DecodeConfig
+from features.decoding.config import DecodeConfig
 from features.formats.tar_shard import DecodedClip, TarShardWriter, read_tar_shard
 from features.inspect import inspect_decoded as decoded_module
 from features.inspect.inspect_decoded import look_at_decoded

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from features.decoding.ffmpeg import DecodeConfig
+from features.decoding.config import DecodeConfig
 from features.inspect.neighbours import nearest_clips, neighbour_drawings
 from features.inspect.result import Look
 from tests.features.inspect.published import records

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from features.base.errors import SourceError, ToolError
-from features.decoding.ffmpeg import DecodeConfig
+from features.decoding.config import DecodeConfig
 from features.formats.records import ClipRecord
 from pipeline.commands.cli import main
 from pipeline.commands.inspect import Inspection, inspect_file, render_inspection

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from features.base.outcomes import Outcome
-from features.decoding.ffmpeg import DecodeConfig
+from features.decoding.config import DecodeConfig
 from features.formats.clip_data import ClipFeatures
 from features.formats.hdf5_shard import ShardWriter
 from features.inspect.inspect_file import look_at

@@ -7,7 +7,7 @@ import pytest
 
 from features.backbones.extractor.config import ExtractConfig
 from features.base.errors import SettingError
-from features.decoding.ffmpeg import DecodeConfig
+from features.decoding.config import DecodeConfig
 from models.config.network import NetworkConfig
 from models.config.presets import PRESETS
 from models.config.training import TrainConfig

@@ -314,7 +314,7 @@ def test_the_old_receipt_is_gone_before_the_new_content_comes(monkeypatch: pytes
 
 def test_failures_that_may_pass_are_tried_again_after_a_failed_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     CORPUS.update({"shard-00000.txt": ["bad", "bad"], "shard-00001.txt": ["c"]})
-    monkeypatch.setattr("tasks.core.receipts.may_pass", lambda code: code == "bad")
+    monkeypatch.setattr("tasks.core.receipts.is_transient", lambda code: code == "bad")
     with pytest.raises(StageFailedError):
         _run()
     BUILT.clear()

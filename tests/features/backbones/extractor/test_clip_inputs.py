@@ -7,7 +7,7 @@ import pytest
 
 from features.backbones.extractor.clip_inputs import ClipInput, media_inputs, text_inputs
 from features.base.outcomes import Outcome
-from features.decoding.ffmpeg import DecodeConfig
+from features.decoding.config import DecodeConfig
 from features.formats.clip_data import Sound
 from features.formats.records import ClipRecord
 from features.formats.tar_shard import OpenedClip, open_tar_shard

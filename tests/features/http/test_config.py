@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from features.base.errors import SettingError
-from features.http.limits import HttpConfig
+from features.http.config import HttpConfig
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
-"""How strangers' web servers are asked: the limits of one file, and the manners towards one host."""
+"""Settings of HTTP requests: the limits of one file, and the rate limits of one host."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from features.base.errors import ClipError, SettingError
+from features.base.errors import SettingError
 from features.base.settings import setting
 
 _ABOVE_ZERO = (
@@ -57,7 +57,3 @@ class HttpConfig:
                 raise SettingError(f"{name} is {getattr(self, name)}: give 0 or more")
         if not (self.user_agent.isascii() and self.user_agent.isprintable()):
             raise SettingError(f"user_agent is {self.user_agent!r}: give one line of printable ASCII")
-
-
-class PassingError(ClipError):
-    """A request failed in a way that another attempt may not meet."""
