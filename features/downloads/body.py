@@ -50,7 +50,7 @@ def receive(
 
     Raises:
         ClipError: What :class:`features.downloads.media_spec.Inspector` refuses, or ``encoding_not_allowed``.
-        TransientError: ``incomplete_body``, ``too_slow`` or ``timeout``; what has come is kept if it can be gone on with.
+        TransientError: ``incomplete_body``, ``too_slow`` or ``timeout``; what arrived is kept where it can be resumed.
     """
     inspector = Inspector(wanted)
     encoding = _encoding(answer)

@@ -21,10 +21,11 @@ def test_auto_is_the_gpu_where_there_is_one(
     monkeypatch: pytest.MonkeyPatch, name: str, has_gpu: bool, expected: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: int(has_gpu))
     assert resolve_device(name) == torch.device(expected)
 
 
 def test_a_gpu_that_is_not_there_is_no_reason_to_compute_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(SettingError, match="device is 'cuda', but torch finds no GPU: give auto or cpu"):
+    with pytest.raises(SettingError, match="device is 'cuda', but torch sees 0 GPUs: set device to auto or cpu"):
         resolve_device("cuda")
