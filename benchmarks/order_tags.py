@@ -61,7 +61,7 @@ def _one_split(corpus: LabelledCorpus, aggregator: str, seed: int) -> dict[str, 
     """Train on one split; return right-in-pair shares and average precisions on its test clips."""
     records = [replace(record, split="") for record in corpus.records]
     splits = assign_splits(records, validation_fraction=0.15, test_fraction=0.25, seed=seed)
-    clips = open_clips("")
+    clips = open_clips()
     network = replace(NetworkConfig(), frames_aggregator=aggregator, audio_aggregator=aggregator)
     test = positions_of(splits, "test")
     with tempfile.TemporaryDirectory() as folder:

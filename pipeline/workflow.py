@@ -6,10 +6,10 @@ import luigi
 
 from features.base.errors import SourceError
 from pipeline.summary import closing_table
-from tasks.config.load import check_sections
+from tasks.config.run import force_stages, refresh
 from tasks.core.console import say
 from tasks.core.locking import hold_root
-from tasks.core.stage import Stage, exit_on_own_errors, point_latest, root_folder
+from tasks.core.stage import Stage, exit_on_own_errors, forced_names, point_latest, root_folder, start_run
 from tasks.stages.ablation import Ablation
 from tasks.stages.clip_stage import stores_decoded
 from tasks.stages.crossvalidate import CrossValidate
@@ -22,22 +22,22 @@ from tasks.stages.predict import Predict
 from tasks.stages.train import Train, fold_stages
 
 
-def chain(force: str = "") -> list[Stage]:
+def chain() -> list[Stage]:
     """Return every stage of a whole run, in the order in which they run."""
-    evaluate = Evaluate(force=force)
-    manifest = Manifest(force=force)
+    evaluate = Evaluate()
+    manifest = Manifest()
     inputs = evaluate.inputs().values()
     train = [stage for stage in inputs if isinstance(stage, Train)]
     ablation = [stage for stage in inputs if isinstance(stage, Ablation)]
     return [
         *manifest.inputs().values(),
         manifest,
-        Download(force=force),
-        *([Decode(force=force)] if stores_decoded() else []),
-        *recognize_stages(force).values(),
-        *extract_stages(force).values(),
+        Download(),
+        *([Decode()] if stores_decoded() else []),
+        *recognize_stages().values(),
+        *extract_stages().values(),
         *train,
-        Predict(force=force),
+        Predict(),
         *ablation,
         evaluate,
     ]
@@ -46,8 +46,8 @@ def chain(force: str = "") -> list[Stage]:
 def stages_in_use() -> list[Stage]:
     """Return the stages of a whole run, then those beside it that were begun below this root: folds, an ablation."""
     besides: list[Stage] = []
-    if _was_begun("crossvalidate") or any(map(_was_begun, fold_stages(""))):
-        besides += [*fold_stages("").values(), CrossValidate()]
+    if _was_begun("crossvalidate") or any(map(_was_begun, fold_stages())):
+        besides += [*fold_stages().values(), CrossValidate()]
     if _was_begun("ablation"):
         besides.append(Ablation())
     stages = chain()
@@ -71,11 +71,11 @@ class RunAll(luigi.Task):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # Luigi has no types here
         with exit_on_own_errors():
-            check_sections()
+            start_run(self.force)
 
     def requires(self) -> list[Stage]:
         """Return every stage, so that each is looked at and a shard that is gone is found anywhere."""
-        return chain(self.force)
+        return chain()
 
     def deps(self) -> list[Stage]:
         """Return every stage; Luigi asks when there is something to do, so the root is locked now."""
@@ -84,7 +84,11 @@ class RunAll(luigi.Task):
 
     def complete(self) -> bool:
         """Return whether every stage is complete and ``latest`` leads to these results."""
-        return all(stage.complete() and _is_latest(stage) for stage in self.requires())
+        # RunAll begins a run: names that an earlier one in this process forced are dropped.
+        refresh()
+        force_stages(forced_names(self.force))
+        answers: dict[Stage, bool] = {}
+        return all(stage.is_complete(answers) and _is_latest(stage) for stage in self.requires())
 
     def run(self) -> None:
         """Let every ``latest`` lead to this run, and say what came out."""

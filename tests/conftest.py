@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import hypothesis
 import luigi.configuration
 import pytest
-from luigi.task_register import Register
+
+from tasks.config.run import forget_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,11 +33,10 @@ def configure(tmp_path: Path) -> Iterator[Callable[[Mapping[str, Mapping[str, st
     def replace(sections: Mapping[str, Mapping[str, str]]) -> None:
         for section in config.sections():
             config.remove_section(section)
-        # Luigi hands out the same task again for the same parameters, with what it remembers.
-        Register.clear_instance_cache()
         for section, values in {"paths": {"root": str(tmp_path / "root")}, **sections}.items():
             for key, value in values.items():
                 config.set(section, key, value)
+        forget_run()
 
     replace({})
     yield replace
@@ -45,3 +45,4 @@ def configure(tmp_path: Path) -> Iterator[Callable[[Mapping[str, Mapping[str, st
     for section, values in before.items():
         for key, value in values.items():
             config.set(section, key, value)
+    forget_run()

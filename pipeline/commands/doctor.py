@@ -12,17 +12,13 @@ from pathlib import Path
 
 import psutil
 
-from features.backbones.extractor.config import ExtractConfig
 from features.base.errors import PipelineError
 from features.base.parallel import num_cpus
-from features.decoding.config import DecodeConfig
 from features.decoding.ffmpeg import ffmpeg_version, find_ffmpeg
-from features.manifests.config import CorpusConfig
 from features.manifests.source import check_manifest
 from models.rendering.terminal_table import render_table
-from tasks.config.load import load, significant
+from tasks.config.run import settings
 from tasks.config.schema import SECTIONS
-from tasks.config.task_settings import FeaturesConfig
 from tasks.core.locking import holder_of
 from tasks.core.stage import root_folder
 from tasks.stages.recognize import Recognize, recognized_fields
@@ -69,7 +65,7 @@ def examine(*, load_networks: bool = False) -> list[Finding]:
     if findings[-1].state != "fault":
         # Each of these reads settings.
         findings += [_root("root"), _manifest("manifest"), _ffmpeg("ffmpeg")]
-        findings += [_network(name) for name in (load("features", FeaturesConfig).names() if load_networks else ())]
+        findings += [_network(name) for name in (settings().features.names() if load_networks else ())]
         findings += [_recognizer(name) for name in (recognized_fields() if load_networks else ())]
     return [*findings, *(_package(name, None) for name in REQUIRED), *(_package(*item) for item in OPTIONAL.items())]
 
@@ -91,8 +87,7 @@ def _machine(what: str) -> Finding:
 
 def _settings(what: str) -> Finding:
     try:
-        for name in SECTIONS:
-            significant(name)
+        settings()
     except PipelineError as error:
         return Finding(what, "fault", str(error))
     return Finding(what, "good", f"{len(SECTIONS)} sections, every key known")
@@ -119,12 +114,12 @@ def _root(what: str) -> Finding:
 
 
 def _manifest(what: str) -> Finding:
-    manifest = load("corpus", CorpusConfig).manifest
+    manifest = settings().corpus.manifest
     if not manifest:
         return Finding(what, "good", "the embedded sample corpus")
     path = Path(manifest).expanduser().absolute()
     try:
-        check_manifest(path, load("corpus", CorpusConfig))
+        check_manifest(path, settings().corpus)
     except PipelineError as error:
         return Finding(what, "fault", str(error))
     size = f", {path.stat().st_size:,} bytes" if path.is_file() else ", a folder"
@@ -133,7 +128,7 @@ def _manifest(what: str) -> Finding:
 
 def _ffmpeg(what: str) -> Finding:
     try:
-        binary = find_ffmpeg(load("decode", DecodeConfig).ffmpeg)
+        binary = find_ffmpeg(settings().decode.ffmpeg)
         return Finding(what, "good", f"{ffmpeg_version(binary)} at {binary}")
     except PipelineError as error:
         return Finding(what, "fault", str(error))
@@ -142,7 +137,7 @@ def _ffmpeg(what: str) -> Finding:
 def _network(modality: str) -> Finding:
     from features.backbones.extractor.loading import load_extractor  # noqa: PLC0415 - loads a network library
 
-    what, config = f"extract_{modality}", load(f"extract_{modality}", ExtractConfig)
+    what, config = f"extract_{modality}", settings().extract[modality]
     try:
         extractor = load_extractor(config)
     except PipelineError as error:

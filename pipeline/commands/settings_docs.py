@@ -55,7 +55,7 @@ def _section_table(section: Section) -> list[str]:
     hints = section.hints()
     rows = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
     for key, default in section.names().items():
-        star = "*" if key in section.free else ""
+        star = "*" if key in section.non_identity_settings() else ""
         kind = TYPE_NAMES.get(hints[key], "whole number or empty")
         shown = "(empty)" if default in {None, ""} else f"`{default}`"
         rows.append(f"| `{key}`{star} | {kind} | {shown} | {meanings[key]} |")

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from features.base.errors import SourceError
-from features.downloads.config import DownloadConfig
 from features.manifests.categories import other_name
 from features.manifests.corpus import read_labels
 from features.statistics.columns import Columns, read_columns
@@ -17,7 +16,7 @@ from features.statistics.disk import FolderUsage, disk_usage
 from features.statistics.media import read_media
 from features.statistics.pairs import CoOccurrence, co_occurrence
 from pipeline.workflow import chain
-from tasks.config.load import load
+from tasks.config.run import settings
 from tasks.core.receipts import read_receipt, total
 from tasks.core.sharded import ShardedStage
 from tasks.core.stage import root_folder
@@ -147,7 +146,7 @@ def read_stats(corpus: PublishedCorpus) -> Stats:
         outcomes=_outcomes(shards),
         files_found=media.found() if media.tried.any() else {},
         decoded=decoded_durations([path for shard in shards if (path := decoded_shard(shard)) is not None]),
-        cost=download_cost(columns, media, load("download", DownloadConfig).requests_per_second_per_host),
+        cost=download_cost(columns, media, settings().download.requests_per_second_per_host),
         disk=disk_usage(root_folder()),
     )
 

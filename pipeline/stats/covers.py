@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features.base.errors import SourceError
-from features.decoding.config import DecodeConfig
 from features.downloads.download_rows import read_downloaded
 from features.manifests.categories import other_name
 from features.manifests.corpus import read_records
 from features.statistics.pictures import downloaded_covers, stored_covers
 from pipeline.stats.collect import decoded_shard, downloaded_shard
-from tasks.config.load import load
+from tasks.config.run import settings
 from tasks.stages.download import media_folders
 
 if TYPE_CHECKING:
@@ -103,6 +102,6 @@ def _shard_clips(
     elif downloaded is not None:
         rows = read_downloaded(downloaded)
         pictures = downloaded_covers(
-            [rows[place] for place, _ in chosen], load("decode", DecodeConfig), media_folders(corpus.stage)
+            [rows[place] for place, _ in chosen], settings().decode, media_folders(corpus.stage)
         )
     return [SheetClip(record.clip_id, record.title, pictures.get(record.clip_id)) for _, record in chosen]

@@ -1,48 +1,44 @@
-"""The sections of ``luigi.cfg`` -> frozen dataclasses, every key checked.
+"""Texts of ``luigi.cfg``, ``LUIGI_CONFIG_PATH`` and the command line -> frozen dataclasses, every key checked.
 
-Each section is a dataclass that stands beside the code it steers. A ``luigi.Config`` class is made of it, so
-that Luigi reads ``luigi.cfg`` and ``LUIGI_CONFIG_PATH`` and takes ``--decode-frames-per-second 4`` as well.
+Each section is a dataclass beside the code that it steers. A ``luigi.Config`` class is made of it, so that Luigi reads
+the files and takes ``--decode-frames-per-second 4`` as well.
 """
 
 from __future__ import annotations
 
+import difflib
 import math
-from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 import luigi
 import luigi.configuration
 from luigi.task_register import Register
 
 from features.base.errors import PipelineError, SettingError
-from features.decoding.config import DecodeConfig
-from features.downloads.config import DownloadConfig
-from models.config.network import NetworkConfig
-from tasks.config.keys import check_keys
-from tasks.config.schema import SECTIONS, Section
-from tasks.config.task_settings import (
-    MODALITIES,
-    EnsembleConfig,
-    EvaluateConfig,
-    FeaturesConfig,
-    PredictConfig,
-    PresetConfig,
-)
+from tasks.config.schema import SECTIONS, Section, Settings
+from tasks.config.task_settings import PresetConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-Settings = TypeVar("Settings")
-# Text of a setting that nobody has set, where a preset says its value.
-OF_PRESET = "(preset)"
+# Text of a setting that is not set and has its value from a preset.
+FROM_PRESET = "(preset)"
 # Key of a change that names a preset.
 PRESET_KEY = "network.preset"
+# Sections of Luigi's own that its modules read or register only when they are used.
+_LUIGI_SECTIONS = frozenset(
+    {
+        "DEFAULT", "batch_notifier", "core", "cors", "email", "execution_summary", "formatters", "handlers",
+        "loggers", "logging", "resources", "retcode", "scheduler", "smtp", "task_history", "worker",
+    }
+)  # fmt: skip
 
 
 def _config_class(name: str, section: Section) -> type[luigi.Config]:
-    """Return a Luigi config class whose parameters are texts; ``load`` turns them into values."""
+    """Return a Luigi config class whose parameters are texts; ``read_section`` turns them into values."""
     defaults = {key: "" if default is None else str(default) for key, default in section.names().items()}
-    defaults |= dict.fromkeys(section.preset_values(PresetConfig.preset), OF_PRESET)
+    defaults |= dict.fromkeys(section.preset_values(PresetConfig.preset), FROM_PRESET)
     parameters = {key: luigi.Parameter(default=default, significant=False) for key, default in defaults.items()}
     namespace = {"__doc__": section.kind.__doc__, "__module__": __name__, **parameters}
     return Register(name, (luigi.Config,), namespace)  # type: ignore[return-value]  # Luigi's metaclass
@@ -51,29 +47,29 @@ def _config_class(name: str, section: Section) -> type[luigi.Config]:
 _CONFIG_CLASSES = {name: _config_class(name, section) for name, section in SECTIONS.items()}
 
 
-def load(name: str, kind: type[Settings], changes: Mapping[str, str] | None = None) -> Settings:
-    """Return one section as its dataclass ``kind``.
+def read_settings() -> Settings:
+    """Return all settings as Luigi holds them now.
+
+    Raises:
+        SettingError: An unknown key, a value of the wrong type or out of range, or a contradiction between two
+            sections; the message names the section and the key.
+    """
+    check_keys()
+    return Settings.of({name: read_section(name) for name in SECTIONS})
+
+
+def read_section(name: str, changes: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 - the kind differs by section
+    """Return one section as its dataclass, ``SECTIONS[name].kind``.
 
     Args:
         name: Of the section.
-        kind: Its dataclass.
-        changes: ``section.key`` -> text that stands in for what is configured; of any sections. Where it names a
-            preset, nothing else that is configured stands over that preset, but for the seed and for what decides
-            how a result is reached, not which.
+        changes: ``section.key`` -> text that replaces the configured one; of any sections. A preset named here
+            replaces every configured value but those that no preset gives (the seed, what changes no result).
 
     Raises:
-        SettingError: An unknown key, or a value of the wrong type or out of range; the message names the
-            section and the key.
+        SettingError: A value of the wrong type or out of range; the message names the section and the key.
     """
-    result = _load(name, changes or {})
-    if not isinstance(result, kind):
-        raise TypeError(f"section {name} is a {type(result).__name__}")
-    return result
-
-
-def _load(name: str, changes: Mapping[str, str]) -> Any:  # noqa: ANN401 - the kind differs by section; load() checks it
-    section = SECTIONS[name]
-    check_keys()
+    section, changes = SECTIONS[name], changes or {}
     values = {**section.preset_values(_preset(changes)), **_given_values(name, changes)}
     own = {item.name for item in fields(section.kind)}
     return _made(name, section.kind, {**section.fixed, **{key: values[key] for key in values if key in own}})
@@ -87,13 +83,14 @@ def _preset(changes: Mapping[str, str]) -> str:
 
 
 def _given_values(name: str, changes: Mapping[str, str]) -> dict[str, object]:
-    """Return setting -> value, without those that a preset is to say."""
+    """Return setting -> value, without those that come from a preset."""
     section = SECTIONS[name]
     texts, hints = _texts(name), section.hints()
     if PRESET_KEY in changes and section.preset_part:
-        texts = {key: text if key in section.beside_presets else OF_PRESET for key, text in texts.items()}
+        beside = section.settings_beside_presets()
+        texts = {key: text if key in beside else FROM_PRESET for key, text in texts.items()}
     texts |= {key: changes[f"{name}.{key}"] for key in texts if f"{name}.{key}" in changes}
-    return {key: _value(name, key, text, hints[key]) for key, text in texts.items() if text != OF_PRESET}
+    return {key: _value(name, key, text, hints[key]) for key, text in texts.items() if text != FROM_PRESET}
 
 
 def _texts(name: str) -> dict[str, str]:
@@ -114,76 +111,18 @@ def _made(name: str, kind: type[Any], values: Mapping[str, object]) -> Any:  # n
         raise SettingError(f"[{name}] {error}") from error
 
 
-def check_sections() -> None:
-    """Read every section.
-
-    Raises:
-        SettingError: Naming the first setting that cannot be used.
-    """
-    for name in SECTIONS:
-        _load(name, {})
-    if not load("decode", DecodeConfig).store and not load("download", DownloadConfig).keep_media:
-        raise SettingError(
-            "[decode] store = false needs [download] keep_media = true: with nothing decoded on the disk, every stage"
-            " reads the media again"
-        )
-    check_modalities(load("network", NetworkConfig))
-    _check_scored_split()
-
-
-def _check_scored_split() -> None:
-    """Refuse to score clips that some networks of an ensemble were trained on.
-
-    Raises:
-        SettingError: It is an ensemble of folds, and the split that is evaluated is in the folds.
-    """
-    folds, split = load("ensemble", EnsembleConfig).folds, load("evaluate", EvaluateConfig).split
-    if folds and split != "test" and not load("predict", PredictConfig).checkpoint:
-        raise SettingError(
-            f"[evaluate] split is {split!r} with [ensemble] folds = {folds}: each of those clips was learnt by all"
-            " networks but one; set [evaluate] split = test, or [ensemble] folds = 0, or run CrossValidate"
-        )
-
-
-def check_modalities(network: NetworkConfig) -> None:
-    """Compare the modalities that a network names with those that are extracted.
-
-    Raises:
-        SettingError: One of them is not.
-    """
-    unknown = [name for name in network.modality_names() if name not in MODALITIES]
-    if unknown:
-        raise SettingError(
-            f"[network] modalities is {network.modalities!r}: unknown modality {unknown[0]!r}, list some of"
-            f" {', '.join(MODALITIES)}, separated by commas"
-        )
-    extracted = load("features", FeaturesConfig).names()
-    missing = [name for name in network.modality_names() if name not in extracted]
-    if missing:
-        raise SettingError(
-            f"[network] modalities is {network.modalities!r}, of which [features] modalities leaves out"
-            f" {', '.join(missing)}: add it there, or name others of {', '.join(extracted)}"
-        )
-
-
-def significant(name: str) -> dict[str, object]:
-    """Return the settings of a section that change what a stage writes."""
-    return significant_of(name, _load(name, {}))
-
-
-def significant_of(name: str, settings: Any) -> dict[str, object]:  # noqa: ANN401 - the dataclass of any section
-    """Return those of ``settings``, of section ``name``, that change what a stage writes."""
-    return {key: value for key, value in asdict(settings).items() if key not in SECTIONS[name].free}
-
-
 def _value(section: str, key: str, text: str, hint: object) -> object:
     try:
+        # A command line that is no UTF-8 arrives with lone surrogates, which no file on disk can hold.
+        text.encode("utf-8")
         if hint is bool:
             return {"true": True, "false": False}[text.strip().lower()]
         if hint is int:
             return int(text)
         if hint is float:
             return _finite(text)
+    except UnicodeEncodeError as error:
+        raise SettingError(f"[{section}] {key} is {text!r}, which is no UTF-8 text: write it in UTF-8") from error
     except (ValueError, KeyError) as error:
         wanted = {bool: "true or false", int: "a whole number", float: "a number"}[hint]  # type: ignore[index]
         raise SettingError(f"[{section}] {key} is {text!r}: expected {wanted}") from error
@@ -197,3 +136,30 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(text)
     return value
+
+
+def check_keys() -> None:
+    """Check that every section and key of the configuration is a known one.
+
+    Raises:
+        SettingError: Naming the first unknown one, and the nearest known one.
+    """
+    config = luigi.configuration.get_config()
+    known = {*SECTIONS, *_LUIGI_SECTIONS, *Register.task_names()}
+    for section in config.sections():
+        if section not in known and not section.startswith(("logger_", "handler_", "formatter_")):
+            raise SettingError(f"unknown section [{section}] in the configuration{nearest(section, [*SECTIONS])}")
+        twin = section.lower()
+        if section not in SECTIONS and twin in SECTIONS:
+            raise SettingError(f"unknown section [{section}] in the configuration: write [{twin}]")
+        if section in SECTIONS:
+            names = list(SECTIONS[section].names())
+            for key in config[section]:
+                if key not in names:
+                    raise SettingError(f"unknown setting {key!r} in [{section}]{nearest(key, names)}")
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """Return the end of a message that names the known word nearest to ``word``."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f": did you mean {near[0]!r}?" if near else f": expected one of {', '.join(known)}"

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 from features.base.checks import check_device, check_fraction
 from features.base.errors import SettingError
+from features.base.modalities import MODALITIES
 from features.base.settings import setting
 from features.formats.records import SPLITS
 from models.config.presets import PRESETS
 
-MODALITIES = ("frames", "motion", "audio", "cover", "text")
-# Motion needs a second stream of frames, which Decode does not store unless it is asked to.
-DEFAULT_MODALITIES = ("frames", "audio", "cover", "text")
 MIN_FOLDS = 2
 
 
@@ -40,7 +38,7 @@ class FeaturesConfig:
         max_failed_fraction: An Extract or Recognize stage fails when a larger share of its clips failed.
     """
 
-    modalities: str = ", ".join(DEFAULT_MODALITIES)
+    modalities: str = ", ".join(name for name, entry in MODALITIES.items() if entry.is_default)
     max_failed_fraction: float = setting(0.2, identity=False)
 
     def __post_init__(self) -> None:

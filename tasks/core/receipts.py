@@ -143,7 +143,7 @@ class Success:
     timings: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)  # JSON values
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         """Digest of everything that later stages read: the names and contents of all files but records."""
         return sha256_of_json([[item.name, item.sha256] for item in self.files if not item.is_record])

@@ -56,7 +56,7 @@ class ShardedStage(Stage):
 
     def key_settings(self) -> Mapping[str, object]:
         """Return what a shard's key holds beside its inputs; the inputs' own settings are in their bytes."""
-        return self.settings()
+        return self.identity_settings()
 
     def jobs(self) -> list[ShardJob]:
         """Return every shard of the stage."""

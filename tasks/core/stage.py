@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import resource
 import time
@@ -19,8 +18,7 @@ import luigi
 from features.base.errors import SettingError, SourceError, StageFailedError
 from features.base.files import publish_json, remove_leftovers, sha256_of_json
 from features.base.outcomes import STATUS_NUMBERS
-from tasks.config.load import check_sections, load
-from tasks.config.task_settings import MODALITIES, PathsConfig
+from tasks.config.run import current_run, force_stages, refresh, settings
 from tasks.core.console import OWN_ERRORS, UNUSABLE_SETTINGS, say
 from tasks.core.locking import hold_root
 from tasks.core.process_utils import die_with_parent
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
 
 FINGERPRINT_DIGITS = 12
 PARAMS_NAME = "params.json"
-# Stages forced by --force count as done once they were published after this moment.
-_STARTED_AT = time.time()
 
 
 @contextmanager
@@ -47,7 +43,7 @@ def exit_on_own_errors() -> Iterator[None]:
 
 def root_folder() -> Path:
     """Return the absolute root of the run."""
-    return Path(load("paths", PathsConfig).root).expanduser().absolute()
+    return Path(settings().paths.root).expanduser().absolute()
 
 
 class Stage(luigi.Task):
@@ -67,16 +63,22 @@ class Stage(luigi.Task):
     # Raise it when the same settings and inputs give other bytes than before.
     stage_version: ClassVar[int] = 1
 
+    # Values of a parameter that name a part of the stage: Extract-frames is forced by that name too.
+    parts: ClassVar[tuple[str, ...]] = ()
+
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # Luigi has no types here
         with exit_on_own_errors():
+            start_run(self.force)
             self.check_settings()
 
     def check_settings(self) -> None:
-        """Read all settings, so that a wrong one of any stage is named before anything runs."""
-        check_sections()
-        self.settings()
-        _check_force(self.force)
+        """Check the parameters and settings of this stage, so that a wrong one is named before anything runs.
+
+        Raises:
+            SettingError: A parameter or a setting cannot be used.
+        """
+        self.identity_settings()
 
     @property
     def stage_name(self) -> str:
@@ -84,7 +86,7 @@ class Stage(luigi.Task):
         return type(self).__name__.lower()
 
     @abstractmethod
-    def settings(self) -> Mapping[str, object]:
+    def identity_settings(self) -> Mapping[str, object]:
         """Return the settings that change what this stage writes."""
 
     def inputs(self) -> Mapping[str, Stage]:
@@ -100,24 +102,30 @@ class Stage(luigi.Task):
         hold_root(root_folder())
         return super().deps()  # type: ignore[no-untyped-call]  # Luigi has no types here
 
-    @functools.cached_property
+    @property
     def fingerprint(self) -> str:
-        """Twelve hex digits that change when the output would.
+        """Twelve hex digits that change when the output would; computed once a run.
 
         Raises:
-            SourceError: The manifest or a model folder is not there.
+            SourceError: The manifest or a model folder is missing.
         """
-        return sha256_of_json(self._identity())[:FINGERPRINT_DIGITS]
+        memo = current_run().memo
+        key = ("fingerprint", self)
+        if key not in memo:
+            memo[key] = sha256_of_json(self.identity())[:FINGERPRINT_DIGITS]
+        found: str = memo[key]
+        return found
 
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, object]:
+        """Return everything that the fingerprint is a digest of."""
         return {
             "stage": self.stage_name,
             "version": self.stage_version,
-            "settings": dict(self.settings()),
-            "inputs": dict(self.identity_inputs()),
+            "settings": dict(self.identity_settings()),
+            "inputs": dict(self.upstream_fingerprints()),
         }
 
-    def identity_inputs(self) -> Mapping[str, str]:
+    def upstream_fingerprints(self) -> Mapping[str, str]:
         """Return the fingerprints of what decides this stage's inputs."""
         return {name: stage.fingerprint for name, stage in self.inputs().items()}
 
@@ -147,26 +155,45 @@ class Stage(luigi.Task):
         return found
 
     def complete(self) -> bool:
-        """Return whether everything is published and made of what its inputs hold now. Changes nothing."""
+        """Return whether everything is published and made of what its inputs hold now. Changes nothing on disk."""
+        start_run(self.force)
+        return self.is_complete({})
+
+    def is_complete(self, answers: dict[Stage, bool]) -> bool:
+        """Return the same as ``complete``, asking each stage once.
+
+        Args:
+            answers: What this question has found so far, by stage; extended in place. Inputs may be rebuilt between
+                two questions, so it must not outlive one.
+        """
+        if self not in answers:
+            answers[self] = self._is_complete(answers)
+        return answers[self]
+
+    def _is_complete(self, answers: dict[Stage, bool]) -> bool:
         try:
             found = self.success()
-            if found is None or (self.is_forced() and _published_at(self.folder) < _STARTED_AT):
+            if found is None or (self.is_forced() and _published_at(self.folder) < current_run().started_at):
                 return False
             for name, stage in self.inputs().items():
                 # An input that will be made again may come out different: Luigi has to plan for that.
-                if not stage.complete() or stage.published_success().digest != found.inputs.get(name):
+                if not stage.is_complete(answers) or stage.published_success().digest != found.inputs.get(name):
                     return False
             return found.is_whole(self.folder)
         except SourceError:
-            # The manifest is missing: the external task that stands for it says so.
+            # The manifest is missing: the external task for it reports that.
             return False
 
     def is_forced(self) -> bool:
-        """Return whether ``--force`` names this stage or one above it."""
-        names = {name.strip().lower() for name in self.force.split(",") if name.strip()}
-        if {type(self).__name__.lower(), self.stage_name} & names:
-            return True
-        return any(stage.is_forced() for stage in self.inputs().values())
+        """Return whether ``--force`` names this stage or one above it; computed once a run."""
+        run = current_run()
+        if not run.force:
+            return False
+        key = ("is_forced", self)
+        if key not in run.memo:
+            own = {type(self).__name__.lower(), self.stage_name} & run.force
+            run.memo[key] = bool(own) or any(stage.is_forced() for stage in self.inputs().values())
+        return bool(run.memo[key])
 
     def run(self) -> None:
         """Build what is missing and publish it."""
@@ -189,7 +216,7 @@ class Stage(luigi.Task):
         self.check_before_build()
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.folder)
-        publish_json(self.folder / PARAMS_NAME, self._identity())
+        publish_json(self.folder / PARAMS_NAME, self.identity())
         # From here on files are replaced; a run that ends in between must not look complete.
         (self.folder / SUCCESS_NAME).unlink(missing_ok=True)
         receipts, built, facts = self.build()
@@ -263,22 +290,45 @@ def point_latest(stage: Stage) -> None:
     temporary.replace(link)
 
 
+def start_run(force: str) -> None:
+    """Read the settings where that is due, and let the run build the stages in ``force`` again.
+
+    Args:
+        force: Names separated by commas; empty leaves the run's own.
+
+    Raises:
+        SettingError: A setting cannot be used, or a name is that of no stage.
+    """
+    refresh()
+    if force:
+        force_stages(forced_names(force))
+
+
+def forced_names(force: str) -> frozenset[str]:
+    """Return the names of stages in a text, in lower case.
+
+    Raises:
+        SettingError: A name is that of no stage.
+    """
+    stages = {stage.__name__: stage for stage in _subclasses(Stage)}  # type: ignore[type-abstract]  # only its tree
+    known = {name.lower() for name in stages}
+    known |= {f"{name}-{part}".lower() for name, stage in stages.items() for part in stage.parts}
+    names = [part.strip() for part in force.split(",") if part.strip()]
+    for name in names:
+        if name.lower() not in known:
+            raise SettingError(f"--force names {name!r}: expected some of {', '.join(sorted(stages))}")
+    return frozenset(name.lower() for name in names)
+
+
+def _subclasses(kind: type[Stage]) -> Iterator[type[Stage]]:
+    """Yield the stages below ``kind``, without the base classes that other stages share."""
+    for found in kind.__subclasses__():
+        below = list(_subclasses(found))
+        yield from below or [found]
+
+
 def _published_at(folder: Path) -> float:
     return (folder / SUCCESS_NAME).stat().st_mtime
-
-
-def _check_force(force: str) -> None:
-    parts = (*(f"Extract-{modality}" for modality in MODALITIES), "Recognize-ocr", "Recognize-asr")
-    known = {name.lower() for name in (*FORCEABLE, *parts)}
-    for name in filter(None, (part.strip() for part in force.split(","))):
-        if name.lower() not in known:
-            raise SettingError(f"--force names {name!r}: expected some of {', '.join(FORCEABLE)}")
-
-
-FORCEABLE = (
-    "SampleCorpus", "Manifest", "Download", "Decode", "Recognize", "Extract", "Train", "Predict", "CrossValidate",
-    "Ablation", "Evaluate",
-)  # fmt: skip
 
 
 def _in_order(counts: Mapping[str, int]) -> dict[str, int]:

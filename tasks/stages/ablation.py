@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from features.base.errors import StageFailedError
 from features.base.files import published, sha256_of_json
-from models.config.training import TrainConfig
-from tasks.config.load import load, significant, significant_of
-from tasks.config.task_settings import AblationConfig
+from features.base.settings import identity_values
+from tasks.config.run import settings
 from tasks.core.console import say
 from tasks.core.progress import Progress
 from tasks.core.receipts import FileReceipt
@@ -64,22 +63,22 @@ class Ablation(Stage):
         super().check_settings()
         read_variants()
 
-    def settings(self) -> Mapping[str, object]:
+    def identity_settings(self) -> Mapping[str, object]:
         """Return the variants with all their values, and how they are compared."""
         rows = [
             {
                 "name": variant.name,
-                "network": significant_of("network", variant.network),
-                "train": significant_of("train", variant.train),
+                "network": identity_values(variant.network),
+                "train": identity_values(variant.train),
                 "hidden": variant.hidden,
             }
             for variant in read_variants()
         ]
-        return {**significant("ablation"), "variants": rows, "calibrate": load("train", TrainConfig).calibrate}
+        return {**identity_values(settings().ablation), "variants": rows, "calibrate": settings().train.calibrate}
 
     def inputs(self) -> Mapping[str, Stage]:
         """Return the corpus and the embeddings of every modality that is used."""
-        return {"manifest": Manifest(force=self.force), **extract_stages(self.force)}
+        return {"manifest": Manifest(), **extract_stages()}
 
     def runs_folder(self) -> Path:
         """Return where the runs are kept."""
@@ -87,12 +86,12 @@ class Ablation(Stage):
 
     def runs(self) -> list[Run]:
         """Return every run of a variant, once the inputs are complete."""
-        config = load("ablation", AblationConfig)
+        config = settings().ablation
         return plan_runs(read_variants(), config.split, config.seeds, self.runs_folder(), self._data_digest())
 
     def baselines(self) -> BaselineRun:
         """Return the run of the baselines, once the inputs are complete."""
-        split, calibrate = load("ablation", AblationConfig).split, load("train", TrainConfig).calibrate
+        split, calibrate = settings().ablation.split, settings().train.calibrate
         return BaselineRun.below(self.runs_folder(), split, self._data_digest(), calibrated=calibrate)
 
     def _data_digest(self) -> str:
@@ -125,13 +124,11 @@ class Ablation(Stage):
         jobs: dict[Path, Any] = {} if baselines.file.exists() else {baselines.folder: baselines.job()}
         jobs |= jobs_of([run for run in runs if not run.is_done()])
         failures = _Failures({}, {})
-        manifest = Manifest(force=self.force)
-        data = TrainingData(
-            shard_paths(self.force), record_paths(manifest), tuple(read_labelled_corpus(manifest).splits)
-        )
+        manifest = Manifest()
+        data = TrainingData(shard_paths(), record_paths(manifest), tuple(read_labelled_corpus(manifest).splits))
         data.write(self.folder / DATA_NAME)
         command = [sys.executable, "-m", "tasks.training.ablation_worker", str(self.folder / DATA_NAME)]
-        answers = run_jobs(command, list(jobs.values()), load("ablation", AblationConfig).workers)
+        answers = run_jobs(command, list(jobs.values()), settings().ablation.workers)
         folders = list(jobs)
         with Progress(self.stage_name, len(jobs), self.folder, unit="run") as progress, closing(answers):
             for answer in answers:
@@ -148,7 +145,7 @@ class Ablation(Stage):
         results = [run.result() for run in runs if run.is_done()]
         if baselines.file.exists():
             results += baselines.results(dict.fromkeys(run.seed for run in runs))
-        config = load("ablation", AblationConfig)
+        config = settings().ablation
         return summarise(results, config.reference, split=config.split, failures=failed)
 
     def _publish(self, table: AblationTable) -> None:

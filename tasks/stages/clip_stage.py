@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 from features.base.errors import ShardError
 from features.base.files import sha256_of
 from features.base.parallel import WorkerPool, num_cpus
-from features.decoding.config import DecodeConfig
-from features.downloads.config import DownloadConfig
 from features.downloads.download import Downloader
 from features.downloads.download_rows import read_downloaded
 from features.formats.tar_shard import open_tar_shard
-from tasks.config.load import load
+from tasks.config.run import settings
 from tasks.core.sharded import ShardedStage
 from tasks.stages.decode import Decode
 from tasks.stages.download import Download, media_folders
@@ -33,25 +31,9 @@ if TYPE_CHECKING:
     IsKnown = Callable[[DownloadedClip], bool]
 
 
-# What of Decode decides what each modality sees. Another frame rate is no other sound.
-_PICTURES = ("codec", "max_pixels", "max_seconds", "sampling")
-DECODE_SETTINGS = {
-    "frames": (*_PICTURES, "frames_per_second", "max_frames", "num_frames", "short_side_pixels"),
-    "motion": (*_PICTURES, "max_motion_frames", "motion_frames_per_second", "motion_short_side_pixels"),
-    "audio": ("max_seconds",),
-    "cover": ("max_pixels", "short_side_pixels"),
-}
-
-
-def decode_recipe(modality: str, force: str) -> dict[str, object]:
-    """Return the settings of Decode that decide what a modality sees."""
-    sampling = Decode(force=force).sampling()
-    return {name: sampling[name] for name in DECODE_SETTINGS[modality] if name in sampling}
-
-
 def stores_decoded() -> bool:
     """Return whether Decode keeps its shards, or every stage decodes for itself."""
-    return load("decode", DecodeConfig).store
+    return settings().decode.store
 
 
 class ClipsStage(ShardedStage):
@@ -70,12 +52,12 @@ class ClipsStage(ShardedStage):
     def inputs(self) -> Mapping[str, Stage]:
         """Return what holds the clips."""
         if self.looks_into_media:
-            return {"download": Download(force=self.force)}
-        return {"decode": Decode(force=self.force)}
+            return {"download": Download()}
+        return {"decode": Decode()}
 
-    def identity_inputs(self) -> Mapping[str, str]:
+    def upstream_fingerprints(self) -> Mapping[str, str]:
         """Return Decode's fingerprint, also where its work is done here."""
-        return {"decode": Decode(force=self.force).fingerprint}
+        return {"decode": Decode().fingerprint}
 
     def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
         """Return the shards that hold the clips."""
@@ -84,9 +66,12 @@ class ClipsStage(ShardedStage):
     def key_settings(self) -> Mapping[str, object]:
         """Return the settings, with Decode's where the inputs are media."""
         if not self.looks_into_media:
-            return self.settings()
-        decode = Decode(force=self.force)
-        return {**self.settings(), "decode": {**decode.settings(), "stage_version": decode.stage_version}}
+            return self.identity_settings()
+        decode = Decode()
+        return {
+            **self.identity_settings(),
+            "decode": {**decode.identity_settings(), "stage_version": decode.stage_version},
+        }
 
     @contextmanager
     def clip_source(self) -> Iterator[ClipSource]:
@@ -94,9 +79,9 @@ class ClipsStage(ShardedStage):
         if not self.looks_into_media:
             yield ClipSource(None, None)
             return
-        folders = media_folders(Manifest(force=self.force))
-        workers = load("decode", DecodeConfig).workers or num_cpus()
-        with Downloader(load("download", DownloadConfig), folders) as downloader, WorkerPool(workers) as pool:
+        folders = media_folders(Manifest())
+        workers = settings().decode.workers or num_cpus()
+        with Downloader(settings().download, folders) as downloader, WorkerPool(workers) as pool:
             yield ClipSource(downloader, pool)
 
 
@@ -129,7 +114,7 @@ class ClipSource:
         from features.decoding.on_the_fly import FreshClips  # noqa: PLC0415 - loads the codec libraries
 
         clips = read_downloaded(job.inputs["download"])
-        config = load("decode", DecodeConfig)
+        config = settings().decode
         self._fresh = FreshClips(clips, config, self._downloader.restore, path, self._pool, is_known)
         return self._fresh
 
@@ -139,9 +124,7 @@ class ClipSource:
 
 
 @contextmanager
-def some_clips(
-    clip_ids: Collection[str], positions: Sequence[int], folder: Path, force: str
-) -> Iterator[Iterator[OpenedClip]]:
+def some_clips(clip_ids: Collection[str], positions: Sequence[int], folder: Path) -> Iterator[Iterator[OpenedClip]]:
     """Yield decoded clips, among them those that are named, from whatever holds them.
 
     Args:
@@ -151,18 +134,18 @@ def some_clips(
         force: As of the stage that asks.
     """
     if stores_decoded():
-        decode = Decode(force=force)
+        decode = Decode()
         paths = [decode.folder / name for name in _shards_with(decode, positions)]
         yield itertools.chain.from_iterable(open_tar_shard(path) for path in paths)
         return
     from features.decoding.on_the_fly import FreshClips  # noqa: PLC0415 - loads the codec libraries
 
-    download = Download(force=force)
+    download = Download()
     rows = [row for name in _shards_with(download, positions) for row in read_downloaded(download.folder / name)]
     wanted = [row for row in rows if row.outcome.clip_id in clip_ids]
-    folders = media_folders(Manifest(force=force))
-    with Downloader(load("download", DownloadConfig), folders) as downloader, WorkerPool(num_cpus()) as pool:
-        yield iter(FreshClips(wanted, load("decode", DecodeConfig), downloader.restore, folder / "clips", pool))
+    folders = media_folders(Manifest())
+    with Downloader(settings().download, folders) as downloader, WorkerPool(num_cpus()) as pool:
+        yield iter(FreshClips(wanted, settings().decode, downloader.restore, folder / "clips", pool))
 
 
 def _shards_with(stage: Stage, positions: Sequence[int]) -> list[str]:

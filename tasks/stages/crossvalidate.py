@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from features.base.files import publish_json, published
 from features.splits.folds import NO_FOLD
 from models.ablation.scoring import HELD_OUT_FOLDS
-from tasks.config.load import load
-from tasks.config.task_settings import PredictConfig
+from tasks.config.run import settings
 from tasks.core.console import say
 from tasks.core.progress import Progress
 from tasks.core.receipts import FileReceipt
@@ -47,25 +46,25 @@ class CrossValidate(Stage):
 
     stage_version: ClassVar[int] = 2
 
-    def settings(self) -> Mapping[str, object]:
+    def identity_settings(self) -> Mapping[str, object]:
         """Return the number of folds; the rest is in the trainings."""
         return {"folds": num_folds()}
 
     def inputs(self) -> Mapping[str, Stage]:
         """Return the corpus, the embeddings, and the network of every fold."""
-        return {"manifest": Manifest(force=self.force), **extract_stages(self.force), **fold_stages(self.force)}
+        return {"manifest": Manifest(), **extract_stages(), **fold_stages()}
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
         """Score each fold's clips by the network that has not seen them."""
         from models.data.label_encoding import positions_of  # noqa: PLC0415 - loads torch
 
-        corpus, clips = read_labelled_corpus(Manifest(force=self.force)), open_clips(self.force)
+        corpus, clips = read_labelled_corpus(Manifest()), open_clips()
         folds = corpus_folds(corpus.records, corpus.splits)
         members = [f"fold-{fold}" for fold in folds]
         rows: list[dict[str, Any]] = []
         receipts: list[FileReceipt] = []
         with Progress(self.stage_name, len(folds) - folds.count(NO_FOLD), self.folder) as progress:
-            for stage in fold_stages(self.force).values():
+            for stage in fold_stages().values():
                 held_out = positions_of(members, stage.member)
                 scores = self._predict(stage, clips, held_out, progress)
                 rows.append(_row(stage, corpus, scores, held_out))
@@ -81,7 +80,7 @@ class CrossValidate(Stage):
         from features.base.device import resolve_device  # noqa: PLC0415 - loads torch
         from models.prediction.predict import predict  # noqa: PLC0415 - loads torch
 
-        config = load("predict", PredictConfig)
+        config = settings().predict
         return predict(
             stage.folder,
             clips,

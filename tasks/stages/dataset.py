@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from features.manifests.corpus import read_records, read_splits
-from tasks.config.load import load
-from tasks.config.task_settings import FeaturesConfig
+from tasks.config.run import settings
 from tasks.stages.extract import Extract
 from tasks.training.training_job import labels_of
 
@@ -21,32 +20,32 @@ if TYPE_CHECKING:
     from tasks.stages.recognize import Recognize
 
 
-def extract_stages(force: str) -> dict[str, Extract]:
+def extract_stages() -> dict[str, Extract]:
     """Return the Extract stage of every modality that is used, by the name of its folder."""
-    stages = [Extract(modality=name, force=force) for name in load("features", FeaturesConfig).names()]
+    stages = [Extract(modality=name) for name in settings().features.names()]
     return {stage.stage_name: stage for stage in stages}
 
 
-def recognize_stages(force: str) -> dict[str, Recognize]:
+def recognize_stages() -> dict[str, Recognize]:
     """Return the stages that read text from the media for the modalities that are used, by their folder's name."""
-    stages = [found for stage in extract_stages(force).values() for found in stage.recognized().values()]
+    stages = [found for stage in extract_stages().values() for found in stage.recognized().values()]
     return {stage.stage_name: stage for stage in stages}
 
 
-def shard_paths(force: str) -> dict[str, tuple[Path, ...]]:
+def shard_paths() -> dict[str, tuple[Path, ...]]:
     """Return modality -> its published embedding shards in order, of every modality that is used."""
     paths = {}
-    for stage in extract_stages(force).values():
+    for stage in extract_stages().values():
         names = stage.published_success().file_names(stage.suffix)
         paths[stage.modality] = tuple(stage.folder / name for name in names)
     return paths
 
 
-def open_clips(force: str) -> ShardedClips:
+def open_clips() -> ShardedClips:
     """Return all clips of the corpus with the features of every modality that is used."""
     from features.formats.sharded_clips import ShardedClips  # noqa: PLC0415 - loads HDF5
 
-    return ShardedClips(shard_paths(force))
+    return ShardedClips(shard_paths())
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import Field, fields
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from features.base.outcomes import Tally, is_transient
 from features.base.parallel import WorkerPool, num_cpus
-from features.decoding.config import DecodeConfig
+from features.base.settings import is_identity, modalities_of
 from features.decoding.ffmpeg import ffmpeg_version, find_ffmpeg
 from features.decoding.shard import decode_shard
-from features.downloads.config import DownloadConfig
 from features.downloads.download import Downloader
 from features.downloads.download_rows import FROM_STORE, read_downloaded
 from features.downloads.media_gc import MediaSweeper
-from tasks.config.load import load, significant
+from tasks.config.run import settings
 from tasks.core.sharded import ShardedStage
 from tasks.stages.download import Download, media_folders
 from tasks.stages.manifest import Manifest
@@ -23,11 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from features.decoding.config import DecodeConfig
     from tasks.core.engine import ShardJob
     from tasks.core.progress import Progress
     from tasks.core.receipts import FileReceipt
     from tasks.core.sharded import ShardBuilder
     from tasks.core.stage import Stage
+
+# The modality with a stream of frames of its own.
+MOTION = "motion"
 
 
 class Decode(ShardedStage):
@@ -43,25 +47,23 @@ class Decode(ShardedStage):
         """Whether clips may fail here for reasons that pass."""
         return True
 
-    def settings(self) -> Mapping[str, object]:
+    def identity_settings(self) -> Mapping[str, object]:
         """Return what decides which frames and which sound are kept."""
         return {**self.sampling(), "ffmpeg_version": self.ffmpeg_version()}
 
     def ffmpeg_version(self) -> str:
         """Return the version of the ffmpeg that decodes."""
-        return ffmpeg_version(find_ffmpeg(load("decode", DecodeConfig).ffmpeg))
+        return ffmpeg_version(find_ffmpeg(settings().decode.ffmpeg))
 
     def sampling(self) -> Mapping[str, object]:
-        """Return the settings alone, whatever ffmpeg follows them."""
-        settings = significant("decode")
-        if not load("decode", DecodeConfig).motion_frames_per_second:
-            # What is off has no size.
-            settings = {name: value for name, value in settings.items() if "motion" not in name}
-        return settings
+        """Return the settings without the version of ffmpeg; those of motion only where it is decoded."""
+        config = settings().decode
+        used = [item.name for item in fields(config) if is_identity(item) and _is_used(config, item)]
+        return {name: getattr(config, name) for name in used}
 
     def inputs(self) -> Mapping[str, Stage]:
         """Return the downloaded media."""
-        return {"download": Download(force=self.force)}
+        return {"download": Download()}
 
     def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
         """Return the rows of the downloaded clips."""
@@ -69,15 +71,15 @@ class Decode(ShardedStage):
 
     def max_failed_fraction(self) -> float:
         """Return the setting."""
-        return load("decode", DecodeConfig).max_failed_fraction
+        return settings().decode.max_failed_fraction
 
     @contextmanager
     def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
         """Hold the threads that wait for ffmpeg, and yield what decodes the clips of one shard."""
-        config = load("decode", DecodeConfig)
-        folders = media_folders(Manifest(force=self.force))
+        config = settings().decode
+        folders = media_folders(Manifest())
         with (
-            Downloader(load("download", DownloadConfig), folders) as downloader,
+            Downloader(settings().download, folders) as downloader,
             WorkerPool(config.workers or num_cpus()) as pool,
         ):
 
@@ -90,8 +92,8 @@ class Decode(ShardedStage):
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
         """Decode what is missing; without ``keep_media`` delete the files that nobody has to read any more."""
-        if not load("download", DownloadConfig).keep_media:
-            folder = media_folders(Manifest(force=self.force))[FROM_STORE]
+        if not settings().download.keep_media:
+            folder = media_folders(Manifest())[FROM_STORE]
             self._sweeper = MediaSweeper(folder, {job.name: job.inputs["download"] for job in self.jobs()})
         return super().build()
 
@@ -108,3 +110,15 @@ class Decode(ShardedStage):
         """Delete the files of clips that failed for good, now that the stage has not failed with them."""
         if self._sweeper is not None:
             self._sweeper.finish()
+
+
+def decode_settings_of(modality: str) -> dict[str, object]:
+    """Return the settings of Decode that decide the input of a modality. Another frame rate is no other sound."""
+    config = settings().decode
+    names = [item.name for item in fields(config) if modality in (modalities_of(item) or ())]
+    return {name: getattr(config, name) for name in names}
+
+
+def _is_used(config: DecodeConfig, item: Field[Any]) -> bool:
+    """Return whether a setting affects the output: those of motion alone do not while motion is disabled."""
+    return config.motion_frames_per_second > 0 or modalities_of(item) != (MOTION,)

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from features.base.outcomes import Tally
 from features.base.parallel import WorkerPool
-from features.downloads.config import DownloadConfig
+from features.base.settings import identity_values
 from features.downloads.download import Downloader, download_shard
 from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE
-from features.manifests.config import ManifestConfig
 from features.manifests.corpus import read_records
-from tasks.config.load import load, significant
+from tasks.config.run import settings
 from tasks.core.sharded import ShardedStage
 from tasks.core.stage import Stage, root_folder
 from tasks.stages.manifest import Manifest
@@ -46,17 +45,16 @@ class Download(ShardedStage):
         """Whether clips may fail here for reasons that pass."""
         return True
 
-    def settings(self) -> Mapping[str, object]:
+    def identity_settings(self) -> Mapping[str, object]:
         """Return the limits on what is taken."""
-        load("download", DownloadConfig)
-        manifest = Manifest(force=self.force)
+        manifest = Manifest()
         # The same manifest beside other files is another corpus. The embedded one always lies below the root.
         place = {} if manifest.uses_sample() else {"media_folder": str(manifest.media_folder())}
-        return {**significant("download"), **place}
+        return {**identity_values(settings().download), **place}
 
     def inputs(self) -> Mapping[str, Stage]:
         """Return the corpus."""
-        return {"manifest": Manifest(force=self.force)}
+        return {"manifest": Manifest()}
 
     def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
         """Return the record shards."""
@@ -64,14 +62,14 @@ class Download(ShardedStage):
 
     def max_failed_fraction(self) -> float:
         """Return the setting."""
-        return load("download", DownloadConfig).max_failed_fraction
+        return settings().download.max_failed_fraction
 
     @contextmanager
     def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
         """Hold the connections and the store, and yield what fetches the media of one shard."""
-        config = load("download", DownloadConfig)
-        folders = media_folders(Manifest(force=self.force))
-        window = load("manifest", ManifestConfig).clips_per_shard
+        config = settings().download
+        folders = media_folders(Manifest())
+        window = settings().manifest.clips_per_shard
         with (
             Downloader(config, folders, refetch=self.is_forced(), on_bytes=progress.add_bytes) as downloader,
             WorkerPool(config.workers, window) as pool,

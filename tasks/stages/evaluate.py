@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from features.base.files import publish_json, published
-from features.manifests.config import CorpusConfig
-from tasks.config.load import load, significant
-from tasks.config.schema import SECTIONS
-from tasks.config.task_settings import EvaluateConfig
+from features.base.settings import identity_values
+from tasks.config.run import settings
 from tasks.core.receipts import FileReceipt, read_receipt
 from tasks.core.stage import Stage
 from tasks.stages.ablation import Ablation, read_ablation
@@ -41,45 +39,44 @@ class Evaluate(Stage):
 
     stage_version: ClassVar[int] = 2
 
-    def settings(self) -> Mapping[str, object]:
+    def identity_settings(self) -> Mapping[str, object]:
         """Return what is measured."""
-        load("evaluate", EvaluateConfig)
-        return significant("evaluate")
+        return identity_values(settings().evaluate)
 
     def inputs(self) -> Mapping[str, Stage]:
         """Return the predictions, the labels, what the baselines learn from, and what the report tells of."""
-        predict = Predict(force=self.force)
-        train = {} if predict.is_given() else train_stages(self.force)
+        predict = Predict()
+        train = {} if predict.is_given() else train_stages()
         return {
-            "manifest": Manifest(force=self.force),
-            "download": Download(force=self.force),
-            **({"decode": Decode(force=self.force)} if stores_decoded() else {}),
-            **recognize_stages(self.force),
-            **extract_stages(self.force),
+            "manifest": Manifest(),
+            "download": Download(),
+            **({"decode": Decode()} if stores_decoded() else {}),
+            **recognize_stages(),
+            **extract_stages(),
             **train,
             "predict": predict,
-            **({"ablation": Ablation(force=self.force)} if self._shows_ablation() else {}),
+            **({"ablation": Ablation()} if self._shows_ablation() else {}),
         }
 
     def _shows_ablation(self) -> bool:
-        return load("evaluate", EvaluateConfig).ablation
+        return settings().evaluate.ablation
 
     @functools.cached_property
     def corpus(self) -> LabelledCorpus:
         """The records with their labels and splits."""
-        return read_labelled_corpus(Manifest(force=self.force))
+        return read_labelled_corpus(Manifest())
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
         """Measure, and write what was found."""
         predictions = self._predictions()
         found = self._measure(predictions)
-        split = load("evaluate", EvaluateConfig).split
+        split = settings().evaluate.split
         metrics = {
             "split": split,
             "num_clips": self.corpus.splits.count(split),
             **found.model,
             "calibration": found.calibration,
-            "learned_from": learned_from(is_given=Predict(force=self.force).is_given()),
+            "learned_from": learned_from(is_given=Predict().is_given()),
             "baselines": dict(found.baselines),
         }
         publish_json(self.folder / METRICS_NAME, metrics)
@@ -98,7 +95,7 @@ class Evaluate(Stage):
     def _predictions(self) -> PredictionShard:
         from features.formats.prediction_shard import join_predictions, read_predictions  # noqa: PLC0415 - loads HDF5
 
-        stage = Predict(force=self.force)
+        stage = Predict()
         names = stage.published_success().file_names(stage.suffix)
         return join_predictions([read_predictions(stage.folder / name, with_embedding=False) for name in names])
 
@@ -106,8 +103,8 @@ class Evaluate(Stage):
         from models.data.label_encoding import labels_in_space, positions_of  # noqa: PLC0415 - loads torch
         from models.evaluation.evaluate import measure  # noqa: PLC0415 - loads torch and scikit-learn
 
-        split = load("evaluate", EvaluateConfig).split
-        clips = open_clips(self.force)
+        split = settings().evaluate.split
+        clips = open_clips()
         return measure(
             clips,
             # A given checkpoint has a label space of its own; the corpus is measured in that one.
@@ -115,7 +112,7 @@ class Evaluate(Stage):
             {name: positions_of(self.corpus.splits, name) for name in ("train", "validation", split)},
             split,
             (predictions.category_scores, predictions.tag_scores),
-            Predict(force=self.force).checkpoints(),
+            Predict().checkpoints(),
             feature_recipes=clips.recipes(),
         )
 
@@ -125,8 +122,8 @@ class Evaluate(Stage):
         from models.structure.serialization import read_structure  # noqa: PLC0415 - as above
         from models.training.history import read_history  # noqa: PLC0415 - loads torch
 
-        predict = Predict(force=self.force)
-        split = load("evaluate", EvaluateConfig).split
+        predict = Predict()
+        split = settings().evaluate.split
         failures, num_failures = self._failures()
         data = ReportData(
             title="Short-video understanding: evaluation",
@@ -140,15 +137,15 @@ class Evaluate(Stage):
             },
             category_names=predictions.categories,
             history=() if predict.is_given() else read_history(predict.checkpoints()[0]),
-            stages=tuple(stage_summaries(self.force)),
+            stages=tuple(stage_summaries()),
             failures=tuple(failures),
             num_failures=num_failures,
             worst_errors=tuple(self._worst_errors(predictions, split)),
-            settings={name: _texts(significant(name)) for name in SECTIONS if name != "paths"},
+            settings=_shown_settings(),
             provenance={f"{name} fingerprint": stage.fingerprint for name, stage in self.inputs().items()},
             # Of several members: their networks are alike.
             network=read_structure(predict.checkpoints()[0]),
-            ablation=read_ablation(Ablation(force=self.force).folder) if self._shows_ablation() else None,
+            ablation=read_ablation(Ablation().folder) if self._shows_ablation() else None,
         )
         with published(self.folder / REPORT_NAME) as temporary:
             write_report(data, temporary)
@@ -161,7 +158,7 @@ class Evaluate(Stage):
         count = 0
         # A clip that a stage could not handle is failed in the stages below it too: list it once.
         seen = set()
-        for stage in account_stages(self.force):
+        for stage in account_stages():
             for name in stage.published_success().file_names(""):
                 receipt = read_receipt(stage.folder, name)
                 for problem in receipt.problems if receipt else ():
@@ -184,11 +181,11 @@ class Evaluate(Stage):
         wrong = most_confident_errors(
             predictions.category_scores[scored],
             labels.category[scored],
-            load("evaluate", EvaluateConfig).num_pictures,
+            settings().evaluate.num_pictures,
         )
         positions = [int(scored[error.row]) for error in wrong]
         wanted = {self.corpus.records[position].clip_id for position in positions}
-        with some_clips(wanted, positions, self.folder, self.force) as clips:
+        with some_clips(wanted, positions, self.folder) as clips:
             pictures = clip_pictures(clips, wanted)
         return [
             WorstError(
@@ -203,20 +200,20 @@ class Evaluate(Stage):
         ]
 
 
-def account_stages(force: str) -> list[Stage]:
+def account_stages() -> list[Stage]:
     """Return the stages that keep an outcome for every clip, in the order in which they run."""
-    decode = [Decode(force=force)] if stores_decoded() else []
-    return [Download(force=force), *decode, *recognize_stages(force).values(), *extract_stages(force).values()]
+    decode = [Decode()] if stores_decoded() else []
+    return [Download(), *decode, *recognize_stages().values(), *extract_stages().values()]
 
 
-def stage_summaries(force: str) -> list[StageSummary]:
+def stage_summaries() -> list[StageSummary]:
     """Return what became of the clips in each stage."""
     from models.report.data import StageSummary  # noqa: PLC0415 - loads torch
 
-    manifest = Manifest(force=force).published_success()
+    manifest = Manifest().published_success()
     clips = int(manifest.facts["clips"])
     result = [StageSummary("manifest", clips, clips, 0, 0, manifest.facts["rejected"], manifest.seconds)]
-    for stage in account_stages(force):
+    for stage in account_stages():
         found = stage.published_success()
         result.append(
             StageSummary(
@@ -233,9 +230,14 @@ def stage_summaries(force: str) -> list[StageSummary]:
 
 
 def _corpus_name() -> str:
-    manifest = load("corpus", CorpusConfig).manifest
+    manifest = settings().corpus.manifest
     return manifest or "the embedded sample corpus"
 
 
-def _texts(settings: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in settings.items()}
+def _shown_settings() -> dict[str, dict[str, str]]:
+    """Return section -> setting -> its value as text, of all that change the output."""
+    sections = {name: config for name, config in settings().sections().items() if name != "paths"}
+    return {
+        section: {name: str(value) for name, value in identity_values(config).items()}
+        for section, config in sections.items()
+    }

@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import luigi
 
-from features.backbones.extractor.config import ExtractConfig
 from features.backbones.extractor.identity import check_backbone_exists, weights_identity
 from features.backbones.pretrained.model_folder import without_folder
 from features.base.errors import SettingError
 from features.base.files import sha256_of_json
+from features.base.modalities import MODALITIES
 from features.base.outcomes import Tally
-from features.decoding.config import DecodeConfig
+from features.base.settings import identity_values
 from features.manifests.corpus import read_records
 from features.recognition.recognized_shard import read_recognized
-from tasks.config.load import load, significant
-from tasks.config.task_settings import MODALITIES, FeaturesConfig
+from tasks.config.run import settings
 from tasks.core.sharded import TAKEN_OVER
 from tasks.core.stage import exit_on_own_errors
-from tasks.stages.clip_stage import ClipsStage, decode_recipe
-from tasks.stages.decode import Decode
+from tasks.stages.clip_stage import ClipsStage
+from tasks.stages.decode import Decode, decode_settings_of
 from tasks.stages.manifest import Manifest
 from tasks.stages.recognize import Recognize, recognized_fields
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from features.backbones.extractor.clip_inputs import ClipInput
+    from features.backbones.extractor.config import ExtractConfig
     from features.backbones.extractor.protocol import Extractor
     from features.formats.reuse import EmbeddedBefore
     from tasks.core.engine import ShardJob
@@ -52,6 +52,7 @@ class Extract(ClipsStage):
 
     stage_version: ClassVar[int] = 3
     suffix: ClassVar[str] = ".h5"
+    parts: ClassVar[tuple[str, ...]] = tuple(MODALITIES)
 
     @property
     def stage_name(self) -> str:
@@ -61,23 +62,23 @@ class Extract(ClipsStage):
     @property
     def config(self) -> ExtractConfig:
         """The settings of this modality."""
-        return load(f"extract_{self.modality}", ExtractConfig)
+        return settings().extract[self.modality]
 
     def check_settings(self) -> None:
         """Check the modality first, for it names the section."""
         if self.modality not in MODALITIES:
             raise SettingError(f"unknown modality {self.modality!r}: expected one of {', '.join(MODALITIES)}")
-        if self.modality == MOTION and not load("decode", DecodeConfig).motion_frames_per_second:
+        if self.modality == MOTION and not settings().decode.motion_frames_per_second:
             raise SettingError(
                 "[decode] motion_frames_per_second is 0, so there are no frames for the modality motion: set it to what"
                 " the network of [extract_motion] was trained with, such as 15, or leave motion out"
             )
         super().check_settings()
 
-    def settings(self) -> Mapping[str, object]:
+    def identity_settings(self) -> Mapping[str, object]:
         """Return which network looks at what, and the identity of its weights."""
-        settings = significant(f"extract_{self.modality}")
-        used = {name: value for name, value in settings.items() if name not in self.config.unused_fields()}
+        given = identity_values(self.config)
+        used = {name: value for name, value in given.items() if name not in self.config.unused_fields()}
         used["backbone"] = without_folder(self.config.backbone)
         return {**used, "weights": weights_identity(self.config)}
 
@@ -97,17 +98,17 @@ class Extract(ClipsStage):
         if self.modality != TEXT:
             return super().inputs()
         recognized = {stage.stage_name: stage for stage in self.recognized().values()}
-        return {"manifest": Manifest(force=self.force), **recognized}
+        return {"manifest": Manifest(), **recognized}
 
     def recognized(self) -> dict[str, Recognize]:
         """Return the stages whose texts are embedded, by the field that they fill."""
         fields = self.config.text_fields() if self.modality == TEXT else ()
-        return {name: Recognize(field=name, force=self.force) for name in recognized_fields() if name in fields}
+        return {name: Recognize(field=name) for name in recognized_fields() if name in fields}
 
-    def identity_inputs(self) -> Mapping[str, str]:
+    def upstream_fingerprints(self) -> Mapping[str, str]:
         """Return the fingerprints of what decides the clips."""
         if self.modality != TEXT:
-            return super().identity_inputs()
+            return super().upstream_fingerprints()
         return {name: stage.fingerprint for name, stage in self.inputs().items()}
 
     def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
@@ -118,15 +119,15 @@ class Extract(ClipsStage):
 
     def max_failed_fraction(self) -> float:
         """Return the setting."""
-        return load("features", FeaturesConfig).max_failed_fraction
+        return settings().features.max_failed_fraction
 
     def recipe(self) -> dict[str, object]:
         """Return the settings that decide what the numbers mean; the same for every corpus."""
         if self.modality == TEXT:
             read = {stage.stage_name: dict(stage.recipe()) for stage in self.recognized().values()}
         else:
-            read = {"decode": decode_recipe(self.modality, self.force)}
-        return {**read, "extract": dict(self.settings())}
+            read = {"decode": decode_settings_of(self.modality)}
+        return {**read, "extract": dict(self.identity_settings())}
 
     @functools.cached_property
     def extractor(self) -> Extractor[Any]:
@@ -174,7 +175,7 @@ class Extract(ClipsStage):
 
     def _attributes(self) -> dict[str, str]:
         # Which ffmpeg it was is told, and no part of the recipe: another version may read the same checkpoint.
-        decoder = {} if self.modality == TEXT else {"decoder": f"ffmpeg {Decode(force=self.force).ffmpeg_version()}"}
+        decoder = {} if self.modality == TEXT else {"decoder": f"ffmpeg {Decode().ffmpeg_version()}"}
         return {
             **decoder,
             "stage": self.stage_name,

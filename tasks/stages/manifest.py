@@ -12,14 +12,12 @@ import luigi
 from features.base.errors import SourceError
 from features.base.files import remove_leftovers
 from features.base.parallel import num_cpus
-from features.decoding.config import DecodeConfig
+from features.base.settings import identity_values
 from features.decoding.ffmpeg import find_ffmpeg
-from features.manifests.config import CorpusConfig, ManifestConfig
 from features.manifests.corpus import build_corpus
 from features.manifests.source import check_manifest, manifest_digest, manifest_folder
-from features.sample.corpus.config import SampleConfig
 from features.sample.corpus.render import render_corpus
-from tasks.config.load import load, significant
+from tasks.config.run import settings
 from tasks.core.console import say
 from tasks.core.progress import Progress
 from tasks.core.receipts import FileReceipt
@@ -28,16 +26,17 @@ from tasks.core.stage import Stage
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from features.manifests.config import CorpusConfig
+
 MANIFEST_NAME = "manifest.jsonl"
 
 
 class SampleCorpus(Stage):
     """The embedded corpus of short clips, rendered by ffmpeg, with its manifest."""
 
-    def settings(self) -> Mapping[str, object]:
+    def identity_settings(self) -> Mapping[str, object]:
         """Return the settings of the rendering."""
-        load("sample", SampleConfig)
-        return significant("sample")
+        return identity_values(settings().sample)
 
     @property
     def stage_name(self) -> str:
@@ -46,8 +45,8 @@ class SampleCorpus(Stage):
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
         """Render what the manifest then lists."""
-        config = load("sample", SampleConfig)
-        ffmpeg = find_ffmpeg(load("decode", DecodeConfig).ffmpeg)
+        config = settings().sample
+        ffmpeg = find_ffmpeg(settings().decode.ffmpeg)
         remove_leftovers(self.folder / "media")
         with Progress(self.stage_name, config.num_clips, self.folder) as progress:
             rows = render_corpus(config, self.folder, ffmpeg=ffmpeg, workers=num_cpus(), on_clip=progress.advance)
@@ -68,7 +67,7 @@ class ManifestFile(luigi.ExternalTask):
     def complete(self) -> bool:
         """Return whether the manifest is there; if not, say so in one line."""
         try:
-            check_manifest(Path(self.path), load("corpus", CorpusConfig))
+            check_manifest(Path(self.path), settings().corpus)
         except SourceError as error:
             say(f"error: {error}")
             return False
@@ -80,28 +79,27 @@ class Manifest(Stage):
 
     stage_version: ClassVar[int] = 2
 
-    def settings(self) -> Mapping[str, object]:
+    def identity_settings(self) -> Mapping[str, object]:
         """Return how the manifest is read, and the digest of its content."""
-        load("corpus", CorpusConfig)
-        load("manifest", ManifestConfig)
-        return {**significant("corpus"), **significant("manifest")}
+        return {**identity_values(settings().corpus), **identity_values(settings().manifest)}
 
-    def _identity(self) -> dict[str, object]:
-        identity = super()._identity()
+    def identity(self) -> dict[str, object]:
+        """Return the settings, and the digest of the user's manifest in place of its path."""
+        identity = super().identity()
         if self.uses_sample():
             return identity
-        path, config = self.source(), load("corpus", CorpusConfig)
+        path, config = self.source(), settings().corpus
         check_manifest(path, config)
         stat = path.stat()
         return {**identity, "manifest_sha256": _digest(path, config, stat.st_mtime_ns, stat.st_size)}
 
     def uses_sample(self) -> bool:
         """Return whether the corpus is the embedded one."""
-        return not load("corpus", CorpusConfig).manifest
+        return not settings().corpus.manifest
 
     def inputs(self) -> Mapping[str, Stage]:
         """Return the embedded corpus where it is the one."""
-        return {"sample": SampleCorpus(force=self.force)} if self.uses_sample() else {}
+        return {"sample": SampleCorpus()} if self.uses_sample() else {}
 
     def requires(self) -> list[luigi.Task]:
         """Return what makes the manifest."""
@@ -110,18 +108,18 @@ class Manifest(Stage):
     def source(self) -> Path:
         """Return the manifest file."""
         if self.uses_sample():
-            return SampleCorpus(force=self.force).folder / MANIFEST_NAME
-        return Path(os.path.abspath(Path(load("corpus", CorpusConfig).manifest).expanduser()))  # noqa: PTH100 - resolve() would follow links
+            return SampleCorpus().folder / MANIFEST_NAME
+        return Path(os.path.abspath(Path(settings().corpus.manifest).expanduser()))  # noqa: PTH100 - resolve() would follow links
 
     def media_folder(self) -> Path:
         """Return where the paths in the manifest start."""
-        return manifest_folder(self.source(), load("corpus", CorpusConfig))
+        return manifest_folder(self.source(), settings().corpus)
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
         """Read the manifest and publish the corpus."""
-        corpus, config = load("corpus", CorpusConfig), load("manifest", ManifestConfig)
+        corpus, config = settings().corpus, settings().manifest
         summary = build_corpus(self.source(), corpus, config, self.folder)
-        if not self.uses_sample() and manifest_digest(self.source(), corpus) != self._identity()["manifest_sha256"]:
+        if not self.uses_sample() and manifest_digest(self.source(), corpus) != self.identity()["manifest_sha256"]:
             raise SourceError(f"{self.source()} was changed while it was read: run the same command again")
         receipts = [FileReceipt.of(self.folder, name, rows) for name, rows in summary.files.items()]
         facts = {

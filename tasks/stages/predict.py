@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from features.base.errors import SettingError, SourceError
 from features.base.files import published, sha256_of, sha256_of_json
 from features.base.outcomes import Outcome, Tally
+from features.base.settings import identity_values
 from models.config.artifacts import CALIBRATION_NAME, CHECKPOINT_NAMES
 from models.prediction.recipe_diff import recipe_difference
-from tasks.config.load import load, significant
-from tasks.config.task_settings import PredictConfig
+from tasks.config.run import settings
 from tasks.core.receipts import FileReceipt
 from tasks.core.sharded import ShardedStage
 from tasks.core.stage import exit_on_own_errors
@@ -41,20 +41,20 @@ class Predict(ShardedStage):
     stage_version: ClassVar[int] = 4
     suffix: ClassVar[str] = ".h5"
 
-    def settings(self) -> Mapping[str, object]:
+    def identity_settings(self) -> Mapping[str, object]:
         """Return how many labels are listed, and the checkpoint where it is a given one."""
         given = {"checkpoint_digest": self.checkpoint_digest()} if self.is_given() else {}
-        return {**significant("predict"), **given}
+        return {**identity_values(settings().predict), **given}
 
     def is_given(self) -> bool:
         """Return whether the checkpoint is one that a setting names."""
-        return bool(load("predict", PredictConfig).checkpoint)
+        return bool(settings().predict.checkpoint)
 
     def checkpoints(self) -> tuple[Path, ...]:
         """Return the folders of the checkpoints whose predictions are averaged; without an ensemble it is one."""
         if self.is_given():
-            return (Path(load("predict", PredictConfig).checkpoint).expanduser().absolute(),)
-        return tuple(stage.folder for stage in train_stages(self.force).values())
+            return (Path(settings().predict.checkpoint).expanduser().absolute(),)
+        return tuple(stage.folder for stage in train_stages().values())
 
     def checkpoint_digest(self) -> str:
         """Return the digest of what the checkpoints score by.
@@ -78,7 +78,7 @@ class Predict(ShardedStage):
             SettingError: They differ, or a modality is left out.
         """
         path = self.checkpoints()[0] / CHECKPOINT_NAMES[0]
-        stages = {stage.modality: stage for stage in extract_stages(self.force).values()}
+        stages = {stage.modality: stage for stage in extract_stages().values()}
         for name, trained in _trained_recipes(path).items():
             if name not in stages:
                 raise SettingError(f"the network in {path.parent} needs {name}, which [features] modalities leaves out")
@@ -94,11 +94,11 @@ class Predict(ShardedStage):
 
     def inputs(self) -> Mapping[str, Stage]:
         """Return the embeddings, and the trainings unless a checkpoint is given."""
-        return {**({} if self.is_given() else train_stages(self.force)), **extract_stages(self.force)}
+        return {**({} if self.is_given() else train_stages()), **extract_stages()}
 
     def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
         """Return the embedding shards of every modality."""
-        return {stage.modality: (stage, stage.suffix) for stage in extract_stages(self.force).values()}
+        return {stage.modality: (stage, stage.suffix) for stage in extract_stages().values()}
 
     def key_settings(self) -> Mapping[str, object]:
         """Return the checkpoint by its content; ``top_k`` is not in the shards."""
@@ -113,8 +113,8 @@ class Predict(ShardedStage):
         from features.base.device import resolve_device  # noqa: PLC0415 - loads torch
         from models.prediction.predict import Predictor  # noqa: PLC0415 - loads torch
 
-        clips = open_clips(self.force)
-        device = str(resolve_device(load("predict", PredictConfig).device))
+        clips = open_clips()
+        device = str(resolve_device(settings().predict.device))
         return Predictor.load(self.checkpoints(), clips.modality_dims, clips.recipes(), device=device)
 
     def _score(
@@ -125,7 +125,7 @@ class Predict(ShardedStage):
         from models.data.label_encoding import every_position  # noqa: PLC0415 - loads torch
 
         clips = ShardedClips({name: [file] for name, file in job.inputs.items()})
-        batch_size = load("predict", PredictConfig).batch_size
+        batch_size = settings().predict.batch_size
         found = predictor.predict(clips, every_position(clips), batch_size=batch_size, on_batch=on_batch)
         shard = PredictionShard(
             clips.clip_ids,
@@ -199,7 +199,7 @@ def _lines(shard: PredictionShard, checkpoints: Sequence[Path]) -> Iterator[dict
     from models.evaluation.ranking import top_labels  # noqa: PLC0415 - loads torch
     from models.prediction.predict import given_tags  # noqa: PLC0415 - loads torch
 
-    best = functools.partial(top_labels, limit=load("predict", PredictConfig).top_k)
+    best = functools.partial(top_labels, limit=settings().predict.top_k)
     sizes = len(shard.categories), len(shard.tags)
     thresholds = mean_thresholds([read_or_identity(folder, *sizes) for folder in checkpoints])
     for row, clip_id in enumerate(shard.clip_ids):

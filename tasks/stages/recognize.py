@@ -13,13 +13,13 @@ import luigi
 from features.backbones.pretrained.model_folder import without_folder
 from features.base.errors import SettingError
 from features.base.outcomes import Tally
+from features.base.settings import identity_values
 from features.recognition.config import AsrConfig, OcrConfig
 from features.recognition.identity import recognizer_identity
-from tasks.config.load import load, significant
-from tasks.config.task_settings import FeaturesConfig
+from tasks.config.run import settings
 from tasks.core.sharded import TAKEN_OVER
-from tasks.stages.clip_stage import ClipsStage, decode_recipe
-from tasks.stages.decode import Decode
+from tasks.stages.clip_stage import ClipsStage
+from tasks.stages.decode import Decode, decode_settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +41,7 @@ def recognized_fields() -> tuple[str, ...]:
 
 
 def _config(field: str) -> AsrConfig | OcrConfig:
-    return load("asr", AsrConfig) if field == "asr" else load("ocr", OcrConfig)
+    return settings().asr if field == "asr" else settings().ocr
 
 
 class Recognize(ClipsStage):
@@ -50,6 +50,7 @@ class Recognize(ClipsStage):
     field: str = luigi.Parameter(default="", description=f"One of {', '.join(FIELD_SOURCES)}")
 
     suffix: ClassVar[str] = ".jsonl"
+    parts: ClassVar[tuple[str, ...]] = tuple(FIELD_SOURCES)
 
     @property
     def stage_name(self) -> str:
@@ -64,19 +65,19 @@ class Recognize(ClipsStage):
             raise SettingError(f"[{self.field}] backbone is empty, so nothing is recognised: name one")
         super().check_settings()
 
-    def settings(self) -> Mapping[str, object]:
+    def identity_settings(self) -> Mapping[str, object]:
         """Return what reads the text, and the identity of its weights."""
         config = _config(self.field)
-        settings = {**significant(self.field), "backbone": without_folder(config.backbone)}
-        return {**settings, "weights": recognizer_identity(config)}
+        backbone = without_folder(config.backbone)
+        return {**identity_values(config), "backbone": backbone, "weights": recognizer_identity(config)}
 
     def recipe(self) -> dict[str, object]:
         """Return the settings that decide what is read; the same for every corpus."""
-        return {"decode": decode_recipe(FIELD_SOURCES[self.field], self.force), "recognize": dict(self.settings())}
+        return {"decode": decode_settings_of(FIELD_SOURCES[self.field]), "recognize": dict(self.identity_settings())}
 
     def max_failed_fraction(self) -> float:
         """Return the setting."""
-        return load("features", FeaturesConfig).max_failed_fraction
+        return settings().features.max_failed_fraction
 
     @functools.cached_property
     def recognizer(self) -> Recognizer[Any]:
@@ -105,7 +106,7 @@ class Recognize(ClipsStage):
         started = time.perf_counter()
         made_by = {
             **self.recognizer.provenance,
-            "decoder": f"ffmpeg {Decode(force=self.force).ffmpeg_version()}",
+            "decoder": f"ffmpeg {Decode().ffmpeg_version()}",
             "params": json.dumps(self.recipe(), sort_keys=True),
             "stage_versions": f"recognize {self.stage_version}, decode {Decode.stage_version}",
         }

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 import luigi
 
 from features.base.files import published, sha256_of_json
+from features.base.settings import identity_values
 from models.config.artifacts import CALIBRATION_NAME, CHECKPOINT_NAMES, HISTORY_NAME, RESUME_NAME
-from models.config.network import NetworkConfig
-from models.config.training import TrainConfig
-from tasks.config.load import load, significant_of
+from tasks.config.run import settings
 from tasks.core.progress import Progress
 from tasks.core.receipts import FileReceipt
 from tasks.core.stage import Stage
@@ -30,6 +29,8 @@ from tasks.training.training_job import TRAINING_VERSION, TrainingData, Training
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from models.config.training import TrainConfig
 
 # For a person: no later stage scores by them.
 PICTURE_NAMES = ("network.json", "network.md", "network.svg")
@@ -58,26 +59,26 @@ class Train(Stage):
 
     def train_config(self) -> TrainConfig:
         """Return how this member is trained."""
-        return member_config(load("train", TrainConfig), self.member)
+        return member_config(settings().train, self.member)
 
-    def settings(self) -> Mapping[str, object]:
+    def identity_settings(self) -> Mapping[str, object]:
         """Return the shape of the network, how it is trained, and on which folds."""
         return {
-            "network": significant_of("network", load("network", NetworkConfig)),
-            "train": significant_of("train", self.train_config()),
+            "network": identity_values(settings().network),
+            "train": identity_values(self.train_config()),
             **member_identity(self.member),
         }
 
     def inputs(self) -> Mapping[str, Stage]:
         """Return the corpus and the embeddings of every modality that is used."""
-        return {"manifest": Manifest(force=self.force), **extract_stages(self.force)}
+        return {"manifest": Manifest(), **extract_stages()}
 
     def training_data(self) -> TrainingData:
         """Return what is learnt from, with the splits as this member sees them."""
-        manifest = Manifest(force=self.force)
+        manifest = Manifest()
         corpus = read_labelled_corpus(manifest)
         splits = member_splits(corpus.records, corpus.splits, self.member)
-        return TrainingData(shard_paths(self.force), record_paths(manifest), tuple(splits))
+        return TrainingData(shard_paths(), record_paths(manifest), tuple(splits))
 
     def check_before_build(self) -> None:
         """Check that the machine has what the settings ask for."""
@@ -85,7 +86,7 @@ class Train(Stage):
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
         """Train; a run that was killed goes on after its last epoch."""
-        plan = TrainingPlan(load("network", NetworkConfig), self.train_config(), self.folder)
+        plan = TrainingPlan(settings().network, self.train_config(), self.folder)
         data = self.training_data()
         self._forget_other_training()
         with Progress(self.stage_name, plan.train.epochs, self.folder, unit="epoch") as progress:
@@ -129,14 +130,14 @@ def _told(facts: TrainingFacts) -> dict[str, object]:
     }
 
 
-def train_stages(force: str) -> dict[str, Train]:
+def train_stages() -> dict[str, Train]:
     """Return the training of every network whose predictions count, by the name of its folder."""
-    return _by_name([Train(member=member, force=force) for member in ensemble_members()])
+    return _by_name([Train(member=member) for member in ensemble_members()])
 
 
-def fold_stages(force: str) -> dict[str, Train]:
+def fold_stages() -> dict[str, Train]:
     """Return the training of every fold's network, by the name of its folder."""
-    return _by_name([Train(member=member, force=force) for member in fold_members()])
+    return _by_name([Train(member=member) for member in fold_members()])
 
 
 def _by_name(stages: Sequence[Train]) -> dict[str, Train]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from features.base.files import sha256_of_json
+from features.base.settings import identity_values
 from models.ablation.scoring import is_calibrated
 from models.config.artifacts import RESUME_NAME
-from tasks.config.load import significant_of
 from tasks.training.training_job import TRAINING_VERSION, TrainingPlan
 from tasks.training.variants import BASELINES
 
@@ -113,8 +113,8 @@ def training_digest(network: NetworkConfig, train: TrainConfig, data_digest: str
     """Return hex digits that change when the trained network would."""
     identity = {
         "version": TRAINING_VERSION,
-        "network": significant_of("network", network),
-        "train": significant_of("train", train),
+        "network": identity_values(network),
+        "train": identity_values(train),
         "data": data_digest,
     }
     return sha256_of_json(identity)[:RUN_DIGITS]

@@ -11,10 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from features.base.errors import SettingError
-from features.manifests.config import ManifestConfig
 from features.splits.folds import NO_FOLD, assign_folds
-from tasks.config.load import load
-from tasks.config.task_settings import MIN_FOLDS, EnsembleConfig
+from tasks.config.run import settings
+from tasks.config.task_settings import MIN_FOLDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +30,7 @@ _MEMBER = re.compile(r"(fold|seed)-(0|[1-9][0-9]*)")
 
 def ensemble_members() -> tuple[str, ...]:
     """Return the members whose probabilities are averaged; without an ensemble the one network."""
-    config = load("ensemble", EnsembleConfig)
+    config = settings().ensemble
     if config.folds:
         return fold_members()
     return (ALONE, *(f"seed-{number}" for number in range(1, config.seeds)))
@@ -44,19 +43,19 @@ def fold_members() -> tuple[str, ...]:
 
 def num_folds() -> int:
     """Return into how many folds the corpus is cut when folds are asked for."""
-    folds = load("ensemble", EnsembleConfig).folds
+    folds = settings().ensemble.folds
     return folds if folds >= MIN_FOLDS else FOLDS_UNLESS_SET
 
 
 def learned_from(*, is_given: bool) -> dict[str, list[str] | None]:
     """Return the splits that the network and the baselines learned from; None where ``is_given`` from elsewhere."""
-    of_model = ["train", "validation"] if load("ensemble", EnsembleConfig).folds else ["train"]
+    of_model = ["train", "validation"] if settings().ensemble.folds else ["train"]
     return {"model": None if is_given else of_model, "baselines": ["train"]}
 
 
 def model_name(*, is_given: bool) -> str:
     """Return in a few words what is scored: a network ``is_given`` from elsewhere, or those of the ensemble."""
-    config = load("ensemble", EnsembleConfig)
+    config = settings().ensemble
     if is_given or (not config.folds and config.seeds == 1):
         return "trained network"
     if config.folds:
@@ -66,7 +65,7 @@ def model_name(*, is_given: bool) -> str:
 
 def baseline_name(name: str, *, is_given: bool) -> str:
     """Return a baseline's name, and that it has seen fewer clips than the model where it has."""
-    has_folds = load("ensemble", EnsembleConfig).folds and not is_given
+    has_folds = settings().ensemble.folds and not is_given
     return f"{name} (learned from the train split only)" if has_folds else name
 
 
@@ -119,4 +118,4 @@ def member_splits(records: Sequence[ClipRecord], splits: Sequence[str], member: 
 
 def corpus_folds(records: Sequence[ClipRecord], splits: Sequence[str]) -> list[int]:
     """Return the fold of each record, ``NO_FOLD`` in the test split."""
-    return assign_folds(records, splits, num_folds=num_folds(), seed=load("manifest", ManifestConfig).seed)
+    return assign_folds(records, splits, num_folds=num_folds(), seed=settings().manifest.seed)

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.base.errors import SettingError, one_line
-from models.config.network import NetworkConfig
-from models.config.training import TrainConfig
-from tasks.config.keys import nearest
-from tasks.config.load import check_modalities, load
+from tasks.config.load import nearest, read_section
+from tasks.config.run import settings
 from tasks.config.schema import SECTIONS
-from tasks.config.task_settings import AblationConfig, FeaturesConfig
 from tasks.training.default_variants import usual_variants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from models.config.network import NetworkConfig
+    from models.config.training import TrainConfig
 
 HIDDEN_KEY = "predict.hidden"
 # Rows of the table that are no networks.
@@ -48,8 +48,8 @@ def read_variants() -> tuple[Variant, ...]:
     Raises:
         SettingError: The file cannot be read, or a variant in it cannot be run; the message names it and the key.
     """
-    config = load("ablation", AblationConfig)
-    modalities = load("features", FeaturesConfig).names()
+    config = settings().ablation
+    modalities = settings().features.names()
     changes = _read_file(Path(config.variants).expanduser()) if config.variants else usual_variants(modalities)
     where = config.variants or "the usual variants"
     variants = tuple(_variant(name, own, where) for name, own in changes.items())
@@ -83,9 +83,9 @@ def _variant(name: str, changes: Mapping[str, str], where: str) -> Variant:
     for key in changes:
         _check_key(place, key)
     try:
-        network = load("network", NetworkConfig, changes)
-        check_modalities(network)
-        train = load("train", TrainConfig, changes)
+        network = read_section("network", changes)
+        settings().check_modalities(network)
+        train = read_section("train", changes)
         return Variant(name, network, train, _hidden(changes.get(HIDDEN_KEY, ""), network))
     except SettingError as error:
         raise SettingError(f"{place}: {error}") from error
@@ -106,7 +106,7 @@ def _check_key(place: str, key: str) -> None:
 
 def _hidden(text: str, network: NetworkConfig) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(",") if part.strip())
-    used = network.modality_names() or load("features", FeaturesConfig).names()
+    used = network.modality_names() or settings().features.names()
     unknown = [name for name in names if name not in used]
     if unknown or len(names) == len(used):
         raise SettingError(f"{HIDDEN_KEY} is {text!r}: name some of {', '.join(used)}, and not all of them")

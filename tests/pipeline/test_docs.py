@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from features.base.settings import identity_values
 from pipeline.commands.cli import build_parser
 from pipeline.startup import RUN_SETTINGS
-from tasks.config.load import significant
+from tasks.config.run import settings
 from tasks.config.schema import SECTIONS
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def test_every_configuration_in_the_project_can_be_read(path: Path, configure: C
 
     for name in config.sections():
         if name in SECTIONS:
-            kept = significant(name)
+            kept = identity_values(settings().sections()[name])
             assert all(str(kept[key]) == value for key, value in config[name].items() if key in kept)
 
 

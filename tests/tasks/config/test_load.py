@@ -7,15 +7,14 @@ import pytest
 
 from features.backbones.extractor.config import ExtractConfig
 from features.base.errors import SettingError
+from features.base.modalities import MODALITIES
+from features.base.settings import identity_values
 from features.decoding.config import DecodeConfig
-from models.config.network import NetworkConfig
 from models.config.presets import PRESETS
-from models.config.training import TrainConfig
 from pipeline.workflow import RunAll
-from tasks.config.keys import check_keys
-from tasks.config.load import check_sections, load, significant
+from tasks.config.load import check_keys, read_section
+from tasks.config.run import settings
 from tasks.config.schema import SECTIONS
-from tasks.config.task_settings import FeaturesConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,16 +23,15 @@ if TYPE_CHECKING:
 
 
 def _read_all() -> None:
-    for name in SECTIONS:
-        significant(name)
+    settings()
 
 
 def test_defaults_are_those_of_the_dataclass(configure: Configure) -> None:
     configure({})
 
-    assert load("decode", DecodeConfig) == DecodeConfig()
-    assert load("network", NetworkConfig) == PRESETS["default"].network
-    assert load("extract_audio", ExtractConfig) == ExtractConfig("audio", "dsp:logmel")
+    assert settings().decode == DecodeConfig()
+    assert settings().network == PRESETS["default"].network
+    assert settings().extract["audio"] == ExtractConfig("audio", "dsp:logmel")
 
 
 @pytest.mark.parametrize("name", SECTIONS)
@@ -41,11 +39,11 @@ def test_every_section_can_be_read_and_every_free_setting_exists(configure: Conf
     configure({})
     section = SECTIONS[name]
 
-    kept = set(significant(name))
+    kept = set(identity_values(settings().sections()[name]))
 
-    assert section.free <= set(section.names())
+    assert section.non_identity_settings() <= set(section.names())
     chosen_from = {item.name for item in fields(section.beside)} if section.beside else set()
-    assert kept == {*section.names(), *section.fixed} - section.free - chosen_from
+    assert kept == {*section.names(), *section.fixed} - section.non_identity_settings() - chosen_from
 
 
 def test_values_become_their_types(configure: Configure) -> None:
@@ -53,16 +51,16 @@ def test_values_become_their_types(configure: Configure) -> None:
         {"decode": {"frames_per_second": "4", "max_frames": "9"}, "download": {"allow_private_addresses": "True"}}
     )
 
-    assert load("decode", DecodeConfig).frames_per_second == 4.0
-    assert load("decode", DecodeConfig).max_frames == 9
-    assert significant("download")["allow_private_addresses"] is True
+    assert settings().decode.frames_per_second == 4.0
+    assert settings().decode.max_frames == 9
+    assert identity_values(settings().download)["allow_private_addresses"] is True
 
 
 def test_an_optional_number_may_be_empty(configure: Configure) -> None:
     configure({"extract_frames": {"num_threads": ""}, "extract_audio": {"num_threads": "3"}})
 
-    assert load("extract_frames", ExtractConfig).num_threads is None
-    assert load("extract_audio", ExtractConfig).num_threads == 3
+    assert settings().extract["frames"].num_threads is None
+    assert settings().extract["audio"].num_threads == 3
 
 
 @pytest.mark.parametrize(
@@ -90,7 +88,7 @@ def test_an_optional_number_may_be_empty(configure: Configure) -> None:
         ),
         ("ensemble", "folds", "1", r"\[ensemble\] folds is 1: give 0 for none, or 2 or more"),
         ("ensemble", "seeds", "0", r"\[ensemble\] seeds is 0: give 1 or more"),
-        ("predict", "device", "gpu", r"\[predict\] unknown device 'gpu': expected one of auto, cpu, cuda"),
+        ("predict", "device", "gpu", r"\[predict\] unknown device 'gpu': expected auto, cpu, cuda or cuda:N"),
         ("ablation", "workers", "0", r"\[ablation\] workers is 0: give 1 or more"),
         ("ablation", "split", "tset", r"\[ablation\] unknown split 'tset': expected one of test, validation, train"),
         ("extract_frames", "backbone", "bundled:resnet", r"\[extract_frames\] unknown bundled frames backbone"),
@@ -116,45 +114,51 @@ def test_a_wrong_setting_is_named_with_the_way_out(
 def test_a_preset_says_what_is_not_set(configure: Configure) -> None:
     configure({"network": {"preset": "trn_light", "hidden_width": "77"}, "train": {"epochs": "3"}})
 
-    network = load("network", NetworkConfig)
+    network = settings().network
 
     assert network == replace(PRESETS["trn_light"].network, hidden_width=77)
-    assert load("train", TrainConfig) == replace(PRESETS["trn_light"].train, epochs=3)
+    assert settings().train == replace(PRESETS["trn_light"].train, epochs=3)
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_can_be_chosen_by_name(configure: Configure, name: str) -> None:
-    configure({"network": {"preset": name}})
+    configure(
+        {
+            "features": {"modalities": ", ".join(MODALITIES)},
+            "decode": {"motion_frames_per_second": "15"},
+            "network": {"preset": name},
+        }
+    )
 
-    assert load("network", NetworkConfig) == PRESETS[name].network
-    assert load("train", TrainConfig) == PRESETS[name].train
+    assert settings().network == PRESETS[name].network
+    assert settings().train == PRESETS[name].train
 
 
 def test_a_setting_that_is_set_to_nothing_is_set(configure: Configure) -> None:
     configure({"network": {"preset": "seed_baseline", "modalities": ""}})
 
-    assert load("network", NetworkConfig).modalities == ""
+    assert settings().network.modalities == ""
     assert PRESETS["seed_baseline"].network.modalities
 
 
 def test_the_same_values_are_the_same_identity_whatever_the_preset(configure: Configure) -> None:
     values = {key: str(value) for key, value in vars(PRESETS["trn_light"].network).items()}
     configure({"network": {"preset": "trn_light"}})
-    by_name = (significant("network"), significant("train"))
+    by_name = (identity_values(settings().network), identity_values(settings().train))
     configure({"network": values})
 
-    assert (significant("network"), significant("train")) == by_name
+    assert (identity_values(settings().network), identity_values(settings().train)) == by_name
 
 
 def test_changes_stand_over_the_configuration_and_over_the_preset(configure: Configure) -> None:
     configure({"network": {"preset": "trn_light", "dropout": "0.1"}})
     changes = {"network.hidden_width": "9", "train.epochs": "2"}
 
-    network = load("network", NetworkConfig, changes)
+    network = read_section("network", changes)
 
     assert network == replace(PRESETS["trn_light"].network, dropout=0.1, hidden_width=9)
-    assert load("train", TrainConfig, changes) == replace(PRESETS["trn_light"].train, epochs=2)
-    assert load("network", NetworkConfig).hidden_width == PRESETS["trn_light"].network.hidden_width
+    assert read_section("train", changes) == replace(PRESETS["trn_light"].train, epochs=2)
+    assert settings().network.hidden_width == PRESETS["trn_light"].network.hidden_width
 
 
 def test_a_preset_among_the_changes_is_that_preset_whatever_is_configured(configure: Configure) -> None:
@@ -167,8 +171,8 @@ def test_a_preset_among_the_changes_is_that_preset_whatever_is_configured(config
     )
     changes = {"network.preset": "mean_linear", "network.hidden_width": "9", "train.warmup_fraction": "0.2"}
 
-    assert load("network", NetworkConfig, changes) == replace(PRESETS["mean_linear"].network, hidden_width=9)
-    assert load("train", TrainConfig, changes) == replace(
+    assert read_section("network", changes) == replace(PRESETS["mean_linear"].network, hidden_width=9)
+    assert read_section("train", changes) == replace(
         PRESETS["mean_linear"].train,
         warmup_fraction=0.2,
         seed=4,
@@ -178,7 +182,7 @@ def test_a_preset_among_the_changes_is_that_preset_whatever_is_configured(config
         tensorboard=False,
         num_processes=2,
     )
-    assert load("network", NetworkConfig, {"network.preset": "default"}) == PRESETS["default"].network
+    assert read_section("network", {"network.preset": "default"}) == PRESETS["default"].network
 
 
 @pytest.mark.parametrize("split", ["validation", "train"])
@@ -186,15 +190,15 @@ def test_an_ensemble_of_folds_is_scored_on_clips_that_none_of_it_learned_from(co
     scored = {"evaluate": {"split": split}}
     configure({**scored, "ensemble": {"folds": "3"}})
     with pytest.raises(SettingError, match=rf"split is '{split}' with \[ensemble\] folds = 3: .*set .evaluate. split"):
-        check_sections()
+        settings()
     with pytest.raises(SystemExit):
         RunAll()
     configure({**scored, "ensemble": {"folds": "3"}, "predict": {"checkpoint": "/elsewhere"}})
-    check_sections()
+    settings()
     configure({**scored, "ensemble": {"seeds": "3"}})
-    check_sections()
+    settings()
     configure({"ensemble": {"folds": "3"}})
-    check_sections()
+    settings()
 
 
 def test_a_modality_that_the_network_names_must_be_extracted(configure: Configure) -> None:
@@ -202,9 +206,9 @@ def test_a_modality_that_the_network_names_must_be_extracted(configure: Configur
     with pytest.raises(
         SettingError, match=r"\[network\] modalities is 'text, cover, motion', of which .* leaves out motion"
     ):
-        check_sections()
+        settings()
     configure({"network": {"preset": "seed_baseline"}, "features": {"modalities": "motion, cover, text"}})
-    check_sections()
+    settings()
 
 
 def test_sections_of_luigi_are_left_alone(configure: Configure) -> None:
@@ -212,7 +216,7 @@ def test_sections_of_luigi_are_left_alone(configure: Configure) -> None:
 
     check_keys()
 
-    assert load("features", FeaturesConfig).names() == ("frames", "audio", "cover", "text")
+    assert settings().features.names() == ("frames", "audio", "cover", "text")
 
 
 def test_every_setting_is_documented_where_it_is_defined() -> None:

@@ -13,6 +13,7 @@ import pytest
 from features.base.errors import StageFailedError
 from features.base.files import sha256_of
 from features.base.outcomes import Outcome, Tally
+from tasks.config.run import forget_run
 from tasks.core import sharded as sharded_module
 from tasks.core import stage as stage_module
 from tasks.core.receipts import FileReceipt, read_receipt, receipt_path
@@ -37,7 +38,7 @@ BUILT: list[str] = []
 class CopySource(Stage):
     """Writes the shards that CORPUS names."""
 
-    def settings(self) -> Mapping[str, object]:
+    def identity_settings(self) -> Mapping[str, object]:
         return {"corpus": dict(CORPUS)}
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
@@ -55,11 +56,11 @@ class CopyStage(ShardedStage):
     def can_retry(self) -> bool:
         return True
 
-    def settings(self) -> Mapping[str, object]:
+    def identity_settings(self) -> Mapping[str, object]:
         return dict(SETTINGS)
 
     def inputs(self) -> Mapping[str, Stage]:
-        return {"copysource": CopySource(force=self.force)}
+        return {"copysource": CopySource()}
 
     def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
         return {"copysource": (self.inputs()["copysource"], ".txt")}
@@ -80,7 +81,7 @@ class CopyStage(ShardedStage):
 
 
 def _forget_instances() -> None:
-    CopySource.clear_instance_cache()  # type: ignore[no-untyped-call]  # Luigi has no types here
+    forget_run()
 
 
 @pytest.fixture(autouse=True)
@@ -150,15 +151,15 @@ def test_a_shard_of_the_wrong_size_is_rebuilt() -> None:
 
 
 def test_a_changed_setting_gives_another_folder_and_going_back_runs_nothing() -> None:
-    first = _run()
+    first = _run().folder
     SETTINGS["rate"] = 4
-    second = _run()
+    second = _run().folder
     SETTINGS["rate"] = 2
     BUILT.clear()
-    again = _run()
+    again = _run().folder
 
-    assert first.folder != second.folder
-    assert again.folder == first.folder
+    assert first != second
+    assert again == first
     assert BUILT == []
 
 
@@ -186,15 +187,15 @@ def test_intact_shards_of_a_name_are_found_under_other_settings_the_newest_first
 
 
 def test_an_appended_corpus_links_the_old_shards_and_builds_the_new_one() -> None:
-    first = _run()
+    first = _run().folder
     BUILT.clear()
     CORPUS["shard-00002.txt"] = ["d"]
 
     second = _run()
 
-    assert second.folder != first.folder
+    assert second.folder != first
     assert BUILT == ["shard-00002.upper"]
-    assert (second.folder / "shard-00000.upper").samefile(first.folder / "shard-00000.upper")
+    assert (second.folder / "shard-00000.upper").samefile(first / "shard-00000.upper")
     assert second.published_success().totals["ok"] == 4
 
 
@@ -215,9 +216,8 @@ def test_force_rebuilds_the_stage_and_what_is_below_it(monkeypatch: pytest.Monke
     stage = _run()
     # Forced stages count as done once they were published after the start of the command.
     old = (stage.folder / "_SUCCESS.json").stat().st_mtime + 10
-    monkeypatch.setattr(stage_module, "_STARTED_AT", old)
+    monkeypatch.setattr("tasks.config.run.time.time", lambda: old)
     BUILT.clear()
-    monkeypatch.setattr(stage_module, "FORCEABLE", ("CopySource", "CopyStage"))
 
     assert CopySource(force="CopyStage").complete()
     assert not CopyStage(force="copystage").complete()
@@ -234,7 +234,7 @@ def test_force_of_an_unknown_stage_ends_the_command_and_lists_the_known(capsys: 
         CopyStage(force="Extrakt")
 
     assert stopped.value.code == 40
-    assert "--force names 'Extrakt': expected some of SampleCorpus, Manifest" in capsys.readouterr().err
+    assert "--force names 'Extrakt': expected some of Ablation, CopySource" in capsys.readouterr().err
 
 
 def test_a_stage_fails_when_too_many_clips_failed_and_keeps_its_shards() -> None:
@@ -297,8 +297,7 @@ def test_while_a_stage_works_it_does_not_look_complete(monkeypatch: pytest.Monke
 def test_the_old_receipt_is_gone_before_the_new_content_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = _run()
     (stage.folder / "_SUCCESS.json").unlink()
-    monkeypatch.setattr(stage_module, "_STARTED_AT", 4e9)
-    monkeypatch.setattr(stage_module, "FORCEABLE", ("CopyStage",))
+    monkeypatch.setattr("tasks.config.run.time.time", lambda: 4e9)
 
     def die(folder: Path, receipt: FileReceipt) -> None:
         raise KeyboardInterrupt

@@ -8,7 +8,7 @@ import pytest
 
 from features.base.errors import SettingError
 from pipeline.workflow import chain
-from tasks.config.load import check_sections
+from tasks.config.run import settings
 from tasks.stages.clip_stage import stores_decoded
 from tasks.stages.dataset import recognize_stages
 from tasks.stages.decode import Decode
@@ -91,7 +91,7 @@ def test_frames_for_motion_are_no_matter_of_the_others_and_their_size_none_while
 def test_media_that_are_read_by_every_stage_must_be_kept(configure: Configure) -> None:
     configure({**ONE_PASS, "download": {"keep_media": "false"}})
     with pytest.raises(SettingError, match=r"store = false needs \[download\] keep_media = true"):
-        check_sections()
+        settings()
     with pytest.raises(SystemExit) as stopped:
         Extract(modality="text")
     assert stopped.value.code == 40
@@ -116,11 +116,11 @@ def test_texts_are_recognised_only_where_a_backbone_is_named_and_the_field_is_us
     assert set(Extract(modality="text").inputs()) == {"manifest", "recognize-ocr"}
     assert Extract(modality="text").fingerprint != plain
     assert [stage.stage_name for stage in chain() if "recognize" in stage.stage_name] == ["recognize-ocr"]
-    assert set(recognize_stages("")) == {"recognize-ocr"}
+    assert set(recognize_stages()) == {"recognize-ocr"}
 
     configure({**OCR, "extract_text": {"fields": "title"}})
     assert set(Extract(modality="text").inputs()) == {"manifest"}
-    assert recognize_stages("") == {}
+    assert recognize_stages() == {}
 
 
 @pytest.mark.parametrize("field", ["", "title", "asr"])

@@ -91,7 +91,7 @@ def test_the_networks_are_loaded_once_for_all_shards(
         used.append(predictor)
 
     clips = SimpleNamespace(modality_dims={"audio": 4}, recipes=lambda: {"audio": "recipe"})
-    monkeypatch.setattr(predict_module, "open_clips", lambda _: clips)
+    monkeypatch.setattr(predict_module, "open_clips", lambda: clips)
     monkeypatch.setattr(Predictor, "load", load)
     monkeypatch.setattr(Predict, "_score", score)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -101,7 +101,7 @@ def test_the_networks_are_loaded_once_for_all_shards(
         for number in range(3):
             build(cast("ShardJob", number), checkpoint)
 
-    assert loaded == [((checkpoint,), {"audio": 4}, {"audio": "recipe"}, "cuda")]
+    assert loaded == [((checkpoint,), {"audio": 4}, {"audio": "recipe"}, "cuda:0")]
     assert used == ["networks 1"] * 3
 
 

@@ -46,7 +46,7 @@ def test_members_are_those_that_the_settings_ask_for(
     configure({"ensemble": settings})
 
     assert ensemble_members() == members
-    assert [stage.member for stage in train_stages("").values()] == list(members)
+    assert [stage.member for stage in train_stages().values()] == list(members)
     assert Predict().checkpoints() == tuple(Train(member=member).folder for member in members)
 
 
@@ -54,7 +54,7 @@ def test_without_an_ensemble_there_are_five_folds_to_ask_for(configure: Configur
     configure({})
     assert fold_members() == ("fold-0", "fold-1", "fold-2", "fold-3", "fold-4")
     configure({"ensemble": {"folds": "2"}})
-    assert list(fold_stages("")) == ["train-fold-0", "train-fold-1"]
+    assert list(fold_stages()) == ["train-fold-0", "train-fold-1"]
 
 
 def test_every_clip_outside_the_test_split_validates_one_member_and_trains_the_others(configure: Configure) -> None:
