@@ -20,7 +20,7 @@ import pipeline  # noqa: F401 - sets Luigi's settings
 from features.splits.assignment import assign_splits
 from models.config.network import NetworkConfig
 from models.config.training import TrainConfig
-from models.data.label_encoding import positions_of
+from models.data.labels import positions_of
 from models.metrics import average_precision_per_class
 from models.prediction.predict import predict
 from models.training.train import train

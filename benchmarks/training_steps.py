@@ -26,11 +26,12 @@ from features.formats.clip_data import ClipFeatures
 from features.formats.hdf5_shard import ShardWriter
 from features.formats.sharded_clips import ShardedClips
 from models.config.presets import PRESETS
-from models.data.batching import Batch, Labels, collate, iterate_batches
+from models.data.batching import Batch, collate, iterate_batches
+from models.data.labels import Labels
 from models.data.prefetching import prefetched
 from models.losses.class_weights import class_weights
 from models.network.network import VideoNetwork
-from models.training.train_step import Stepper
+from models.training.train_step import Updater
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -85,13 +86,13 @@ def _measure(paths: dict[str, list[Path]], num_clips: int, batch_size: int, roun
     }
 
 
-def _stepper(config: TrainConfig, labels: Labels) -> Stepper:
+def _stepper(config: TrainConfig, labels: Labels) -> Updater:
     dims = {name: width for name, (_, width) in STEPS.items()}
     network = VideoNetwork(PRESETS["default"].network, dims, NUM_CATEGORIES, NUM_TAGS)
-    return Stepper(network.train(), config, class_weights(labels, np.arange(len(labels)), 0.0))
+    return Updater(network.train(), config, class_weights(labels, np.arange(len(labels)), 0.0))
 
 
-def _epoch(stepper: Stepper, clips: ShardedClips, labels: Labels, batch_size: int) -> None:
+def _epoch(updater: Updater, clips: ShardedClips, labels: Labels, batch_size: int) -> None:
     """One pass over the shards, as the trainer makes it."""
     batches = iterate_batches(
         clips,
@@ -102,13 +103,13 @@ def _epoch(stepper: Stepper, clips: ShardedClips, labels: Labels, batch_size: in
         generator=np.random.default_rng(0),
     )
     with prefetched(batches) as ready:
-        _learn(stepper, ready)
+        _learn(updater, ready)
 
 
-def _learn(stepper: Stepper, batches: Iterable[Batch]) -> None:
+def _learn(updater: Updater, batches: Iterable[Batch]) -> None:
     for batch in batches:
         if batch.labels is not None:
-            stepper.step(batch, batch.labels, 1e-4)
+            updater.step(batch, batch.labels, 1e-4)
 
 
 def _labels(num_clips: int) -> Labels:

@@ -13,11 +13,9 @@ without a valid step gives a finite vector.
 """
 
 from models.aggregators.attention import GatedAttention
-from models.aggregators.base import Aggregator
+from models.aggregators.base import Aggregator, Max, Mean
 from models.aggregators.bilstm import BiLstm
 from models.aggregators.concatenated import NeXtVladCentred, TextCnnBiLstm
-from models.aggregators.max import Max
-from models.aggregators.mean import Mean
 from models.aggregators.nextvlad import NeXtVlad
 from models.aggregators.textcnn import TextCnn
 from models.aggregators.trn import TemporalRelations

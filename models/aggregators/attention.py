@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from models.aggregators.base import Aggregator
 from models.aggregators.onednn_linear import dense
-from models.aggregators.packing import place_rows, valid_rows
 from models.config.network import NetworkConfig
-from models.data.masking import masked_softmax, zero_padding
+from models.data.masking import masked_softmax, place_rows, valid_rows, zero_padding
 
 
 class GatedAttention(Aggregator):

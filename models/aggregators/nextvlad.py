@@ -13,9 +13,8 @@ from torch.nn import functional
 
 from models.aggregators.base import Aggregator
 from models.aggregators.onednn_linear import dense, fast_layout, plain_layout
-from models.aggregators.packing import place_rows, valid_rows
 from models.config.network import NetworkConfig
-from models.data.masking import MaskedBatchNorm
+from models.data.masking import MaskedBatchNorm, place_rows, valid_rows
 
 
 class NeXtVlad(Aggregator):
@@ -67,11 +66,11 @@ class NeXtVlad(Aggregator):
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """`(B, H)`, zeros for a row without a valid step."""
         present = mask.any(dim=1)
-        descriptor = self.dropout(self.descriptor_norm(self.describe(features, mask), present))
+        descriptor = self.dropout(self.descriptor_norm(self.compute_descriptor(features, mask), present))
         output: Tensor = functional.relu(self.output_norm(dense(descriptor, self.project.weight), present))
         return output
 
-    def describe(self, features: Tensor, mask: Tensor) -> Tensor:
+    def compute_descriptor(self, features: Tensor, mask: Tensor) -> Tensor:
         """The intra-normalised residuals, `(B, K lambda N / G)`: equations 2 to 4 of the paper.
 
         Padding is left out, not computed and then silenced. The sum over steps and groups of a (x - c) is split

@@ -9,13 +9,15 @@ more choices than `max_relations`, it adds that many of them. The paper draws th
 evenly spread ones every time, so that a clip's answer never changes.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.aggregators.base import Aggregator
-from models.aggregators.relations import Scale, pick_segments
 from models.config.network import NetworkConfig
+from models.data.masking import compact, masked_mean, zero_padding
 
 
 class TemporalRelations(Aggregator):
@@ -71,3 +73,124 @@ class TemporalRelations(Aggregator):
         segments, lengths = pick_segments(features, mask, self.num_segments, at_random=at_random)
         steps = self.dropout(functional.relu(self.reduce(segments)))  # (B, L, width)
         return torch.stack([relations(steps, lengths) for relations in self.relations]).sum(dim=0)
+
+
+class Scale(nn.Module):
+    """The relations of `scale` steps: h(sum of g(steps)), g and h as in equation 1 of the paper.
+
+    Args:
+        scale: Steps in one relation.
+        num_segments: Most steps of a clip.
+        max_relations: Most relations; a clip that has more gives evenly spread ones, the same every time.
+        width: Of a step, of a relation and of the output.
+        average: Whether h reads the mean of the relations instead of their sum.
+    """
+
+    members: Tensor
+    counts: Tensor
+
+    def __init__(self, scale: int, *, num_segments: int, max_relations: int, width: int, average: bool = False) -> None:
+        super().__init__()
+        self.average = average
+        self.relate = nn.Sequential(nn.Linear(scale * width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+        self.combine = nn.Linear(width, width)
+        members, counts = relation_table(num_segments, scale, max_relations)
+        self.register_buffer("members", members, persistent=False)
+        self.register_buffer("counts", counts, persistent=False)
+
+    def forward(self, steps: Tensor, lengths: Tensor) -> Tensor:
+        """`(B, width)` from steps `(B, L, width)`; zeros for a clip with fewer steps than the scale."""
+        members = self.members[lengths]  # (B, R, scale)
+        num_relations, scale = members.shape[1:]
+        index = members.flatten(1).unsqueeze(-1).expand(-1, -1, steps.shape[-1])
+        joined = steps.gather(1, index).view(len(steps), num_relations, scale * steps.shape[-1])
+        counts = self.counts[lengths].unsqueeze(1)  # (B, 1)
+        is_relation = torch.arange(num_relations, device=steps.device) < counts  # (B, R)
+        related = self.relate(joined)  # (B, R, width)
+        gathered = masked_mean(related, is_relation) if self.average else zero_padding(related, is_relation).sum(dim=1)
+        combined: Tensor = self.combine(gathered)
+        return combined.masked_fill(counts == 0, 0.0)
+
+
+def pick_segments(
+    features: Tensor, mask: Tensor, num_segments: int, *, at_random: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Evenly picked valid steps, in order, and how many each clip has.
+
+    A clip with more than `num_segments` valid steps is split into as many even parts and gives one step of each;
+    another gives what it has.
+
+    Args:
+        features: `(B, T, D)`.
+        mask: `(B, T)`.
+        num_segments: Most steps that a clip gives.
+        at_random: Whether a part gives a random step, drawn by torch's default generator, instead of its middle.
+
+    Returns:
+        Steps `(B, L, D)` with zeros after a clip's last one, L the most that any clip has and from 1 to
+        `num_segments`, and their numbers `(B,)`.
+    """
+    packed, front = compact(features, mask)
+    num_valid = front.sum(dim=1)
+    if packed.shape[1] <= num_segments:
+        return packed, num_valid
+    position = torch.arange(num_segments, device=features.device)
+    pick = random_steps if at_random else middle_steps
+    picked_of_long = pick(num_valid.unsqueeze(1), num_segments)
+    index = torch.where(num_valid.unsqueeze(1) > num_segments, picked_of_long, position)  # (B, S)
+    picked = packed.gather(1, index.unsqueeze(-1).expand(-1, -1, packed.shape[2]))
+    return picked, num_valid.clamp(max=num_segments)
+
+
+def middle_steps(num_steps: Tensor, num_segments: int) -> Tensor:
+    """The step at the middle of each of S even parts, `(B, S)`, from numbers of steps `(B, 1)`."""
+    position = torch.arange(num_segments, device=num_steps.device)
+    return ((2 * position + 1) * num_steps) // (2 * num_segments)
+
+
+def random_steps(num_steps: Tensor, num_segments: int) -> Tensor:
+    """A random step of each of S even parts, `(B, S)`, from numbers of steps `(B, 1)`.
+
+    Part i begins at step i n / S, rounded down, and ends before the next one: no step is in two of them.
+    """
+    edges = torch.arange(num_segments + 1, device=num_steps.device) * num_steps // num_segments  # (B, S + 1)
+    first, size = edges[:, :-1], edges.diff(dim=1)
+    return first + (torch.rand(first.shape, device=num_steps.device) * size).long()
+
+
+def relation_table(num_segments: int, scale: int, max_relations: int) -> tuple[Tensor, Tensor]:
+    """Which steps each relation of a scale reads, by the number of steps that a clip has.
+
+    Of a clip's C(steps, scale) ordered choices at most `max_relations` are taken, evenly spread over their
+    lexicographic list: the same ones every time.
+
+    Returns:
+        Members `(S + 1, R, scale)` int64, ascending step numbers, zeros after a row's relations, and counts
+        `(S + 1,)` int64; the first index is the number of steps.
+    """
+    chosen: list[list[tuple[int, ...]]] = []
+    for num_steps in range(num_segments + 1):
+        total = math.comb(num_steps, scale)
+        count = min(total, max_relations)
+        ranks = [(2 * i + 1) * total // (2 * count) for i in range(count)]
+        chosen.append([combination_at(num_steps, scale, rank) for rank in ranks])
+    counts = torch.tensor([len(row) for row in chosen])
+    members = torch.zeros(num_segments + 1, int(counts.max()), scale, dtype=torch.int64)
+    for num_steps, row in enumerate(chosen):
+        if row:
+            members[num_steps, : len(row)] = torch.tensor(row)
+    return members, counts
+
+
+def combination_at(num_items: int, size: int, rank: int) -> tuple[int, ...]:
+    """The `rank`-th (from 0) of the ascending choices of `size` out of `num_items`, lexicographically."""
+    combination: list[int] = []
+    item = 0
+    while len(combination) < size:
+        beginning_with_item = math.comb(num_items - item - 1, size - len(combination) - 1)
+        if rank < beginning_with_item:
+            combination.append(item)
+        else:
+            rank -= beginning_with_item
+        item += 1
+    return tuple(combination)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.aggregators.base import Aggregator
-from models.aggregators.relations import Scale, pick_segments
+from models.aggregators.trn import Scale, pick_segments
 from models.config.network import NetworkConfig
 from models.data.masking import masked_mean
 

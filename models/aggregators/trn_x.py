@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from models.aggregators.attention import GatedAttention
 from models.aggregators.base import Aggregator
-from models.aggregators.relations import pick_segments
+from models.aggregators.trn import pick_segments
 from models.config.network import NetworkConfig
 from models.data.masking import zero_padding
 
@@ -31,7 +31,7 @@ class TemporalSegments(Aggregator):
         width: Of a reduced step and of the hidden layer.
         output_width: Of the output.
         attention_width: Of the attention's hidden layer.
-        dropout: Share of the units of the side-by-side segments that is dropped in training.
+        dropout: BatchSlice of the units of the side-by-side segments that is dropped in training.
         random_steps: See above.
     """
 

@@ -14,7 +14,7 @@ from models.calibration.temperature import (
     tag_logits,
 )
 from models.calibration.thresholds import fit_thresholds
-from models.data.batching import UNKNOWN_CATEGORY
+from models.data.labels import UNKNOWN_CATEGORY
 
 Scores = npt.NDArray[np.floating]
 Float32 = npt.NDArray[np.float32]
@@ -91,7 +91,7 @@ def apply(calibration: Calibration, category_scores: Scores, tag_scores: Scores)
 
 
 def category_shares(category: Int64, num_categories: int) -> Float64:
-    """Share of each category among the clips whose category is known, `(K,)`; zeros where there are none.
+    """BatchSlice of each category among the clips whose category is known, `(K,)`; zeros where there are none.
 
     Args:
         category: `(N,)` numbers, -1 where unknown.

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from models.data.batching import UNKNOWN_CATEGORY
+from models.data.labels import UNKNOWN_CATEGORY
 
 NUM_BINS = 15
 

@@ -73,7 +73,7 @@ class NetworkConfig:
         cover_width: Width of the dense layer over the cover's embedding; 0 = the embedding itself.
         hidden_width: Width of the dense layer after the fusion; 0 = no such layer.
         embedding_width: Width of the clip's embedding, which the heads read; at least 1.
-        dropout: Share of the units that is dropped in training, 0 to below 1.
+        dropout: BatchSlice of the units that is dropped in training, 0 to below 1.
         modality_dropout: Probability, per clip in training, that a modality which is there is hidden;
             0 to below 1. Never are all of a clip's modalities hidden.
         nextvlad_clusters: K of the paper; at least 1.

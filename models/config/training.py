@@ -50,10 +50,10 @@ class TrainConfig:
         head_rate: Factor of the learning rate of fusion and heads.
         schedule: How the learning rate falls after the warm-up: `cosine` (a half cosine to 0) or `exponential`
             (by the same factor in every step).
-        final_rate_fraction: Share of the highest learning rate that `exponential` ends at; above 0, at most 1.
+        final_rate_fraction: BatchSlice of the highest learning rate that `exponential` ends at; above 0, at most 1.
         weight_decay: AdamW's decoupled decay of weight matrices; biases, norms and learned vectors have
             none. At least 0.
-        warmup_fraction: Share of all steps in which the learning rate rises linearly, 0 to below 1.
+        warmup_fraction: BatchSlice of all steps in which the learning rate rises linearly, 0 to below 1.
         gradient_clip: Largest norm of the whole gradient; 0 turns the clipping off.
         ema_decay: Decay per step of the running mean of the weights that is validated and saved; 0 turns
             it off. Below 1.

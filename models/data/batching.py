@@ -1,83 +1,17 @@
-"""The data contract: clips by position, their labels, and padded batches of both."""
+"""Padded batches of clips and their labels."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from features.base.errors import DataError
 from models.config.network import NetworkConfig
-
-TEXT = "text"
-"""The modality whose steps are tokens: a long one is cut after its first tokens."""
-
-COVER = "cover"
-"""The modality of one step."""
-
-UNKNOWN_CATEGORY = -1
-"""The category of a clip whose category is not known."""
-
-Indices = npt.NDArray[np.int64]
-"""Positions in a `ClipSource`."""
-
-ClipFeatures = Mapping[str, npt.NDArray[np.float16]]
-"""Modality -> `(T, D)`; T is 0 when the clip lacks the modality."""
-
-
-class ClipSource(Protocol):
-    """Clips by position, 0 to `len(source) - 1`."""
-
-    @property
-    def modality_dims(self) -> Mapping[str, int]:
-        """Modality -> D, in one fixed order."""
-
-    def __len__(self) -> int:
-        """Number of clips."""
-
-    def __getitem__(self, index: int) -> ClipFeatures:
-        """Every modality of `modality_dims` of one clip."""
-
-    def token_ids(self, index: int) -> npt.NDArray[np.int32]:
-        """`(T,)` ids of one clip's text tokens, one for each step of the modality `text`."""
-
-
-@dataclass(frozen=True)
-class Labels:
-    """What is known about the clips of a `ClipSource`, in its order.
-
-    Attributes:
-        category_names: The K categories.
-        tag_names: The C tags.
-        category: `(N,)` int64, 0 to K - 1, or -1 when it is not known.
-        tags: `(N, C)` bool.
-        tags_known: `(N,)` bool; the tags of a clip with False are ignored.
-    """
-
-    category_names: tuple[str, ...]
-    tag_names: tuple[str, ...]
-    category: npt.NDArray[np.int64]
-    tags: npt.NDArray[np.bool_]
-    tags_known: npt.NDArray[np.bool_]
-
-    def __post_init__(self) -> None:
-        num_clips, num_tags = len(self.category), len(self.tag_names)
-        if self.tags.shape != (num_clips, num_tags) or self.tags_known.shape != (num_clips,):
-            raise DataError(
-                f"labels of {num_clips} clips have tags {self.tags.shape} and tags_known "
-                f"{self.tags_known.shape}: give ({num_clips}, {num_tags}) and ({num_clips},)"
-            )
-        if num_clips and not -1 <= self.category.min() <= self.category.max() < len(self.category_names):
-            raise DataError(
-                f"category labels run from {self.category.min()} to {self.category.max()}: give "
-                f"-1 (unknown) to {len(self.category_names) - 1}"
-            )
-
-    def __len__(self) -> int:
-        return len(self.category)
+from models.data.distributed import WHOLE_BATCH, BatchSlice
+from models.data.labels import Indices, Labels
+from models.data.sources import TEXT, FeatureSource, used_modalities
 
 
 @dataclass(frozen=True)
@@ -125,20 +59,8 @@ class Batch:
         )
 
 
-@dataclass(frozen=True)
-class Share:
-    """Which clips of every batch are this process's own: one in `num_processes`, from number `rank` on."""
-
-    rank: int = 0
-    num_processes: int = 1
-
-
-WHOLE = Share()
-"""The share of a process that is alone."""
-
-
 def collate(
-    source: ClipSource, indices: Indices, config: NetworkConfig, *, generator: np.random.Generator | None = None
+    source: FeatureSource, indices: Indices, config: NetworkConfig, *, generator: np.random.Generator | None = None
 ) -> Batch:
     """The clips at `indices` as one batch without labels; long ones are cut as `max_steps` and `max_tokens` say.
 
@@ -165,32 +87,15 @@ def collate(
     return Batch(features, masks, None, token_ids)
 
 
-def used_modalities(config: NetworkConfig, modality_dims: Mapping[str, int]) -> dict[str, int]:
-    """The modalities that a network of `config` uses, of those that there are features of, with their widths.
-
-    Raises:
-        DataError: There is none, or one that `config` names is not there.
-    """
-    if not modality_dims:
-        raise DataError("a network was asked for without any modality: give at least one")
-    missing = [name for name in config.modality_names() if name not in modality_dims]
-    if missing:
-        raise DataError(
-            f"the network is to use {', '.join(missing)}, but there are features of {', '.join(modality_dims)} only: "
-            "extract what is missing, or name other modalities"
-        )
-    return {name: modality_dims[name] for name in config.modality_names() or modality_dims}
-
-
 def iterate_batches(
-    source: ClipSource,
+    source: FeatureSource,
     indices: Indices,
     config: NetworkConfig,
     batch_size: int,
     *,
     labels: Labels | None = None,
     generator: np.random.Generator | None = None,
-    share: Share = WHOLE,
+    batch_slice: BatchSlice = WHOLE_BATCH,
 ) -> Iterator[Batch]:
     """Batches of the clips at `indices`, each clip once.
 
@@ -204,10 +109,10 @@ def iterate_batches(
         batch_size: Most clips in a batch.
         labels: Labels of all clips of `source`; None for prediction.
         generator: Shuffles the clips, and picks random steps; None keeps the order of `indices`.
-        share: Of each batch, the clips of this process.
+        batch_slice: Of each batch, the clips of this process.
     """
     for chosen in _cut(indices, batch_size, generator):
-        own = chosen[share.rank :: share.num_processes]
+        own = chosen[batch_slice.rank :: batch_slice.num_processes]
         batch = collate(source, own, config, generator=generator)
         known = None if labels is None else _batch_labels(labels, own)
         yield Batch(batch.features, batch.masks, known, batch.token_ids)

@@ -5,15 +5,26 @@ A process that was not started by torchrun is alone, and all of this does nothin
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 import torch.distributed
 from torch import Tensor
 
-from models.data.batching import WHOLE, Share
-
 Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class BatchSlice:
+    """Which clips of every batch are this process's own: one in `num_processes`, from number `rank` on."""
+
+    rank: int = 0
+    num_processes: int = 1
+
+
+WHOLE_BATCH = BatchSlice()
+"""The share of a process that is alone."""
 
 
 def is_shared() -> bool:
@@ -21,12 +32,12 @@ def is_shared() -> bool:
     return torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1
 
 
-def own_share() -> Share:
+def own_slice() -> BatchSlice:
     """Which clips of every batch are this process's own."""
-    return Share(torch.distributed.get_rank(), torch.distributed.get_world_size()) if is_shared() else WHOLE
+    return BatchSlice(torch.distributed.get_rank(), torch.distributed.get_world_size()) if is_shared() else WHOLE_BATCH
 
 
-def sum_over_processes(values: Tensor) -> Tensor:
+def all_reduce_sum(values: Tensor) -> Tensor:
     """The sum of `values`, which have one shape everywhere, over all processes; gradients flow back to each."""
     if not is_shared():
         return values
@@ -52,7 +63,7 @@ def _summed(values: Tensor) -> Tensor:
     return total
 
 
-def total_of(value: float) -> float:
+def all_reduce_scalar(value: float) -> float:
     """The sum of a number over all processes."""
     if not is_shared():
         return value
@@ -63,7 +74,7 @@ def total_of(value: float) -> float:
     return float(holder)
 
 
-def from_first(value: Value) -> Value:
+def broadcast(value: Value) -> Value:
     """What the first process holds, in every process."""
     if not is_shared():
         return value
@@ -78,7 +89,7 @@ def num_gpus() -> int:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[torch.device]:
+def process_group(device: str) -> Iterator[torch.device]:
     """Inside, the processes that torchrun started know each other; yields the device of this one.
 
     Args:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.data.distributed import is_shared, sum_over_processes, total_of
+from models.data.distributed import all_reduce_scalar, all_reduce_sum, is_shared
 
 _MIN_ROWS = 2
 """A variance needs two rows."""
@@ -85,7 +85,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 
     def _normalise(self, rows: Tensor) -> Tensor:
         """Rows `(N, D)` normalised by the batch's statistics, or by the running ones."""
-        use_batch = self.training and total_of(len(rows)) >= _MIN_ROWS
+        use_batch = self.training and all_reduce_scalar(len(rows)) >= _MIN_ROWS
         if use_batch and is_shared():
             return self._normalise_together(rows)
         learns = use_batch and not self.is_frozen
@@ -102,10 +102,10 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 
     def _normalise_together(self, rows: Tensor) -> Tensor:
         """Rows `(N, D)` normalised by the statistics of the rows of all processes, in float32."""
-        rows, num_rows = rows.float(), total_of(len(rows))
-        mean = sum_over_processes(rows.sum(dim=0)) / num_rows
+        rows, num_rows = rows.float(), all_reduce_scalar(len(rows))
+        mean = all_reduce_sum(rows.sum(dim=0)) / num_rows
         # In two passes: a mean of squares less a squared mean would lose the digits of a small variance.
-        variance = sum_over_processes((rows - mean).square().sum(dim=0)) / num_rows
+        variance = all_reduce_sum((rows - mean).square().sum(dim=0)) / num_rows
         if not self.is_frozen and self.running_mean is not None and self.running_var is not None:
             momentum = self._next_momentum()
             self.running_mean.lerp_(mean.detach(), momentum)
@@ -133,3 +133,17 @@ def frozen_statistics(network: nn.Module) -> Iterator[None]:
     finally:
         for norm, was_frozen in zip(norms, before, strict=True):
             norm.is_frozen = was_frozen
+
+
+def valid_rows(features: Tensor, mask: Tensor) -> Tensor:
+    """The steps under True, `(rows, D)`, from features `(B, T, D)` and mask `(B, T)`; no copy if all are valid."""
+    return features.flatten(0, 1) if bool(mask.all()) else features[mask]
+
+
+def place_rows(rows: Tensor, mask: Tensor) -> Tensor:
+    """Rows `(rows, D)` back at the True steps of `mask` `(B, T)`, with zeros elsewhere, `(B, T, D)`."""
+    if len(rows) == mask.numel():
+        return rows.view(*mask.shape, rows.shape[1])
+    placed = rows.new_zeros(*mask.shape, rows.shape[1])
+    placed[mask] = rows
+    return placed

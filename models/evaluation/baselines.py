@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from features.base.errors import SettingError
 from models.calibration.fit import apply, category_shares, fit
 from models.calibration.thresholds import fit_thresholds
-from models.data.batching import ClipSource, Labels
-from models.data.pooling import pool, thin_out
+from models.data.labels import Labels
+from models.data.sources import FeatureSource
 from models.evaluation.logistic_regression import (
     LogisticModel,
     LogisticSettings,
@@ -44,7 +45,7 @@ class BaselineScores:
 
 
 def run_baselines(
-    source: ClipSource,
+    source: FeatureSource,
     labels: Labels,
     *,
     train: Indices,
@@ -106,11 +107,11 @@ def take(labels: Labels, indices: Indices) -> Labels:
 
 
 def _fit(
-    source: ClipSource, labels: Labels, train: Indices, validation: Indices, settings: LogisticSettings
+    source: FeatureSource, labels: Labels, train: Indices, validation: Indices, settings: LogisticSettings
 ) -> tuple[LogisticModel, Split, dict[str, float]]:
     """Return the regression fitted on thinned splits, the validation one, and what was counted and chosen."""
     generator = np.random.default_rng(settings.seed)
-    chosen = [thin_out(indices, settings.max_clips, generator) for indices in (train, validation)]
+    chosen = [subsample(indices, settings.max_clips, generator) for indices in (train, validation)]
     splits = [Split(pool(source, indices), take(labels, indices)) for indices in chosen]
     model = fit_logistic(splits[0], splits[1], settings)
     notes: dict[str, float] = {"num_train_clips": len(chosen[0]), "num_validation_clips": len(chosen[1])}
@@ -181,3 +182,40 @@ def _join(parts: Sequence[Float32 | None]) -> Float32 | None:
     """Return the parts of one head below each other; a head is missing in all parts or in none."""
     present = [part for part in parts if part is not None]
     return np.concatenate(present) if present else None
+
+
+def pool(source: FeatureSource, indices: npt.NDArray[np.integer]) -> Float32:
+    """Return ``(N, D)`` features of the clips at `indices`: each modality's mean over its steps, in a row.
+
+    D is the sum of the modalities' widths, in the order of their names, plus one presence flag per modality
+    at the end: 1.0 where the clip has it. A missing modality (T = 0) is zeros with the flag 0.0. ``(0, D)``
+    for no clips.
+    """
+    modalities = sorted(source.modality_dims)
+    widths = [source.modality_dims[modality] for modality in modalities]
+    starts = np.concatenate([[0], np.cumsum(widths)]).astype(int)
+    pooled = np.zeros((len(indices), starts[-1] + len(modalities)), dtype=np.float32)
+    for row, index in enumerate(indices):
+        clip = source[int(index)]
+        for position, modality in enumerate(modalities):
+            steps = clip[modality]  # (T, D)
+            if len(steps):
+                pooled[row, starts[position] : starts[position + 1]] = steps.mean(axis=0, dtype=np.float32)
+                pooled[row, starts[-1] + position] = 1.0
+    return pooled
+
+
+def subsample(indices: npt.NDArray[np.integer], limit: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return at most `limit` of the `indices`, drawn evenly and in their old order; all where they are fewer.
+
+    Drawn, because every k-th clip would miss whole categories of a corpus that lists them in turn.
+
+    Raises:
+        SettingError: `limit` is below 1.
+    """
+    if limit < 1:
+        raise SettingError(f"the limit of clips is {limit}: it must be 1 or more")
+    if len(indices) <= limit:
+        return indices.astype(np.int64)
+    positions = np.sort(generator.choice(len(indices), size=limit, replace=False))
+    return indices[positions].astype(np.int64)

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from models.calibration.schema import mean_thresholds
 from models.calibration.storage import read_members
 from models.calibration.summary import CalibrationBlock
-from models.data.batching import ClipSource, Indices, Labels
+from models.data.labels import Indices, Labels
+from models.data.sources import FeatureSource
 from models.evaluation.baselines import BaselineScores, run_baselines, take
 from models.evaluation.logistic_regression import LogisticSettings
 from models.evaluation.scores import Evaluation, evaluate
@@ -34,7 +35,7 @@ class Measured:
 
 
 def measure(
-    source: ClipSource,
+    source: FeatureSource,
     labels: Labels,
     splits: Mapping[str, Indices],
     split: str,

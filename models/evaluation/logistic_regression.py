@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from features.base.errors import DataError, SettingError
-from models.data.batching import UNKNOWN_CATEGORY, Labels
+from models.data.labels import UNKNOWN_CATEGORY, Labels
 from models.metrics import mean_average_precision
 
 BoolArray = npt.NDArray[np.bool_]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models.data.batching import UNKNOWN_CATEGORY
+from models.data.labels import UNKNOWN_CATEGORY
 
 
 @dataclass(frozen=True)

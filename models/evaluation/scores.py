@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from features.base.errors import DataError
 from models.calibration.schema import TAG_THRESHOLD
-from models.data.batching import UNKNOWN_CATEGORY
+from models.data.labels import UNKNOWN_CATEGORY
 from models.metrics import (
     accuracy,
     average_precision_per_class,

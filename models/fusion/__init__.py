@@ -5,8 +5,7 @@ Each class is built as `FUSIONS[name](input_dims, **sizes)`, where every size ha
 `(B, D_m)` in the order of `input_dims` and a `(B, M)` bool, and gives `(B, module.output_dim)`.
 """
 
-from models.fusion.base import Fusion
-from models.fusion.concat import Concat
+from models.fusion.base import Concat, Fusion
 from models.fusion.gate_fusion import GateFusion
 from models.fusion.low_rank import LowRank
 from models.fusion.se_gate import SeGate

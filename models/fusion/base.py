@@ -1,8 +1,9 @@
-"""What every fusion has."""
+"""What every fusion has, and the plainest: the vectors one after the other."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from models.config.network import NetworkConfig
@@ -42,3 +43,20 @@ class Fusion(nn.Module, ABC):
         Returns:
             `(B, output_dim)`.
         """
+
+
+class Concat(Fusion):
+    """Concatenation; no parameters. The zeros of a missing modality stay zeros."""
+
+    def __init__(self, input_dims: Sequence[int]) -> None:
+        super().__init__(input_dims)
+        self.output_dim = sum(input_dims)
+
+    @classmethod
+    def from_config(cls, input_dims: Sequence[int], config: NetworkConfig) -> "Concat":  # noqa: ARG003 - has no sizes
+        """The concatenation, whatever `config` says."""
+        return cls(input_dims)
+
+    def forward(self, vectors: Sequence[Tensor], present: Tensor) -> Tensor:  # noqa: ARG002 - zeros are kept
+        """`(B, sum of D_m)`."""
+        return torch.cat(list(vectors), dim=1)

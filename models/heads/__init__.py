@@ -5,10 +5,9 @@ or by `HEADS[name].from_config(input_dim, num_categories, num_tags, config)`; it
 with `(B, E)` floats and gives `models.heads.logits.HeadOutputs`. 0 categories or 0 tags leave that answer out.
 """
 
-from models.heads.base import Heads
+from models.heads.base import Heads, Independent
 from models.heads.cascade import Cascade
 from models.heads.hierarchical import Hierarchical
-from models.heads.independent import Independent
 
 HEADS: dict[str, type[Heads]] = {
     "cascade": Cascade,

@@ -1,4 +1,4 @@
-"""What every class of heads has."""
+"""What every class of heads has, and the plainest: category and tags each read the embedding."""
 
 from abc import ABC, abstractmethod
 from functools import partial
@@ -6,9 +6,9 @@ from functools import partial
 from torch import Tensor, nn
 
 from models.config.network import NetworkConfig
-from models.heads.logits import HeadOutputs
+from models.heads.logits import HeadOutputs, Logits
 from models.tag_heads import TAG_HEADS
-from models.tag_heads.base import TagHeadMaker
+from models.tag_heads.base import LinearTags, TagHeadMaker
 
 
 class Heads(nn.Module, ABC):
@@ -34,3 +34,27 @@ class Heads(nn.Module, ABC):
 def tag_head_maker(config: NetworkConfig) -> TagHeadMaker:
     """Return what makes tag heads as `config.tag_head` names them, with the sizes of `config`."""
     return partial(TAG_HEADS[config.tag_head].from_config, config=config)
+
+
+class Independent(Heads):
+    """A linear layer for the category, and a tag head."""
+
+    def __init__(
+        self, input_dim: int, num_categories: int, num_tags: int, *, make_tag_head: TagHeadMaker = LinearTags
+    ) -> None:
+        super().__init__()
+        self.category = nn.Linear(input_dim, num_categories) if num_categories else None
+        self.tags = make_tag_head(input_dim, num_tags) if num_tags else None
+
+    @classmethod
+    def from_config(cls, input_dim: int, num_categories: int, num_tags: int, config: NetworkConfig) -> "Independent":
+        """The heads with the tag head of `config`."""
+        return cls(input_dim, num_categories, num_tags, make_tag_head=tag_head_maker(config))
+
+    def forward(self, embedding: Tensor) -> HeadOutputs:
+        """The answers about embeddings `(B, E)`; no branches."""
+        logits = Logits(
+            category_logits=None if self.category is None else self.category(embedding),
+            tag_logits=None if self.tags is None else self.tags(embedding),
+        )
+        return HeadOutputs(logits)

@@ -10,9 +10,8 @@ from torch.nn import functional
 
 from models.config.network import NetworkConfig
 from models.heads.base import Heads, tag_head_maker
-from models.heads.logits import Answers, HeadOutputs
-from models.tag_heads.base import TagHeadMaker
-from models.tag_heads.linear import LinearTags
+from models.heads.logits import HeadOutputs, Logits
+from models.tag_heads.base import LinearTags, TagHeadMaker
 
 
 class Cascade(Heads):
@@ -57,7 +56,7 @@ class Cascade(Heads):
             hidden, category_logits = self.category(embedding)
             read += [hidden, torch.softmax(category_logits.detach(), dim=1)]
         tag_logits = None if self.tags is None else self.tags(torch.cat(read, dim=1))
-        return HeadOutputs(Answers(category_logits, tag_logits))
+        return HeadOutputs(Logits(category_logits, tag_logits))
 
 
 class _CategoryBranch(nn.Module):

@@ -6,17 +6,17 @@ only. Categories and tags are two label spaces without parents and children, so 
 hierarchical violations. And there are no batch norm and no dropout inside: the embedding has had its dropout.
 """
 
+import math
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.config.network import NetworkConfig
-from models.heads.base import Heads, tag_head_maker
-from models.heads.blending import blend_answers
-from models.heads.independent import Independent
-from models.heads.logits import Answers, HeadOutputs
-from models.tag_heads.base import TagHeadMaker
-from models.tag_heads.linear import LinearTags
+from models.heads.base import Heads, Independent, tag_head_maker
+from models.heads.logits import HeadOutputs, Logits
+from models.tag_heads.base import LinearTags, TagHeadMaker
 
 
 class Hierarchical(Heads):
@@ -62,14 +62,45 @@ class Hierarchical(Heads):
         lower = upper
         if self.second is not None:
             lower = functional.relu(self.second(torch.cat([upper, embedding], dim=1)))
-        local_answers = Answers(
+        local_logits = Logits(
             category_logits=None if self.category is None else self.category(upper),
             tag_logits=None if self.tags is None else self.tags(lower),
         )
-        global_answers: Answers = self.overall(lower).answers
-        return HeadOutputs(blend_answers(local_answers, global_answers), (local_answers, global_answers))
+        global_logits: Logits = self.overall(lower).logits
+        return HeadOutputs(blend_logits(local_logits, global_logits), (local_logits, global_logits))
 
 
 def _local(width: int, readout: nn.Module) -> nn.Sequential:
     """A level's own layer before what reads its answer."""
     return nn.Sequential(nn.Linear(width, width), nn.ReLU(), readout)
+
+
+def blend_logits(first: Logits, second: Logits) -> Logits:
+    """Logits whose softmax or sigmoid is half that of `first` and half that of `second`.
+
+    Args:
+        first: Logits about B clips.
+        second: Logits about the same clips, with the same heads.
+    """
+    return Logits(
+        category_logits=_blend(blend_softmax, first.category_logits, second.category_logits),
+        tag_logits=_blend(blend_sigmoid, first.tag_logits, second.tag_logits),
+    )
+
+
+def blend_softmax(first: Tensor, second: Tensor) -> Tensor:
+    """`(B, K)` logarithms of the mean of two softmaxes, from their logits `(B, K)`."""
+    log_sum = torch.logaddexp(functional.log_softmax(first, dim=1), functional.log_softmax(second, dim=1))
+    return log_sum - math.log(2)
+
+
+def blend_sigmoid(first: Tensor, second: Tensor) -> Tensor:
+    """`(B, C)` logits of the mean of two sigmoids, from their logits `(B, C)`."""
+    log_yes = torch.logaddexp(functional.logsigmoid(first), functional.logsigmoid(second))
+    log_no = torch.logaddexp(functional.logsigmoid(-first), functional.logsigmoid(-second))
+    # Both lack the same log 2.
+    return log_yes - log_no
+
+
+def _blend(blend: Callable[[Tensor, Tensor], Tensor], first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    return None if first is None or second is None else blend(first, second)

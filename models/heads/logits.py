@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Answers:
+class Logits:
     """The logits of both heads.
 
     Attributes:
@@ -24,12 +25,12 @@ class HeadOutputs:
 
     Attributes:
         answers: The answers that count.
-        branches: Answers that the loss looks at in their stead, each by itself; empty where it looks at
+        branches: Logits that the loss looks at in their stead, each by itself; empty where it looks at
             `answers`.
     """
 
-    answers: Answers
-    branches: tuple[Answers, ...] = ()
+    logits: Logits
+    branches: tuple[Logits, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,26 +40,36 @@ class Outputs:
     Attributes:
         answers: The answers that count.
         embedding: `(B, E)`, not normalised.
-        branches: Answers that the loss looks at in the stead of `answers`; empty where it looks at `answers`.
+        branches: Logits that the loss looks at in the stead of `answers`; empty where it looks at `answers`.
         modalities: Modality -> answers of its own heads; empty without such heads.
         present: `(B, M)` bool, True where the clip has the modality and it was not hidden; M in the order of
             the network's modalities.
-        experts: Answers of each expert of a mixture; empty without a mixture.
+        experts: Logits of each expert of a mixture; empty without a mixture.
     """
 
-    answers: Answers
+    logits: Logits
     embedding: Tensor
-    branches: tuple[Answers, ...]
-    modalities: dict[str, Answers]
+    branches: tuple[Logits, ...]
+    modalities: dict[str, Logits]
     present: Tensor
-    experts: tuple[Answers, ...]
+    experts: tuple[Logits, ...]
 
     @property
     def category_logits(self) -> Tensor | None:
         """`(B, K)` of the answers that count."""
-        return self.answers.category_logits
+        return self.logits.category_logits
 
     @property
     def tag_logits(self) -> Tensor | None:
         """`(B, C)` of the answers that count."""
-        return self.answers.tag_logits
+        return self.logits.tag_logits
+
+
+def category_probabilities(logits: Tensor) -> Tensor:
+    """`(B, K)` in 0..1, each row adding up to 1."""
+    return torch.softmax(logits.float(), dim=1)
+
+
+def tag_probabilities(logits: Tensor) -> Tensor:
+    """`(B, C)` in 0..1, each by itself."""
+    return torch.sigmoid(logits.float())

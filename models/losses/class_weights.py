@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.data.batching import UNKNOWN_CATEGORY, Indices, Labels
+from models.data.labels import UNKNOWN_CATEGORY, Indices, Labels
 
 
 @dataclass(frozen=True)

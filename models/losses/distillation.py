@@ -12,13 +12,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.config.training import TrainConfig
-from models.data.batching import UNKNOWN_CATEGORY, BatchLabels
-from models.heads.logits import Answers
-from models.losses.counts import LabelCounts, sum_over_known
+from models.data.batching import BatchLabels
+from models.data.labels import UNKNOWN_CATEGORY
+from models.heads.logits import Logits
+from models.losses.head_losses import LabelCounts, sum_over_known
 
 
 def distillation_loss(
-    mixture: Answers, experts: Sequence[Answers], labels: BatchLabels, config: TrainConfig, counts: LabelCounts
+    mixture: Logits, experts: Sequence[Logits], labels: BatchLabels, config: TrainConfig, counts: LabelCounts
 ) -> Tensor:
     """T^2 times the divergence of the mixture from an expert, mean over the experts, a float32 scalar.
 

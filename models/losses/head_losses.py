@@ -1,27 +1,55 @@
-"""The loss of one set of answers against the labels."""
+"""The loss of one set of logits against the labels: a mean over the clips of which something is known."""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from models.config.training import TrainConfig
-from models.data.batching import UNKNOWN_CATEGORY, BatchLabels
-from models.heads.logits import Answers
+from models.data.batching import BatchLabels
+from models.data.labels import UNKNOWN_CATEGORY
+from models.heads.logits import Logits
 from models.losses import CATEGORY_LOSSES, TAG_LOSSES
 from models.losses.class_weights import ClassWeights
-from models.losses.counts import LabelCounts, sum_over_known
 
 
-def answers_loss(
-    answers: Answers, labels: BatchLabels, config: TrainConfig, counts: LabelCounts, weights: ClassWeights | None
+@dataclass(frozen=True)
+class LabelCounts:
+    """The number of clips that sums of losses are divided by.
+
+    When several processes share a batch, each divides by the number in the whole batch over the number of
+    processes: then the mean of their gradients is the gradient of the whole batch's mean.
+
+    Attributes:
+        category: Clips whose category is known; at least 0.
+        tags: Clips whose tags are known; at least 0.
+    """
+
+    category: float
+    tags: float
+
+    @classmethod
+    def of(cls, labels: BatchLabels) -> "LabelCounts":
+        """The counts of one batch."""
+        return cls(float((labels.category != UNKNOWN_CATEGORY).sum()), float(labels.tags_known.sum()))
+
+
+def sum_over_known(losses: Tensor, known: Tensor, count: float) -> Tensor:
+    """The sum of losses `(B,)` where `known` `(B,)`, divided by `count`, a scalar; 0 when nothing is known."""
+    return losses.masked_fill(~known, 0.0).sum() / (count or 1.0)
+
+
+def logits_loss(
+    logits: Logits, labels: BatchLabels, config: TrainConfig, counts: LabelCounts, weights: ClassWeights | None
 ) -> Tensor:
     """The weighted sum of the losses of the heads that answered, a float32 scalar; 0 without any label."""
     loss = torch.zeros((), device=labels.category.device)
-    if answers.category_logits is not None:
-        losses = _category_losses(answers.category_logits.float(), labels, config, weights)
+    if logits.category_logits is not None:
+        losses = _category_losses(logits.category_logits.float(), labels, config, weights)
         known = labels.category != UNKNOWN_CATEGORY
         loss = loss + config.category_weight * sum_over_known(losses, known, counts.category)
-    if answers.tag_logits is not None:
-        losses = _tag_losses(answers.tag_logits.float(), labels, config, weights)
+    if logits.tag_logits is not None:
+        losses = _tag_losses(logits.tag_logits.float(), labels, config, weights)
         loss = loss + config.tag_weight * sum_over_known(losses, labels.tags_known, counts.tags)
     return loss
 

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from models.config.training import TrainConfig
-from models.data.batching import UNKNOWN_CATEGORY, BatchLabels
+from models.data.batching import BatchLabels
+from models.data.labels import UNKNOWN_CATEGORY
 from models.heads.logits import Outputs
 from models.losses.class_weights import ClassWeights
-from models.losses.counts import LabelCounts
 from models.losses.distillation import distillation_loss
-from models.losses.head_losses import answers_loss
+from models.losses.head_losses import LabelCounts, logits_loss
 
 
 def total_loss(
@@ -26,7 +26,7 @@ def total_loss(
 
     Args:
         outputs: What the network says; where there are branches, each has its loss, in the stead of the
-            answers.
+            logits.
         labels: What is true.
         config: Which losses, and their factors.
         counts: Clips that sums are divided by; None counts those of `labels`.
@@ -35,14 +35,14 @@ def total_loss(
     if counts is None:
         counts = LabelCounts.of(labels)
     loss = torch.zeros((), device=labels.category.device)
-    for answers in outputs.branches or (outputs.answers,):
-        loss = loss + answers_loss(answers, labels, config, counts, weights)
+    for logits in outputs.branches or (outputs.logits,):
+        loss = loss + logits_loss(logits, labels, config, counts, weights)
     if outputs.modalities:
         loss = loss + config.auxiliary_weight * _modalities_loss(outputs, labels, config, counts, weights)
     if outputs.experts:
-        taught = distillation_loss(outputs.answers, outputs.experts, labels, config, counts)
-        for answers in outputs.experts:
-            taught = taught + answers_loss(answers, labels, config, counts, weights) / len(outputs.experts)
+        taught = distillation_loss(outputs.logits, outputs.experts, labels, config, counts)
+        for logits in outputs.experts:
+            taught = taught + logits_loss(logits, labels, config, counts, weights) / len(outputs.experts)
         loss = loss + config.distillation_weight * taught
     return loss
 
@@ -52,8 +52,8 @@ def _modalities_loss(
 ) -> Tensor:
     """Mean over the modalities of their own heads' losses; a clip without the modality adds 0 to its sum."""
     loss = torch.zeros((), device=labels.category.device)
-    for answers, present in zip(outputs.modalities.values(), outputs.present.unbind(dim=1), strict=True):
-        loss = loss + answers_loss(answers, _known_where(labels, present), config, counts, weights)
+    for logits, present in zip(outputs.modalities.values(), outputs.present.unbind(dim=1), strict=True):
+        loss = loss + logits_loss(logits, _known_where(labels, present), config, counts, weights)
     return loss / len(outputs.modalities)
 
 
@@ -64,3 +64,22 @@ def _known_where(labels: BatchLabels, present: Tensor) -> BatchLabels:
         category=labels.category.masked_fill(~present, UNKNOWN_CATEGORY),
         tags_known=labels.tags_known & present,
     )
+
+
+def flood(loss: Tensor, level: float, global_loss: float | None = None) -> Tensor:
+    """|loss - b| + b for the level b, a scalar: below the level, gradients point the other way.
+
+    Ishida et al. 2020, arXiv 2002.08709. Level 0 changes nothing, since no loss is below 0.
+
+    Args:
+        loss: Of this process.
+        level: b; at least 0.
+        global_loss: The mean of the loss over all processes, which then decides on which side of the level
+            they all are; None when there is one process.
+    """
+    if level == 0:
+        return loss
+    if global_loss is None:
+        return (loss - level).abs() + level
+    side = 1.0 if global_loss >= level else -1.0
+    return side * (loss - level) + level

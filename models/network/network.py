@@ -8,14 +8,13 @@ from torch.nn import functional
 
 from features.base.errors import DataError
 from models.config.network import NetworkConfig
-from models.data.batching import Batch, used_modalities
+from models.data.batching import Batch
 from models.data.masking import masked_mean
+from models.data.sources import used_modalities
 from models.fusion import FUSIONS
-from models.fusion.dropping import drop_modalities
 from models.heads import HEADS
-from models.heads.logits import Answers, HeadOutputs, Outputs
-from models.network.encoders import ModalityEncoder
-from models.network.inputs import StepPreparation
+from models.heads.logits import HeadOutputs, Logits, Outputs
+from models.network.encoders import ModalityEncoder, StepPreparation
 
 
 class VideoNetwork(nn.Module):
@@ -51,28 +50,32 @@ class VideoNetwork(nn.Module):
         self.gate = nn.Linear(sum(step_dims.values()), config.num_experts) if config.num_experts > 1 else None
 
     def forward(
-        self, batch: Batch, *, moves: Mapping[str, Tensor] | None = None, watched: dict[str, Tensor] | None = None
+        self,
+        batch: Batch,
+        *,
+        perturbations: Mapping[str, Tensor] | None = None,
+        captured: dict[str, Tensor] | None = None,
     ) -> Outputs:
         """What the network says about each clip of `batch`, which has all modalities of the network.
 
         Args:
             batch: The clips.
-            moves: Modality -> `(B, T, D)` added to its prepared steps.
-            watched: Filled with modality -> prepared steps `(B, T, D)`, of which a backward pass leaves the
+            perturbations: Modality -> `(B, T, D)` added to its prepared steps.
+            captured: Filled with modality -> prepared steps `(B, T, D)`, of which a backward pass leaves the
                 gradient; None watches nothing.
         """
         masks = {name: batch.masks[name] for name in self.modality_dims}
         steps = self.prepare(batch)
-        if watched is not None:
-            steps = {name: _watch(tensor) for name, tensor in steps.items()}
-            watched.update(steps)
-        for name, move in (moves or {}).items():
-            steps[name] = steps[name] + move
+        if captured is not None:
+            steps = {name: _capture(tensor) for name, tensor in steps.items()}
+            captured.update(steps)
+        for name, perturbation in (perturbations or {}).items():
+            steps[name] = steps[name] + perturbation
         present = torch.stack([mask.any(dim=1) for mask in masks.values()], dim=1)  # (B, M)
         if self.training:
             present = drop_modalities(present, self.config.modality_dropout)
         outputs = [expert(steps, masks, present) for expert in self.experts]
-        return outputs[0] if self.gate is None else mix(self._weights(steps, masks, present), outputs)
+        return outputs[0] if self.gate is None else mix_experts(self._weights(steps, masks, present), outputs)
 
     def _weights(self, steps: Mapping[str, Tensor], masks: Mapping[str, Tensor], present: Tensor) -> Tensor:
         """Weight of each expert for each clip, `(B, experts)`, adding up to 1."""
@@ -114,36 +117,47 @@ class Expert(nn.Module):
         hidden = fused if self.hidden is None else self.dropout(functional.gelu(self.hidden(fused)))
         embedding = self.embed(hidden)
         found: HeadOutputs = self.heads(embedding)
-        own = {name: head(vectors[name]).answers for name, head in self.modality_heads.items()}
-        return Outputs(found.answers, embedding, found.branches, own, present, ())
+        own = {name: head(vectors[name]).logits for name, head in self.modality_heads.items()}
+        return Outputs(found.logits, embedding, found.branches, own, present, ())
 
 
-def mix(weights: Tensor, outputs: Sequence[Outputs]) -> Outputs:
+def mix_experts(weights: Tensor, outputs: Sequence[Outputs]) -> Outputs:
     """The mixture of several experts' outputs by `weights` `(B, experts)`: logits and embeddings are averaged.
 
     Lin, Xiao, Fan 2018, arXiv 1811.05014, section 3.4.
     """
-    answers = _mixed(weights, [output.answers for output in outputs])
+    logits = _mix_logits(weights, [output.logits for output in outputs])
     embedding = torch.einsum("be,bed->bd", weights, torch.stack([output.embedding for output in outputs], dim=1))
     modalities = {
-        name: _mixed(weights, [output.modalities[name] for output in outputs]) for name in outputs[0].modalities
+        name: _mix_logits(weights, [output.modalities[name] for output in outputs]) for name in outputs[0].modalities
     }
-    branches = tuple(_mixed(weights, parts) for parts in zip(*(output.branches for output in outputs), strict=True))
-    experts = tuple(output.answers for output in outputs)
-    return Outputs(answers, embedding, branches, modalities, outputs[0].present, experts)
+    branches = tuple(
+        _mix_logits(weights, parts) for parts in zip(*(output.branches for output in outputs), strict=True)
+    )
+    experts = tuple(output.logits for output in outputs)
+    return Outputs(logits, embedding, branches, modalities, outputs[0].present, experts)
 
 
-def _mixed(weights: Tensor, answers: Sequence[Answers]) -> Answers:
+def _mix_logits(weights: Tensor, logits: Sequence[Logits]) -> Logits:
     def average(tensors: Sequence[Tensor | None]) -> Tensor | None:
         there = [tensor for tensor in tensors if tensor is not None]
         return torch.einsum("be,bec->bc", weights, torch.stack(there, dim=1)) if there else None
 
-    return Answers(average([part.category_logits for part in answers]), average([part.tag_logits for part in answers]))
+    return Logits(average([part.category_logits for part in logits]), average([part.tag_logits for part in logits]))
 
 
-def _watch(steps: Tensor) -> Tensor:
+def _capture(steps: Tensor) -> Tensor:
     """The same steps, whose gradient a backward pass leaves in `grad`."""
     if not steps.requires_grad:
         return steps.detach().requires_grad_()
     steps.retain_grad()
     return steps
+
+
+def drop_modalities(present: Tensor, probability: float) -> Tensor:
+    """`present` `(B, M)` bool with each True turned False with `probability`, but never all of a row's.
+
+    A row that would lose everything keeps everything. Draws from torch's default generator, like dropout.
+    """
+    kept = present & (torch.rand(present.shape, device=present.device) >= probability)
+    return torch.where(kept.any(dim=1, keepdim=True), kept, present)

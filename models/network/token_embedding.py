@@ -5,7 +5,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from models.data.batching import TEXT, ClipSource, Indices
+from models.data.labels import Indices
+from models.data.sources import TEXT, FeatureSource
 
 Float64 = npt.NDArray[np.float64]
 
@@ -49,7 +50,7 @@ class TextTable(nn.Module):
 
 
 def mean_token_embeddings(
-    source: ClipSource, indices: Indices
+    source: FeatureSource, indices: Indices
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """The tokens of some clips, and where a table over them starts: each token's mean stored embedding.
 

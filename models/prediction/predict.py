@@ -13,8 +13,10 @@ from features.base.errors import CheckpointError, SettingError
 from models.calibration.fit import apply
 from models.calibration.schema import Calibration, identity, mean_thresholds
 from models.calibration.storage import read_or_identity
-from models.data.batching import Batch, ClipSource, Indices, iterate_batches
-from models.heads.probabilities import category_probabilities, tag_probabilities
+from models.data.batching import Batch, iterate_batches
+from models.data.labels import Indices
+from models.data.sources import FeatureSource
+from models.heads.logits import category_probabilities, tag_probabilities
 from models.prediction.checkpoints import Checkpoint, CheckpointInfo, load
 
 Float32 = npt.NDArray[np.float32]
@@ -109,7 +111,7 @@ class Predictor:
 
     def predict(
         self,
-        source: ClipSource,
+        source: FeatureSource,
         indices: Indices,
         *,
         batch_size: int = 256,
@@ -141,7 +143,7 @@ class Predictor:
         )
 
     def batches(
-        self, source: ClipSource, indices: Indices, *, batch_size: int = 256, hidden: Collection[str] = ()
+        self, source: FeatureSource, indices: Indices, *, batch_size: int = 256, hidden: Collection[str] = ()
     ) -> Iterator[Predictions]:
         """Predictions as of `predict`, at most `batch_size` clips at a time; memory does not grow with their number."""
         for name in sorted(set(hidden) - set(source.modality_dims)):
@@ -172,7 +174,7 @@ class Predictor:
 
 def predict(
     checkpoint_folder: Path,
-    source: ClipSource,
+    source: FeatureSource,
     indices: Indices,
     *,
     feature_recipes: Mapping[str, str],
@@ -190,7 +192,7 @@ def predict(
 
 def predict_ensemble(
     checkpoint_folders: Sequence[Path],
-    source: ClipSource,
+    source: FeatureSource,
     indices: Indices,
     *,
     feature_recipes: Mapping[str, str],
@@ -203,7 +205,7 @@ def predict_ensemble(
 
 def iter_predictions(
     checkpoint_folder: Path,
-    source: ClipSource,
+    source: FeatureSource,
     indices: Indices,
     *,
     feature_recipes: Mapping[str, str],

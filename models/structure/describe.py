@@ -10,7 +10,8 @@ from torch import nn
 from features.base.errors import DataError
 from models.aggregators.base import Aggregator
 from models.aggregators.concatenated import Joined
-from models.data.batching import COVER, TEXT, Batch
+from models.data.batching import Batch
+from models.data.sources import COVER, TEXT
 from models.fusion.base import Fusion
 from models.heads.logits import Outputs
 from models.network.encoders import aggregator_name

@@ -2,7 +2,8 @@
 
 import torch
 
-from models.data.batching import COVER, TEXT, Batch
+from models.data.batching import Batch
+from models.data.sources import COVER, TEXT
 from models.network.network import VideoNetwork
 
 

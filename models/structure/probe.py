@@ -91,9 +91,9 @@ def _tensors(value: object) -> list[Tensor]:
     if isinstance(value, Tensor):
         return [value]
     if isinstance(value, Outputs):
-        return _tensors([value.answers, value.embedding])
+        return _tensors([value.logits, value.embedding])
     if isinstance(value, HeadOutputs):
-        return _tensors(value.answers)
+        return _tensors(value.logits)
     if isinstance(value, Mapping):
         return _tensors(list(value.values()))
     if isinstance(value, Sequence) and not isinstance(value, str):

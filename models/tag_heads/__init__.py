@@ -5,8 +5,7 @@ Each class is built as `TAG_HEADS[name](input_dim, num_tags, **sizes)`, where ev
 and gives `(B, C)` logits, each of a sigmoid.
 """
 
-from models.tag_heads.base import TagHead
-from models.tag_heads.linear import LinearTags
+from models.tag_heads.base import LinearTags, TagHead
 from models.tag_heads.mixture import MixtureTags
 
 TAG_HEADS: dict[str, type[TagHead]] = {"linear": LinearTags, "moe": MixtureTags}

@@ -1,4 +1,4 @@
-"""What every tag head has."""
+"""What every tag head has, and the plainest: one logistic regression a tag."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -23,3 +23,21 @@ class TagHead(nn.Module, ABC):
 
 TagHeadMaker = Callable[[int, int], TagHead]
 """Makes a tag head from the width of its input and the number of tags."""
+
+
+class LinearTags(TagHead):
+    """Logits by one linear layer."""
+
+    def __init__(self, input_dim: int, num_tags: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(input_dim, num_tags)
+
+    @classmethod
+    def from_config(cls, input_dim: int, num_tags: int, config: NetworkConfig) -> "LinearTags":  # noqa: ARG003 - has no sizes
+        """The linear layer, whatever `config` says."""
+        return cls(input_dim, num_tags)
+
+    def forward(self, vector: Tensor) -> Tensor:
+        """`(B, C)` logits."""
+        logits: Tensor = self.linear(vector)
+        return logits

@@ -21,13 +21,13 @@ class LossOf(Protocol):
     """A forward pass over one batch."""
 
     def __call__(
-        self, moves: Mapping[str, Tensor] | None, watched: dict[str, Tensor] | None, *, is_last: bool
+        self, perturbations: Mapping[str, Tensor] | None, captured: dict[str, Tensor] | None, *, is_last: bool
     ) -> Tensor:
         """The loss, a scalar.
 
         Args:
-            moves: As of `VideoNetwork.forward`.
-            watched: As of `VideoNetwork.forward`.
+            perturbations: As of `VideoNetwork.forward`.
+            captured: As of `VideoNetwork.forward`.
             is_last: Whether the backward pass of this loss is the last of the step that reaches the weights.
         """
 
@@ -54,26 +54,26 @@ def adversarial_step(
         flooded: What is learned in the stead of a loss. It does not change which way the loss grows.
     """
     flooded = flooded or _unchanged
-    watched: dict[str, Tensor] | None = None if config.adversarial == "none" else {}
-    loss = loss_of(None, watched, is_last=watched is None)
+    captured: dict[str, Tensor] | None = None if config.adversarial == "none" else {}
+    loss = loss_of(None, captured, is_last=captured is None)
     loss.retain_grad()
     torch.autograd.backward(flooded(loss))
-    if watched is not None:
+    if captured is not None:
         # Flooding may have turned all gradients round.
         slope = torch.zeros_like(loss) if loss.grad is None else loss.grad
-        gradients = {name: slope.sign() * _gradient(steps.grad, steps) for name, steps in watched.items()}
+        gradients = {name: slope.sign() * _gradient(steps.grad, steps) for name, steps in captured.items()}
         with frozen_statistics(network):
-            moves = _final_moves(loss_of, gradients, masks, config)
-            torch.autograd.backward(config.adversarial_weight * flooded(loss_of(moves, None, is_last=True)))
+            perturbations = _final_perturbations(loss_of, gradients, masks, config)
+            torch.autograd.backward(config.adversarial_weight * flooded(loss_of(perturbations, None, is_last=True)))
     return loss.detach()
 
 
-def next_moves(
+def next_perturbations(
     gradients: Mapping[str, Tensor],
     masks: Mapping[str, Tensor],
     config: TrainConfig,
     *,
-    moves: Mapping[str, Tensor] | None = None,
+    perturbations: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """The moves after one more step along the gradients; modalities of strength 0 are left out.
 
@@ -85,7 +85,7 @@ def next_moves(
             as one that lacks the modality, is not moved.
         masks: Modality -> `(B, T)` bool; padding is not moved.
         config: The strengths.
-        moves: The moves so far; None at the start.
+        perturbations: The moves so far; None at the start.
     """
     length = 1.0 if config.adversarial == "fgm" else _STEP_FACTOR / config.adversarial_steps
     found: dict[str, Tensor] = {}
@@ -93,7 +93,7 @@ def next_moves(
         strength = strength_of(name, config)
         if strength > 0:
             step = length * strength * _directions(zero_padding(gradient.float(), masks[name]))
-            found[name] = _into_ball(step if moves is None else moves[name] + step, strength)
+            found[name] = _into_ball(step if perturbations is None else perturbations[name] + step, strength)
     return found
 
 
@@ -108,19 +108,19 @@ def strength_of(modality: str, config: TrainConfig) -> float:
     return strengths.get(modality, config.adversarial_frames)
 
 
-def _final_moves(
+def _final_perturbations(
     loss_of: LossOf, gradients: Mapping[str, Tensor], masks: Mapping[str, Tensor], config: TrainConfig
 ) -> dict[str, Tensor]:
     """The moves to learn from; the passes on the way leave no gradients in the weights."""
-    moves = next_moves(gradients, masks, config)
+    perturbations = next_perturbations(gradients, masks, config)
     num_more = config.adversarial_steps - 1 if config.adversarial == "pgd" else 0
     for _ in range(num_more):
-        watched: dict[str, Tensor] = {}
-        loss = loss_of(moves, watched, is_last=False)
-        found = torch.autograd.grad(loss, list(watched.values()), allow_unused=True)
-        gradients = {name: _gradient(g, watched[name]) for name, g in zip(watched, found, strict=True)}
-        moves = next_moves(gradients, masks, config, moves=moves)
-    return moves
+        captured: dict[str, Tensor] = {}
+        loss = loss_of(perturbations, captured, is_last=False)
+        found = torch.autograd.grad(loss, list(captured.values()), allow_unused=True)
+        gradients = {name: _gradient(g, captured[name]) for name, g in zip(captured, found, strict=True)}
+        perturbations = next_perturbations(gradients, masks, config, perturbations=perturbations)
+    return perturbations
 
 
 def _gradient(found: Tensor | None, steps: Tensor) -> Tensor:
@@ -136,14 +136,14 @@ def _directions(gradient: Tensor) -> Tensor:
     return scaled / _lengths(scaled).clamp(min=1.0)  # a length is at least 1 now, or 0
 
 
-def _into_ball(moves: Tensor, radius: float) -> Tensor:
+def _into_ball(perturbations: Tensor, radius: float) -> Tensor:
     """Moves `(B, T, D)`, those longer than `radius` cut to it."""
-    return moves * (radius / _lengths(moves).clamp(min=radius))
+    return perturbations * (radius / _lengths(perturbations).clamp(min=radius))
 
 
-def _lengths(moves: Tensor) -> Tensor:
+def _lengths(perturbations: Tensor) -> Tensor:
     """Length of each clip's move, `(B, 1, 1)`."""
-    lengths: Tensor = torch.linalg.vector_norm(moves, dim=(1, 2), keepdim=True)
+    lengths: Tensor = torch.linalg.vector_norm(perturbations, dim=(1, 2), keepdim=True)
     return lengths
 
 

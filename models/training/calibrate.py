@@ -10,13 +10,14 @@ from models.calibration.fit import category_shares, fit
 from models.calibration.schema import Calibration
 from models.calibration.storage import read_members, write
 from models.calibration.summary import CalibrationBlock, calibration_block
-from models.data.batching import ClipSource, Indices, Labels
+from models.data.labels import Indices, Labels
+from models.data.sources import FeatureSource
 from models.prediction.predict import predict, predict_ensemble
 
 
 def calibrate_checkpoint(
     folder: Path,
-    source: ClipSource,
+    source: FeatureSource,
     labels: Labels,
     validation_indices: Indices,
     train_indices: Indices,
@@ -55,7 +56,7 @@ def calibrate_checkpoint(
 
 def measure_calibration(
     folders: Sequence[Path],
-    source: ClipSource,
+    source: FeatureSource,
     indices: Indices,
     labels: Labels,
     category_scores: npt.NDArray[np.floating],

@@ -1,12 +1,20 @@
-"""What each epoch of a run gave."""
+"""What each epoch of a run gave: lines of `history.jsonl`, and event files for TensorBoard in `tensorboard/`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from features.base.files import publish_bytes
-from models.config.artifacts import HISTORY_NAME
+from models.config.artifacts import EVENTS_NAME, HISTORY_NAME
+from models.config.training import TrainConfig
+from models.data.distributed import own_slice
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 
 @dataclass(frozen=True)
@@ -52,3 +60,41 @@ def read_history(folder: Path) -> tuple[EpochRecord, ...]:
     """
     lines = (folder / HISTORY_NAME).read_text(encoding="utf-8").splitlines()
     return tuple(EpochRecord(**json.loads(line)) for line in lines)
+
+
+@contextmanager
+def event_log(
+    folder: Path, config: TrainConfig, history: Sequence[EpochRecord]
+) -> Iterator[Callable[[EpochRecord], None]]:
+    """Yields what takes each epoch down; nothing is written where it is off or TensorBoard is not installed.
+
+    Args:
+        folder: Where the checkpoint is.
+        config: Says whether to write.
+        history: Epochs of the run before it was killed; without any, older event files are removed.
+    """
+    if not config.tensorboard or own_slice().rank or find_spec("tensorboard") is None:
+        yield lambda _: None
+        return
+    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - slow to load
+
+    target = folder / EVENTS_NAME
+    if not history:
+        for old in target.glob("events.*"):
+            old.unlink()
+    # Steps that a killed run wrote and that will be done again are struck out.
+    writer = SummaryWriter(str(target), purge_step=len(history) + 1)
+    try:
+        yield lambda record: _write(writer, record)
+    finally:
+        writer.close()
+
+
+def _write(writer: "SummaryWriter", record: EpochRecord) -> None:
+    values = {"loss/train": record.train_loss, "loss/validation": record.validation_loss}
+    values |= {"learning rate": record.learning_rate}
+    values |= {f"validation/{name}": value for name, value in record.metrics.items()}
+    for name, value in values.items():
+        if value is not None:
+            writer.add_scalar(name, value, record.epoch)
+    writer.flush()

@@ -17,7 +17,7 @@ from features.base.settings import identity_values
 from models.config.artifacts import RESUME_NAME
 from models.config.network import NetworkConfig
 from models.config.training import TrainConfig
-from models.data.batching import Indices, Labels
+from models.data.labels import Indices, Labels
 from models.training.history import EpochRecord
 
 

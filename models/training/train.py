@@ -15,16 +15,15 @@ from features.base.errors import DataError
 from models.calibration.storage import remove as remove_calibration
 from models.config.network import NetworkConfig
 from models.config.training import TrainConfig
-from models.data.batching import ClipSource, Indices, Labels, used_modalities
-from models.data.caching import CachedSource
+from models.data.labels import Indices, Labels
+from models.data.sources import CachedSource, FeatureSource, used_modalities
 from models.prediction.checkpoints import load
 from models.structure.checkpoint_files import write_structure
 from models.training.calibrate import calibrate_checkpoint
-from models.training.event_log import event_log
-from models.training.history import EpochRecord
+from models.training.history import EpochRecord, event_log
 from models.training.resume import remove_resume_state
 from models.training.seeding import cpu_threads, repeatable
-from models.training.trainer import Trainer, TrainingData
+from models.training.trainer import Trainer, LabelledFeatures
 
 _MEGABYTE = 10**6
 
@@ -53,7 +52,7 @@ class TrainSummary:
 
 
 def train(  # noqa: PLR0913 - five things to train on, two configs, and where to; a bundle would hide them
-    source: ClipSource,
+    source: FeatureSource,
     labels: Labels,
     train_indices: Indices,
     validation_indices: Indices,
@@ -97,7 +96,7 @@ def train(  # noqa: PLR0913 - five things to train on, two configs, and where to
     splits = {"train": train_indices, "validation": validation_indices}
     # Of modalities that the network leaves out nothing is read.
     cached = CachedSource(source, config.cache_megabytes * _MEGABYTE, used_modalities(network, source.modality_dims))
-    data = TrainingData(cached, labels, splits, feature_recipes)
+    data = LabelledFeatures(cached, labels, splits, feature_recipes)
     with cpu_threads(config.num_threads), repeatable(chosen):
         trainer = Trainer(data, network, config, folder, chosen)
         trainer.resume()
@@ -116,7 +115,7 @@ def train(  # noqa: PLR0913 - five things to train on, two configs, and where to
     return _summary(trainer)
 
 
-def _finish(trainer: Trainer, data: TrainingData) -> None:
+def _finish(trainer: Trainer, data: LabelledFeatures) -> None:
     """What stands beside a checkpoint: the picture of its network, and its calibration."""
     folder = trainer.folder
     write_structure(folder, load(folder).network)
@@ -146,7 +145,7 @@ def _summary(trainer: Trainer) -> TrainSummary:
     )
 
 
-def _check_data(source: ClipSource, labels: Labels, train_indices: Indices) -> None:
+def _check_data(source: FeatureSource, labels: Labels, train_indices: Indices) -> None:
     if len(labels) != len(source):
         raise DataError(f"{len(labels)} labels for {len(source)} clips: give one label row a clip")
     if len(train_indices) == 0:

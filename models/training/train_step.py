@@ -10,21 +10,21 @@ from torch.nn.parallel import DistributedDataParallel
 
 from models.config.training import TrainConfig
 from models.data.batching import Batch, BatchLabels
-from models.data.distributed import is_shared, own_share, total_of
+from models.data.distributed import all_reduce_scalar, is_shared, own_slice
 from models.losses.class_weights import ClassWeights
-from models.losses.counts import LabelCounts
-from models.losses.flooding import flood
-from models.losses.total_loss import total_loss
+from models.losses.head_losses import LabelCounts
+from models.losses.total_loss import flood, total_loss
 from models.network.network import VideoNetwork
 from models.training.adversarial import adversarial_step
 from models.training.optimizer import make_optimizer
-from models.training.weight_averaging import WeightAverage
 
 if TYPE_CHECKING:
     from models.heads.logits import Outputs
 
+import copy
 
-class Stepper:
+
+class Updater:
     """A network with all that changes it.
 
     Args:
@@ -68,11 +68,13 @@ class Stepper:
         """Leave the gradients, summed over all passes; the loss of the clean pass."""
         counts = shared_counts(labels)
 
-        def loss_of(moves: Mapping[str, Tensor] | None, watched: dict[str, Tensor] | None, *, is_last: bool) -> Tensor:
+        def loss_of(
+            perturbations: Mapping[str, Tensor] | None, captured: dict[str, Tensor] | None, *, is_last: bool
+        ) -> Tensor:
             # Gradients are averaged over the processes once, in the last pass.
             network = self._synchronised if is_last else self.network
             with torch.autocast(batch_device(batch).type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
-                outputs: Outputs = network(batch, moves=moves, watched=watched)
+                outputs: Outputs = network(batch, perturbations=perturbations, captured=captured)
             return total_loss(outputs, labels, self.config, counts=counts, weights=self.weights)
 
         loss = adversarial_step(loss_of, self.network, batch.masks, self.config, flooded=self._flooded)
@@ -81,17 +83,44 @@ class Stepper:
     def _flooded(self, loss: Tensor) -> Tensor:
         if not self.config.flood_level:
             return loss
-        whole = total_of(float(loss.detach())) / own_share().num_processes
+        whole = all_reduce_scalar(float(loss.detach())) / own_slice().num_processes
         return flood(loss, self.config.flood_level, global_loss=whole)
 
 
 def shared_counts(labels: BatchLabels) -> LabelCounts:
     """What the losses of this process's clips are divided by, so that their mean over processes is the batch's."""
-    num_processes = own_share().num_processes
+    num_processes = own_slice().num_processes
     own = LabelCounts.of(labels)
-    return LabelCounts(total_of(own.category) / num_processes, total_of(own.tags) / num_processes)
+    return LabelCounts(all_reduce_scalar(own.category) / num_processes, all_reduce_scalar(own.tags) / num_processes)
 
 
 def batch_device(batch: Batch) -> torch.device:
     """Where the tensors of a batch are."""
     return next(iter(batch.masks.values())).device
+
+
+class WeightAverage:
+    """Exponential moving average of the weights of a network (Polyak and Juditsky 1992).
+
+    The decay of step t is min(decay, (1 + t) / (10 + t)), so that the random first weights fade quickly.
+    Buffers, such as the statistics of batch norms, are copied.
+
+    Attributes:
+        network: The averaged network, in evaluation mode.
+        num_updates: Steps taken so far.
+    """
+
+    def __init__(self, network: VideoNetwork, decay: float) -> None:
+        self._decay = decay
+        self.num_updates = 0
+        self.network = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
+
+    def update(self, network: VideoNetwork) -> None:
+        """Take in the weights of `network` after a step of its training."""
+        decay = min(self._decay, (1 + self.num_updates) / (10 + self.num_updates))
+        self.num_updates += 1
+        with torch.no_grad():
+            for mean, weight in zip(self.network.parameters(), network.parameters(), strict=True):
+                mean.lerp_(weight, 1 - decay)
+            for kept, buffer in zip(self.network.buffers(), network.buffers(), strict=True):
+                kept.copy_(buffer)

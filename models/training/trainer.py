@@ -12,33 +12,25 @@ import torch
 from features.base.errors import DataError, SettingError
 from models.config.network import NetworkConfig
 from models.config.training import TrainConfig
-from models.data.batching import (
-    TEXT,
-    WHOLE,
-    Batch,
-    ClipSource,
-    Indices,
-    Labels,
-    Share,
-    iterate_batches,
-    used_modalities,
-)
-from models.data.distributed import from_first, own_share, total_of
+from models.data.batching import Batch, iterate_batches
+from models.data.distributed import WHOLE_BATCH, BatchSlice, all_reduce_scalar, broadcast, own_slice
+from models.data.labels import Indices, Labels
 from models.data.prefetching import prefetched
+from models.data.sources import TEXT, FeatureSource, used_modalities
 from models.losses.class_weights import class_weights
 from models.network.network import VideoNetwork
 from models.network.token_embedding import mean_token_embeddings
 from models.prediction.checkpoints import CheckpointInfo, save
 from models.training.history import EpochRecord, write_history
+from models.training.optimizer import learning_rate_at
 from models.training.resume import ResumeState, read_resume_state, run_identity, write_resume_state
-from models.training.schedule import learning_rate_at
 from models.training.seeding import seeded
-from models.training.train_step import Stepper
+from models.training.train_step import Updater
 from models.training.validation import Validation, validate
 
 
 @dataclass(frozen=True)
-class TrainingData:
+class LabelledFeatures:
     """What to learn from.
 
     Attributes:
@@ -48,7 +40,7 @@ class TrainingData:
         recipes: Modality -> recipe of its features.
     """
 
-    source: ClipSource
+    source: FeatureSource
     labels: Labels
     splits: Mapping[str, Indices]
     recipes: Mapping[str, str]
@@ -67,29 +59,29 @@ class Trainer:
         folder: Where checkpoint, history and resume state go; it exists.
         device: Where the arithmetic happens.
         network: The network that is trained.
-        stepper: What changes it.
+        updater: What changes it.
         best_rank: Rank of the best epoch so far.
         history: The finished epochs.
     """
 
-    data: TrainingData
+    data: LabelledFeatures
     network_config: NetworkConfig
     config: TrainConfig
     folder: Path
     device: torch.device
     network: VideoNetwork = field(init=False)
-    stepper: Stepper = field(init=False)
+    updater: Updater = field(init=False)
     best_rank: tuple[float, ...] = field(init=False, default=())
     history: list[EpochRecord] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        self.share = own_share()
+        self.slice = own_slice()
         self._check_batch_size()
         labels = self.data.labels
         self.dims = used_modalities(self.network_config, self.data.source.modality_dims)
         self.network = self._make_network().to(self.device)
         weights = class_weights(labels, self.data.splits["train"], self.config.class_weight_power)
-        self.stepper = Stepper(self.network, self.config, weights.to(self.device))
+        self.updater = Updater(self.network, self.config, weights.to(self.device))
         self.identity = run_identity(
             (self.network_config, self.config),
             labels,
@@ -99,7 +91,7 @@ class Trainer:
 
     def _check_batch_size(self) -> None:
         # A batch may be half as large as the setting, and each process needs a clip.
-        num_processes, num_clips = self.share.num_processes, len(self.data.splits["train"])
+        num_processes, num_clips = self.slice.num_processes, len(self.data.splits["train"])
         if num_processes > 1 and min(self.config.batch_size // 2, num_clips) < num_processes:
             raise DataError(
                 f"{num_processes} processes cannot share batches of {self.config.batch_size} out of {num_clips} "
@@ -126,7 +118,7 @@ class Trainer:
     @property
     def is_first(self) -> bool:
         """Whether this process is the one that validates and writes."""
-        return self.share.rank == 0
+        return self.slice.rank == 0
 
     def resume(self) -> None:
         """Take over what the same call left when it was killed."""
@@ -134,8 +126,8 @@ class Trainer:
         if state is None:
             return
         self.network.load_state_dict(state.network)
-        self.stepper.optimizer.load_state_dict(dict(state.optimizer))
-        average = self.stepper.average
+        self.updater.optimizer.load_state_dict(dict(state.optimizer))
+        average = self.updater.average
         if average is not None:
             average.network.load_state_dict(state.average)
             average.num_updates = state.num_updates
@@ -160,7 +152,7 @@ class Trainer:
         started = time.monotonic()
         epoch = len(self.history) + 1
         train_loss, learning_rate = self._learn(epoch)
-        result = from_first(self._validate() if self.is_first else Validation(None, {}, {}))
+        result = broadcast(self._validate() if self.is_first else Validation(None, {}, {}))
         rank = result.rank(self.config.selection_metric)
         is_best = epoch == 1 or not rank or rank > self.best_rank
         if is_best:
@@ -191,14 +183,14 @@ class Trainer:
         loss_sum = 0.0
         self.network.train()
         with (
-            seeded(self.config.seed, epoch, self.device, rank=self.share.rank) as generator,
-            prefetched(self._batches("train", generator, self.share)) as batches,
+            seeded(self.config.seed, epoch, self.device, rank=self.slice.rank) as generator,
+            prefetched(self._batches("train", generator, self.slice)) as batches,
         ):
             for batch in batches:
                 rate = learning_rate_at(step, self.config.epochs * steps_per_epoch, self.config)
                 loss_sum += self._step(batch, rate)
                 step += 1
-        loss_sum = total_of(loss_sum)
+        loss_sum = all_reduce_scalar(loss_sum)
         if not math.isfinite(loss_sum):
             raise SettingError(
                 f"the training loss of epoch {epoch} is {loss_sum}: lower learning_rate, now "
@@ -211,19 +203,19 @@ class Trainer:
         batch = batch.to(self.device)
         if batch.labels is None:
             return 0.0
-        num_clips = total_of(len(batch.labels.category)) / self.share.num_processes
-        return self.stepper.step(batch, batch.labels, learning_rate) * num_clips
+        num_clips = all_reduce_scalar(len(batch.labels.category)) / self.slice.num_processes
+        return self.updater.step(batch, batch.labels, learning_rate) * num_clips
 
     def _validate(self) -> Validation:
-        with prefetched(self._batches("validation", None, WHOLE)) as batches:
+        with prefetched(self._batches("validation", None, WHOLE_BATCH)) as batches:
             return validate(self._evaluated(), batches, self.config, self.device)
 
     def _evaluated(self) -> VideoNetwork:
         """The network that is validated and saved, in evaluation mode."""
-        average = self.stepper.average
+        average = self.updater.average
         return average.network if average is not None else self.network.eval()
 
-    def _batches(self, split: str, generator: np.random.Generator | None, share: Share) -> Iterator[Batch]:
+    def _batches(self, split: str, generator: np.random.Generator | None, batch_slice: BatchSlice) -> Iterator[Batch]:
         return iterate_batches(
             self.data.source,
             self.data.splits[split],
@@ -231,7 +223,7 @@ class Trainer:
             self.config.batch_size,
             labels=self.data.labels,
             generator=generator,
-            share=share,
+            batch_slice=batch_slice,
         )
 
     def _write(self, record: EpochRecord) -> None:
@@ -239,13 +231,13 @@ class Trainer:
         if record.is_best:
             save(self.folder, self._evaluated(), self._checkpoint_info(record))
         write_history(self.folder, self.history)
-        average = self.stepper.average
+        average = self.updater.average
         state = ResumeState(
             identity=self.identity,
             network=self.network.state_dict(),
             average=average.network.state_dict() if average is not None else {},
             num_updates=average.num_updates if average is not None else 0,
-            optimizer=self.stepper.optimizer.state_dict(),
+            optimizer=self.updater.optimizer.state_dict(),
             best_rank=self.best_rank,
             history=tuple(self.history),
         )

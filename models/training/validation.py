@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from models.config.training import TrainConfig
-from models.data.batching import UNKNOWN_CATEGORY, Batch
-from models.heads.probabilities import category_probabilities, tag_probabilities
+from models.data.batching import Batch
+from models.data.labels import UNKNOWN_CATEGORY
+from models.heads.logits import category_probabilities, tag_probabilities
 from models.losses.total_loss import total_loss
 from models.metrics import accuracy, global_average_precision, macro_f1, mean_average_precision
 from models.network.network import VideoNetwork

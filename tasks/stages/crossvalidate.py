@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from features.formats.sharded_clips import ShardedClips
-    from models.data.batching import Indices
+    from models.data.labels import Indices
     from models.prediction.predict import Predictions
     from tasks.stages.dataset import LabelledCorpus
     from tasks.stages.train import Train
@@ -56,7 +56,7 @@ class CrossValidate(Stage):
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
         """Score each fold's clips by the network that has not seen them."""
-        from models.data.label_encoding import positions_of  # noqa: PLC0415 - loads torch
+        from models.data.labels import positions_of  # noqa: PLC0415 - loads torch
 
         corpus, clips = read_labelled_corpus(Manifest()), open_clips()
         folds = corpus_folds(corpus.records, corpus.splits)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from features.formats.records import ClipRecord
     from features.formats.sharded_clips import ShardedClips
-    from models.data.batching import Labels
+    from models.data.labels import Labels
     from tasks.stages.manifest import Manifest
     from tasks.stages.recognize import Recognize
 

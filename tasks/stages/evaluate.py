@@ -100,7 +100,7 @@ class Evaluate(Stage):
         return join_predictions([read_predictions(stage.folder / name, with_embedding=False) for name in names])
 
     def _measure(self, predictions: PredictionShard) -> Measured:
-        from models.data.label_encoding import labels_in_space, positions_of  # noqa: PLC0415 - loads torch
+        from models.data.labels import labels_in_space, positions_of  # noqa: PLC0415 - loads torch
         from models.evaluation.evaluate import measure  # noqa: PLC0415 - loads torch and scikit-learn
 
         split = settings().evaluate.split
@@ -172,7 +172,7 @@ class Evaluate(Stage):
 
     def _worst_errors(self, predictions: PredictionShard, split: str) -> list[WorstError]:
         from features.formats.thumbnails import clip_pictures  # noqa: PLC0415 - loads codecs
-        from models.data.label_encoding import labels_in_space, positions_of  # noqa: PLC0415 - loads torch
+        from models.data.labels import labels_in_space, positions_of  # noqa: PLC0415 - loads torch
         from models.evaluation.ranking import most_confident_errors  # noqa: PLC0415 - loads torch
         from models.report.data import WorstError  # noqa: PLC0415 - loads torch
 

@@ -122,7 +122,7 @@ class Predict(ShardedStage):
     ) -> tuple[Tally, dict[str, float]]:
         from features.formats.prediction_shard import PredictionShard, write_predictions  # noqa: PLC0415 - loads HDF5
         from features.formats.sharded_clips import ShardedClips  # noqa: PLC0415 - loads HDF5
-        from models.data.label_encoding import every_position  # noqa: PLC0415 - loads torch
+        from models.data.labels import every_position  # noqa: PLC0415 - loads torch
 
         clips = ShardedClips({name: [file] for name, file in job.inputs.items()})
         batch_size = settings().predict.batch_size

@@ -64,7 +64,7 @@ def _train_and_score(data: TrainingData, plan: TrainingPlan, scorings: list[dict
 
 
 def _score(data: TrainingData, plan: TrainingPlan, scoring: Scoring) -> dict[str, float]:
-    from models.data.label_encoding import positions_of  # noqa: PLC0415 - loads torch
+    from models.data.labels import positions_of  # noqa: PLC0415 - loads torch
     from models.evaluation.evaluate import measure_scores  # noqa: PLC0415 - loads torch and scikit-learn
     from models.prediction.predict import predict  # noqa: PLC0415 - loads torch
 
@@ -81,7 +81,7 @@ def _score(data: TrainingData, plan: TrainingPlan, scoring: Scoring) -> dict[str
 
 
 def _score_baselines(data: TrainingData, file: str, split: str, *, calibrated: bool) -> None:
-    from models.data.label_encoding import positions_of  # noqa: PLC0415 - loads torch
+    from models.data.labels import positions_of  # noqa: PLC0415 - loads torch
     from models.evaluation.baselines import run_baselines  # noqa: PLC0415 - loads scikit-learn
     from models.evaluation.evaluate import measure_scores  # noqa: PLC0415 - loads torch and scikit-learn
     from models.evaluation.logistic_regression import LogisticSettings  # noqa: PLC0415 - loads scikit-learn

@@ -132,13 +132,13 @@ def _num_epochs(folder: Path) -> int:
 
 def main(data_path: Path, plan_path: Path) -> None:
     """Be one of the processes."""
-    from models.data.distributed import joined, own_share  # noqa: PLC0415 - loads torch
+    from models.data.distributed import own_slice, process_group  # noqa: PLC0415 - loads torch
 
     die_with_parent()
     plan = TrainingPlan.from_json(json.loads(plan_path.read_text(encoding="utf-8")))
-    with joined(plan.train.device) as device:
+    with process_group(plan.train.device) as device:
         facts = TrainingFacts.of(train_here(TrainingData.read(data_path), plan, device=str(device)))
-        if own_share().rank == 0:
+        if own_slice().rank == 0:
             publish_json(plan.folder / FACTS_NAME, vars(facts))
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from features.formats.records import ClipRecord
     from features.formats.sharded_clips import ShardedClips
-    from models.data.batching import Labels
+    from models.data.labels import Labels
     from models.training.history import EpochRecord
     from models.training.train import TrainSummary
 
@@ -116,7 +116,7 @@ def train_here(
     device: str | None = None,
 ) -> TrainSummary:
     """Train in this process; a run that was killed goes on after its last epoch."""
-    from models.data.label_encoding import positions_of  # noqa: PLC0415 - loads torch
+    from models.data.labels import positions_of  # noqa: PLC0415 - loads torch
     from models.training.train import train  # noqa: PLC0415 - loads torch
 
     return train(
@@ -135,7 +135,7 @@ def train_here(
 
 def labels_of(records: Sequence[ClipRecord], corpus: Path) -> Labels:
     """Return the labels of records in the label space of the corpus in a folder."""
-    from models.data.label_encoding import build_labels  # noqa: PLC0415 - loads torch
+    from models.data.labels import build_labels  # noqa: PLC0415 - loads torch
 
     space = read_labels(corpus)
     return build_labels(

@@ -12,8 +12,7 @@ from models.config.network import TAG_HEADS as CONFIG_TAG_NAMES
 from models.config.network import NetworkConfig
 from models.heads import HEADS
 from models.heads.base import Heads
-from models.heads.logits import Answers, HeadOutputs
-from models.heads.probabilities import category_probabilities, tag_probabilities
+from models.heads.logits import HeadOutputs, Logits, category_probabilities, tag_probabilities
 from models.tag_heads import TAG_HEADS
 
 INPUT_DIM = 6
@@ -38,7 +37,7 @@ def embeddings(num_clips: int = NUM_CLIPS, scale: float = 1.0) -> Tensor:
 
 
 def all_logits(outputs: HeadOutputs) -> Iterator[Tensor]:
-    for answers in (outputs.answers, *outputs.branches):
+    for answers in (outputs.logits, *outputs.branches):
         yield from (logits for logits in (answers.category_logits, answers.tag_logits) if logits is not None)
 
 
@@ -48,7 +47,7 @@ def weighted_sum(outputs: HeadOutputs) -> Tensor:
     return torch.stack(parts).sum()
 
 
-def check_shapes(answers: Answers, num_clips: int, counts: tuple[int, int]) -> None:
+def check_shapes(answers: Logits, num_clips: int, counts: tuple[int, int]) -> None:
     for logits, count in zip((answers.category_logits, answers.tag_logits), counts, strict=True):
         assert (logits is None) == (count == 0)
         assert logits is None or logits.shape == (num_clips, count)
@@ -64,19 +63,19 @@ def test_tables_hold_the_names_of_the_settings() -> None:
 def test_shapes_and_left_out_heads(name: str, tag_head: str, counts: tuple[int, int], num_clips: int) -> None:
     for heads in (build(name, tag_head, counts), HEADS[name].from_config(INPUT_DIM, *counts, NetworkConfig())):
         outputs = heads(embeddings(num_clips))
-        for answers in (outputs.answers, *outputs.branches):
+        for answers in (outputs.logits, *outputs.branches):
             check_shapes(answers, num_clips, counts)
 
 
 @pytest.mark.parametrize("name", sorted(HEADS))
 def test_neither_categories_nor_tags(name: str) -> None:
     outputs = HEADS[name].from_config(INPUT_DIM, 0, 0, NetworkConfig())(embeddings())
-    assert outputs.answers == Answers(None, None)
+    assert outputs.logits == Logits(None, None)
 
 
 @parametrize_cases
 def test_probabilities(name: str, tag_head: str, counts: tuple[int, int]) -> None:
-    answers = build(name, tag_head, counts)(embeddings()).answers
+    answers = build(name, tag_head, counts)(embeddings()).logits
     if answers.category_logits is not None:
         categories = category_probabilities(answers.category_logits)
         torch.testing.assert_close(categories.sum(dim=1), torch.ones(NUM_CLIPS))

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from models.config.network import NetworkConfig
-from models.data.batching import ClipFeatures, Labels
+from models.data.labels import Labels
+from models.data.sources import ClipFeatures
 
 SMALL_NETWORK = NetworkConfig(
     cover_width=8,

@@ -49,7 +49,7 @@ def test_descriptor_equals_the_paper(num_clusters: int, num_groups: int, expansi
     torch.nn.init.normal_(module.assign_norm.bias, generator=generator)
     features = torch.randn(2, 6, 8, generator=generator)
     mask = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
-    descriptor = module.describe(features, mask)
+    descriptor = module.compute_descriptor(features, mask)
     for row, length in ((0, 6), (1, 4)):
         expected = transcription(module, numpy_of(features[row, :length]))
         # float32 against float64

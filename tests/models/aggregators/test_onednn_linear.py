@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from models.aggregators.onednn_linear import dense
-from models.aggregators.packing import place_rows, valid_rows
+from models.data.masking import place_rows, valid_rows
 
 SIZES = [(256, 512, 256), (3, 4, 5), (0, 4, 5)]
 """Rows, width in and out: enough for oneDNN, too few, and none."""

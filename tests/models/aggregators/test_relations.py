@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from models.aggregators import AGGREGATORS
-from models.aggregators.relations import combination_at, pick_segments, random_steps, relation_table
+from models.aggregators.trn import combination_at, pick_segments, random_steps, relation_table
 from models.config.network import NetworkConfig
 
 WITH_SEGMENTS = ("trn", "trn_centred", "trn_x")

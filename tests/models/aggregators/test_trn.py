@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.aggregators.relations import Scale, combination_at
-from models.aggregators.trn import TemporalRelations
+from models.aggregators.trn import Scale, TemporalRelations, combination_at
 
 Float64 = npt.NDArray[np.float64]
 

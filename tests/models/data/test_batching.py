@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from features.base.errors import DataError
 from models.config.network import NetworkConfig
-from models.data.batching import Batch, ClipFeatures, Share, _cut, collate, iterate_batches
-from models.data.caching import CachedSource
+from models.data.batching import Batch, _cut, collate, iterate_batches
+from models.data.distributed import BatchSlice
+from models.data.sources import CachedSource, ClipFeatures
 from tests.models.synthetic import ListSource, make_labels, random_source
 
 CONFIG = NetworkConfig(max_steps=3, max_tokens=2)
@@ -88,8 +89,10 @@ def test_batches_of_training_are_even_and_shared_out_without_loss(
     assume(min(sizes) >= num_processes)
     seen: list[float] = []
     for rank in range(num_processes):
-        share, generator = Share(rank, num_processes), np.random.default_rng(0)
-        batches = iterate_batches(source, np.arange(num_clips), CONFIG, batch_size, generator=generator, share=share)
+        batch_slice, generator = BatchSlice(rank, num_processes), np.random.default_rng(0)
+        batches = iterate_batches(
+            source, np.arange(num_clips), CONFIG, batch_size, generator=generator, batch_slice=batch_slice
+        )
         seen += [value for batch in batches for value in batch.features["frames"][:, 0, 0].tolist()]
     assert sorted(seen) == list(range(num_clips))
 

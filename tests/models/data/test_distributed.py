@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.data.distributed import from_first, is_shared, own_share, sum_over_processes, total_of
+from models.data.distributed import all_reduce_scalar, all_reduce_sum, broadcast, is_shared, own_slice
 from models.prediction.checkpoints import load
 from models.training.history import read_history
 from tests.models.training import two_processes as shared_training
@@ -14,11 +14,11 @@ from tests.models.training import two_processes as shared_training
 
 def test_process_alone_sums_nothing() -> None:
     assert not is_shared()
-    assert (own_share().rank, own_share().num_processes) == (0, 1)
-    assert total_of(3.5) == 3.5
-    assert from_first("mine") == "mine"
+    assert (own_slice().rank, own_slice().num_processes) == (0, 1)
+    assert all_reduce_scalar(3.5) == 3.5
+    assert broadcast("mine") == "mine"
     values = torch.ones(2)
-    assert sum_over_processes(values) is values
+    assert all_reduce_sum(values) is values
 
 
 @pytest.mark.parametrize("kind", shared_training.KINDS)

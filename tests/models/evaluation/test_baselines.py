@@ -10,9 +10,8 @@ import pytest
 
 from features.base.errors import DataError, SettingError
 from models.calibration.fit import apply, category_shares, fit
-from models.data.batching import Labels
-from models.data.pooling import pool, thin_out
-from models.evaluation.baselines import BaselineScores, majority, run_baselines
+from models.data.labels import Labels
+from models.evaluation.baselines import BaselineScores, majority, pool, run_baselines, subsample
 from models.evaluation.logistic_regression import LogisticSettings
 from models.evaluation.scores import evaluate
 
@@ -104,18 +103,18 @@ def test_pooling_sums_in_single_precision() -> None:
 
 def test_thinning_draws_clips_that_cover_a_corpus_of_alternating_categories() -> None:
     indices = np.arange(100, 700)
-    drawn = thin_out(indices, 200, np.random.default_rng(0))
+    drawn = subsample(indices, 200, np.random.default_rng(0))
     assert len(set(drawn.tolist())) == 200
     assert set(drawn.tolist()) < set(indices.tolist())
     assert (np.diff(drawn) > 0).all()
     assert (np.bincount(drawn % 3) > 40).all()
-    assert drawn.tolist() == thin_out(indices, 200, np.random.default_rng(0)).tolist()
-    assert thin_out(indices, 600, np.random.default_rng(0)).tolist() == indices.tolist()
+    assert drawn.tolist() == subsample(indices, 200, np.random.default_rng(0)).tolist()
+    assert subsample(indices, 600, np.random.default_rng(0)).tolist() == indices.tolist()
 
 
 def test_a_limit_of_zero_is_refused() -> None:
     with pytest.raises(SettingError, match="limit of clips is 0"):
-        thin_out(np.arange(3), 0, np.random.default_rng(0))
+        subsample(np.arange(3), 0, np.random.default_rng(0))
 
 
 def test_majority_gives_the_shares_among_labelled_train_clips_and_ranks_at_chance() -> None:

@@ -9,7 +9,7 @@ from sklearn.metrics import f1_score
 from models.calibration.reliability import expected_calibration_error
 from models.calibration.schema import TAG_THRESHOLD
 from models.calibration.storage import read, remove
-from models.data.batching import Labels
+from models.data.labels import Labels
 from models.evaluation.baselines import run_baselines
 from models.evaluation.evaluate import Measured, measure, measure_scores
 from models.evaluation.logistic_regression import LogisticSettings

@@ -6,7 +6,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from features.base.errors import DataError, SettingError
-from models.data.batching import Labels
+from models.data.labels import Labels
 from models.evaluation.logistic_regression import LogisticSettings, Split, fit_logistic
 from models.metrics import mean_average_precision
 

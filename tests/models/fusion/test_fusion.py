@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from models.config.network import NetworkConfig
 from models.fusion import FUSIONS
-from models.fusion.dropping import drop_modalities
 from models.fusion.gate_fusion import GateFusion
 from models.fusion.low_rank import LowRank
 from models.fusion.se_gate import SeGate
+from models.network.network import drop_modalities
 
 Float64 = npt.NDArray[np.float64]
 

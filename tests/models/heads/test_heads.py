@@ -3,8 +3,8 @@ import pytest
 import torch
 from scipy.special import expit, softmax
 
-from models.heads.independent import Independent
-from models.heads.probabilities import category_probabilities, tag_probabilities
+from models.heads.base import Independent
+from models.heads.logits import category_probabilities, tag_probabilities
 from models.tag_heads.mixture import MixtureTags
 
 
@@ -16,8 +16,8 @@ def test_independent_by_hand() -> None:
         heads.get_parameter("tags.linear.weight").copy_(torch.tensor([[1.0, -1.0]]))
         heads.get_parameter("tags.linear.bias").fill_(0.25)
     outputs = heads(torch.tensor([[3.0, 1.0]]))
-    assert outputs.answers.category_logits.tolist() == [[3.5, 2.0]]
-    assert outputs.answers.tag_logits.tolist() == [[2.25]]
+    assert outputs.logits.category_logits.tolist() == [[3.5, 2.0]]
+    assert outputs.logits.tag_logits.tolist() == [[2.25]]
     assert outputs.branches == ()
 
 
@@ -25,7 +25,7 @@ def test_independent_reads_the_embedding_with_the_tag_head_it_is_given() -> None
     heads = Independent(3, 2, 4, make_tag_head=MixtureTags)
     embedding = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
     assert isinstance(heads.tags, MixtureTags)
-    assert torch.equal(heads(embedding).answers.tag_logits, heads.tags(embedding))
+    assert torch.equal(heads(embedding).logits.tag_logits, heads.tags(embedding))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -8,9 +8,8 @@ import torch
 from scipy.special import expit, softmax
 from torch import Tensor, nn
 
-from models.heads.blending import blend_answers, blend_sigmoid, blend_softmax
-from models.heads.hierarchical import Hierarchical
-from models.heads.logits import Answers
+from models.heads.hierarchical import Hierarchical, blend_logits, blend_sigmoid, blend_softmax
+from models.heads.logits import Logits
 from models.tag_heads.mixture import MixtureTags
 
 Float64 = npt.NDArray[np.float64]
@@ -59,7 +58,7 @@ def test_hierarchical_equals_a_transcription() -> None:
         for branch, category, tag in zip((local, overall), categories, tags, strict=True):
             np.testing.assert_allclose(branch.category_logits[clip].detach().numpy(), category, rtol=1e-10)
             np.testing.assert_allclose(branch.tag_logits[clip].detach().numpy(), tag, rtol=1e-10)
-        found = outputs.answers
+        found = outputs.logits
         np.testing.assert_allclose(
             softmax(found.category_logits[clip].detach().numpy()),
             0.5 * softmax(categories[0]) + 0.5 * softmax(categories[1]),
@@ -118,8 +117,8 @@ def test_blend_of_equals_changes_nothing() -> None:
 
 def test_blend_leaves_out_what_there_is_not() -> None:
     logits = torch.zeros(2, 3)
-    assert blend_answers(Answers(None, logits), Answers(None, logits)).category_logits is None
-    assert blend_answers(Answers(logits, None), Answers(logits, None)).tag_logits is None
+    assert blend_logits(Logits(None, logits), Logits(None, logits)).category_logits is None
+    assert blend_logits(Logits(logits, None), Logits(logits, None)).tag_logits is None
 
 
 def test_extreme_sigmoids_blend_exactly_and_have_gradients() -> None:

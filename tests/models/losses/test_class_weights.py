@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
-from models.data.batching import Labels
+from models.data.labels import Labels
 from models.losses.class_weights import class_weights
 from tests.models.synthetic import make_labels
 

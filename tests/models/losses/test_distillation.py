@@ -9,9 +9,9 @@ from torch import Tensor
 
 from models.config.training import TrainConfig
 from models.data.batching import BatchLabels
-from models.heads.logits import Answers
-from models.losses.counts import LabelCounts
+from models.heads.logits import Logits
 from models.losses.distillation import category_divergence, distillation_loss, tag_divergence
+from models.losses.head_losses import LabelCounts
 
 Array = npt.NDArray[np.float64]
 
@@ -49,9 +49,9 @@ def test_divergences_are_scipys(temperature: float) -> None:
 
 
 def test_loss_is_the_mean_over_experts_and_known_clips_times_the_squared_temperature() -> None:
-    experts = [Answers(student, student) for student in STUDENTS]
+    experts = [Logits(student, student) for student in STUDENTS]
     counts = LabelCounts.of(LABELS)
-    loss = distillation_loss(Answers(TEACHER, TEACHER), experts, LABELS, CONFIG, counts)
+    loss = distillation_loss(Logits(TEACHER, TEACHER), experts, LABELS, CONFIG, counts)
     category = np.mean([softmax_divergence(TEACHER, student, 3.0)[[0, 2, 3, 5]].mean() for student in STUDENTS])
     tags = np.mean([coin_divergence(TEACHER, student, 3.0)[[0, 1, 3, 4]].mean() for student in STUDENTS])
     assert loss.item() == pytest.approx(9 * (2 * category + 5 * tags), rel=1e-5)
@@ -59,8 +59,8 @@ def test_loss_is_the_mean_over_experts_and_known_clips_times_the_squared_tempera
 
 def test_the_mixture_learns_nothing_from_its_experts() -> None:
     teacher, student = TEACHER.clone().requires_grad_(), STUDENTS[0].clone().requires_grad_()
-    answers = Answers(teacher, teacher)
-    loss = distillation_loss(answers, [Answers(student, student)], LABELS, CONFIG, LabelCounts.of(LABELS))
+    answers = Logits(teacher, teacher)
+    loss = distillation_loss(answers, [Logits(student, student)], LABELS, CONFIG, LabelCounts.of(LABELS))
     torch.autograd.backward(loss)
     assert teacher.grad is None
     assert student.grad is not None
@@ -80,7 +80,7 @@ def test_large_logits_have_finite_divergences_and_gradients() -> None:
 
 def test_low_precision_logits_are_compared_in_float32() -> None:
     short, rounded = (
-        [Answers(logits.to(dtype), logits.to(dtype)) for logits in (TEACHER.bfloat16(), STUDENTS[0].bfloat16())]
+        [Logits(logits.to(dtype), logits.to(dtype)) for logits in (TEACHER.bfloat16(), STUDENTS[0].bfloat16())]
         for dtype in (torch.bfloat16, torch.float32)
     )
     loss = distillation_loss(short[0], short[1:], LABELS, CONFIG, LabelCounts.of(LABELS))

@@ -2,7 +2,7 @@
 
 import torch
 
-from models.losses.flooding import flood
+from models.losses.total_loss import flood
 
 
 def slope(loss: float, level: float, global_loss: float | None = None) -> tuple[float, float]:

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from models.config.training import TrainConfig
 from models.data.batching import BatchLabels
-from models.heads.logits import Answers, Outputs
+from models.heads.logits import Logits, Outputs
 from models.losses.class_weights import ClassWeights
-from models.losses.counts import LabelCounts
+from models.losses.head_losses import LabelCounts
 from models.losses.total_loss import total_loss
 
 CONFIG = TrainConfig(
@@ -25,26 +25,26 @@ LABELS = BatchLabels(
 )
 
 
-def random_answers(seed: int, num_clips: int = 4) -> Answers:
+def random_answers(seed: int, num_clips: int = 4) -> Logits:
     generator = torch.Generator().manual_seed(seed)
-    return Answers(
+    return Logits(
         torch.randn(num_clips, 2, generator=generator, requires_grad=True),
         torch.randn(num_clips, 2, generator=generator, requires_grad=True),
     )
 
 
 def outputs_of(
-    answers: Answers,
+    answers: Logits,
     *,
-    branches: Sequence[Answers] = (),
-    modalities: Sequence[Answers] = (),
+    branches: Sequence[Logits] = (),
+    modalities: Sequence[Logits] = (),
     present: Tensor | None = None,
-    experts: Sequence[Answers] = (),
+    experts: Sequence[Logits] = (),
 ) -> Outputs:
     some = answers.category_logits if answers.category_logits is not None else answers.tag_logits
     num_clips = 0 if some is None else len(some)
     return Outputs(
-        answers=answers,
+        logits=answers,
         embedding=torch.zeros(num_clips, 1),
         branches=tuple(branches),
         modalities={f"modality{i}": each for i, each in enumerate(modalities)},
@@ -65,24 +65,24 @@ def all_logits(outputs: Outputs) -> list[Tensor]:
     return [logits for each in answers for logits in (each.category_logits, each.tag_logits) if logits is not None]
 
 
-def cross_entropy(answers: Answers, clip: int) -> float:
+def cross_entropy(answers: Logits, clip: int) -> float:
     assert answers.category_logits is not None
     powers = answers.category_logits[clip].detach().exp()
     return -math.log(float(powers[LABELS.category[clip]] / powers.sum()))
 
 
-def binary_cross_entropy(answers: Answers, clip: int) -> float:
+def binary_cross_entropy(answers: Logits, clip: int) -> float:
     """Mean over the two tags."""
     assert answers.tag_logits is not None
     signs = 2 * LABELS.tags[clip] - 1
     return float((1 + (-signs * answers.tag_logits[clip].detach()).exp()).log().mean())
 
 
-def sum_over(clips: Sequence[int], loss: Callable[[Answers, int], float], answers: Answers) -> float:
+def sum_over(clips: Sequence[int], loss: Callable[[Logits, int], float], answers: Logits) -> float:
     return sum(loss(answers, clip) for clip in clips)
 
 
-def plain(answers: Answers) -> float:
+def plain(answers: Logits) -> float:
     """The loss of one set of answers: clips 0, 1 and 3 have a category, and clips 0, 2 and 3 tags."""
     category = sum_over((0, 1, 3), cross_entropy, answers) / 3
     tags = sum_over((0, 2, 3), binary_cross_entropy, answers) / 3
@@ -161,13 +161,13 @@ def test_halves_of_a_batch_have_together_the_gradients_of_the_whole() -> None:
 
 
 def rows_of(outputs: Outputs, rows: slice) -> Outputs:
-    def cut(answers: Answers) -> Answers:
+    def cut(answers: Logits) -> Logits:
         assert answers.category_logits is not None
         assert answers.tag_logits is not None
-        return Answers(answers.category_logits[rows], answers.tag_logits[rows])
+        return Logits(answers.category_logits[rows], answers.tag_logits[rows])
 
     return Outputs(
-        cut(outputs.answers),
+        cut(outputs.logits),
         outputs.embedding[rows],
         tuple(cut(each) for each in outputs.branches),
         {name: cut(each) for name, each in outputs.modalities.items()},
@@ -193,8 +193,8 @@ def test_low_precision_logits_are_summed_in_float32(autocast: bool) -> None:
     answers = random_answers(0)
     assert answers.category_logits is not None
     assert answers.tag_logits is not None
-    short = Answers(answers.category_logits.bfloat16(), answers.tag_logits.bfloat16())
-    rounded = Answers(answers.category_logits.bfloat16().float(), answers.tag_logits.bfloat16().float())
+    short = Logits(answers.category_logits.bfloat16(), answers.tag_logits.bfloat16())
+    rounded = Logits(answers.category_logits.bfloat16().float(), answers.tag_logits.bfloat16().float())
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         loss = total_loss(outputs_of(short, modalities=(short,), experts=(short,)), LABELS, CONFIG)
     assert loss.dtype == torch.float32

@@ -101,18 +101,18 @@ def test_mixture_is_the_weighted_mean_of_its_experts() -> None:
 def test_watched_steps_get_gradients_and_moves_are_added() -> None:
     network = VideoNetwork(replace(SMALL_NETWORK, text_embedding="both"), DIMS, 3, 4, num_tokens=4)
     config = network.config
-    watched: dict[str, torch.Tensor] = {}
+    captured: dict[str, torch.Tensor] = {}
     batch = one_batch(config=config)
-    outputs = network(batch, watched=watched)
+    outputs = network(batch, captured=captured)
     assert torch.equal(outputs.embedding, network(batch).embedding)
     outputs.embedding.square().sum().backward()
-    assert list(watched) == list(DIMS)
-    for name, steps in watched.items():
+    assert list(captured) == list(DIMS)
+    for name, steps in captured.items():
         assert steps.grad is not None
         assert steps.grad[batch.masks[name]].abs().max() > 0
         assert not steps.grad[~batch.masks[name]].any()
-    moves = {"audio": torch.ones_like(watched["audio"])}
-    assert not torch.allclose(network(batch, moves=moves).embedding, outputs.embedding)
+    perturbations = {"audio": torch.ones_like(captured["audio"])}
+    assert not torch.allclose(network(batch, perturbations=perturbations).embedding, outputs.embedding)
 
 
 def test_missing_modality_is_its_learned_vector() -> None:

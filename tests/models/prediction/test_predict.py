@@ -12,7 +12,7 @@ from features.base.errors import CheckpointError, SettingError
 from models.calibration.fit import apply, category_shares, fit
 from models.calibration.schema import Calibration
 from models.calibration.storage import read, write
-from models.data.batching import ClipFeatures
+from models.data.sources import ClipFeatures
 from models.prediction.predict import Predictor, given_tags, iter_predictions, predict, predict_ensemble
 from models.training.calibrate import calibrate_checkpoint
 from tests.models.saved import CATEGORIES, DIMS, RECIPES, TAGS, saved_network

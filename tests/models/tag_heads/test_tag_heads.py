@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.config.network import NetworkConfig
-from models.tag_heads.linear import LinearTags
+from models.tag_heads.base import LinearTags
 from models.tag_heads.mixture import MixtureTags, mixture_logits
 
 Float64 = npt.NDArray[np.float64]

@@ -13,10 +13,9 @@ from torch.nn import functional
 from models.config.training import TrainConfig
 from models.data.batching import Batch, iterate_batches
 from models.data.masking import MaskedBatchNorm, frozen_statistics, masked_mean
-from models.losses.flooding import flood
-from models.losses.total_loss import total_loss
+from models.losses.total_loss import flood, total_loss
 from models.network.network import VideoNetwork
-from models.training.adversarial import adversarial_step, next_moves
+from models.training.adversarial import adversarial_step, next_perturbations
 from tests.models.synthetic import SMALL_NETWORK, random_labels, random_source
 
 FGM = TrainConfig(
@@ -49,40 +48,42 @@ class TestMoves:
         gradients = {"frames": torch.tensor([[[3.0, 0.0], [0.0, -4.0], [9.0, 9.0]]])}
         masks = {"frames": torch.tensor([[True, True, False]])}
         config = TrainConfig(adversarial="fgm", adversarial_frames=10.0)
-        assert next_moves(gradients, masks, config)["frames"].tolist() == [[[6.0, 0.0], [0.0, -8.0], [0.0, 0.0]]]
+        assert next_perturbations(gradients, masks, config)["frames"].tolist() == [
+            [[6.0, 0.0], [0.0, -8.0], [0.0, 0.0]]
+        ]
 
     # Squares of the smaller ones would all be 0 in float32, and those of the larger ones infinite.
     @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
     @pytest.mark.parametrize("config", [FGM, replace(PGD, adversarial_steps=1)])
     def test_every_clip_moves_by_its_modalitys_strength(self, scale: float, config: TrainConfig) -> None:
         gradients, masks = random_gradients(STRENGTHS, scale)
-        moves = next_moves(gradients, masks, config)
+        perturbations = next_perturbations(gradients, masks, config)
         for name, strength in STRENGTHS.items():
-            lengths = moves[name].flatten(1).norm(dim=1)
+            lengths = perturbations[name].flatten(1).norm(dim=1)
             torch.testing.assert_close(lengths, strength * torch.tensor([1.0, 0.0, 1.0, 1.0]))
-            assert not moves[name][~masks[name]].any()
+            assert not perturbations[name][~masks[name]].any()
 
     def test_what_stands_in_the_padding_moves_nothing(self) -> None:
         gradients, masks = random_gradients({"audio": 1.0})
-        expected = next_moves(gradients, masks, FGM)["audio"]
+        expected = next_perturbations(gradients, masks, FGM)["audio"]
         gradients["audio"][~masks["audio"]] = math.nan
-        assert torch.equal(next_moves(gradients, masks, FGM)["audio"], expected)
+        assert torch.equal(next_perturbations(gradients, masks, FGM)["audio"], expected)
 
     def test_no_strength_is_no_move(self) -> None:
         gradients, masks = random_gradients({"audio": 1.0, "cover": 1.0})
-        assert set(next_moves(gradients, masks, replace(FGM, adversarial_audio=0.0))) == {"cover"}
+        assert set(next_perturbations(gradients, masks, replace(FGM, adversarial_audio=0.0))) == {"cover"}
 
     def test_small_steps_add_up_and_stay_in_the_ball(self) -> None:
         gradients, masks = random_gradients({"frames": 0.5})
-        one = next_moves(gradients, masks, PGD)
+        one = next_perturbations(gradients, masks, PGD)
         # 2.5 radii in 4 steps.
         torch.testing.assert_close(one["frames"][0].norm(), torch.tensor(0.5 * 2.5 / 4))
-        opposite = next_moves({"frames": -gradients["frames"]}, masks, PGD, moves=one)
+        opposite = next_perturbations({"frames": -gradients["frames"]}, masks, PGD, perturbations=one)
         assert opposite["frames"].abs().max() < 1e-6
-        moves = one
+        perturbations = one
         for _ in range(3):
-            moves = next_moves(gradients, masks, PGD, moves=moves)
-        torch.testing.assert_close(moves["frames"], next_moves(gradients, masks, FGM)["frames"])
+            perturbations = next_perturbations(gradients, masks, PGD, perturbations=perturbations)
+        torch.testing.assert_close(perturbations["frames"], next_perturbations(gradients, masks, FGM)["frames"])
 
 
 class Clips:
@@ -98,46 +99,46 @@ class Clips:
         self.last: list[bool] = []
 
     def loss_of(
-        self, moves: Mapping[str, Tensor] | None, watched: dict[str, Tensor] | None, *, is_last: bool
+        self, perturbations: Mapping[str, Tensor] | None, captured: dict[str, Tensor] | None, *, is_last: bool
     ) -> Tensor:
         self.last.append(is_last)
         assert self.batch.labels is not None
-        outputs = self.network(self.batch, moves=moves, watched=watched)
+        outputs = self.network(self.batch, perturbations=perturbations, captured=captured)
         return total_loss(outputs, self.batch.labels, TrainConfig())
 
     def gradients(self) -> dict[str, Tensor]:
         return {name: w.grad.clone() for name, w in self.network.named_parameters() if w.grad is not None}
 
-    def moved_loss_and_gradients(self, moves: Mapping[str, Tensor] | None) -> tuple[float, dict[str, Tensor]]:
+    def moved_loss_and_gradients(self, perturbations: Mapping[str, Tensor] | None) -> tuple[float, dict[str, Tensor]]:
         """By a backward pass of its own."""
         self.network.zero_grad()
-        loss = self.loss_of(moves, None, is_last=True)
+        loss = self.loss_of(perturbations, None, is_last=True)
         torch.autograd.backward(loss)
         return loss.item(), self.gradients()
 
 
-def step_gradients(clips: Clips, moves: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-    watched: dict[str, Tensor] = {}
-    loss = clips.loss_of(moves, watched, is_last=False)
-    return dict(zip(watched, torch.autograd.grad(loss, list(watched.values())), strict=True))
+def step_gradients(clips: Clips, perturbations: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    captured: dict[str, Tensor] = {}
+    loss = clips.loss_of(perturbations, captured, is_last=False)
+    return dict(zip(captured, torch.autograd.grad(loss, list(captured.values())), strict=True))
 
 
 def expected_moves(clips: Clips, config: TrainConfig) -> dict[str, Tensor]:
     """The moves by passes of their own, transcribed from the papers."""
     is_pgd = config.adversarial == "pgd"
-    moves = {name: torch.zeros_like(g) for name, g in step_gradients(clips).items()}
+    perturbations = {name: torch.zeros_like(g) for name, g in step_gradients(clips).items()}
     for _ in range(config.adversarial_steps if is_pgd else 1):
-        found = step_gradients(clips, moves)
+        found = step_gradients(clips, perturbations)
         for name, gradient in found.items():
             radius = STRENGTHS[name]
             size = 2.5 * radius / config.adversarial_steps if is_pgd else radius
             for clip in range(len(gradient)):
                 norm = float(gradient[clip].double().square().sum().sqrt())
                 if norm > 0:
-                    moves[name][clip] += size * gradient[clip] / norm
-                length = float(moves[name][clip].double().square().sum().sqrt())
-                moves[name][clip] *= min(1.0, radius / length) if length else 1.0
-    return moves
+                    perturbations[name][clip] += size * gradient[clip] / norm
+                length = float(perturbations[name][clip].double().square().sum().sqrt())
+                perturbations[name][clip] *= min(1.0, radius / length) if length else 1.0
+    return perturbations
 
 
 @pytest.mark.parametrize("config", [FGM, PGD])
@@ -203,17 +204,17 @@ class Table(nn.Module):
 
     def loss_of(
         self,
-        moves: Mapping[str, Tensor] | None,
-        watched: dict[str, Tensor] | None,
+        perturbations: Mapping[str, Tensor] | None,
+        captured: dict[str, Tensor] | None,
         *,
         is_last: bool,  # noqa: ARG002 - one process
     ) -> Tensor:
         steps = {"text": self.rows.unsqueeze(0) * 1.0, "audio": torch.ones(1, 2, 2, requires_grad=True)}
-        if watched is not None:
+        if captured is not None:
             for tensor in steps.values():
                 tensor.retain_grad()
-            watched.update(steps)
-        moved = steps["text"] + (moves or {}).get("text", 0.0)
+            captured.update(steps)
+        moved = steps["text"] + (perturbations or {}).get("text", 0.0)
         return functional.mse_loss(masked_mean(moved, torch.ones(1, 2, dtype=torch.bool)), torch.zeros(1, 2))
 
 

@@ -9,7 +9,8 @@ import torch
 from features.base.errors import CheckpointError, DataError, SettingError
 from models.config.network import NetworkConfig
 from models.config.training import TrainConfig
-from models.data.batching import ClipFeatures, Indices, Labels
+from models.data.labels import Indices, Labels
+from models.data.sources import ClipFeatures
 from models.metrics import average_precision_per_class
 from models.prediction.checkpoints import load
 from models.prediction.predict import iter_predictions, predict

@@ -12,11 +12,10 @@ from sklearn.metrics import average_precision_score, f1_score
 from models.config.training import TrainConfig
 from models.data.batching import iterate_batches
 from models.network.network import VideoNetwork
-from models.training.optimizer import make_optimizer
-from models.training.schedule import learning_rate_at
+from models.training.optimizer import learning_rate_at, make_optimizer
 from models.training.seeding import cpu_threads, seeded
+from models.training.train_step import WeightAverage
 from models.training.validation import Validation, validate
-from models.training.weight_averaging import WeightAverage
 from tests.models.synthetic import SMALL_NETWORK, make_labels, random_labels, random_source
 
 DIMS = {"frames": 6, "audio": 5}

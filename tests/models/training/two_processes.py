@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from models.config.training import TrainConfig
-from models.data.distributed import joined
+from models.data.distributed import process_group
 from models.training.train import train
 from tests.models.synthetic import SMALL_NETWORK, random_labels, random_source
 
@@ -34,7 +34,7 @@ def run(folder: Path, kind: str) -> None:
 
 
 if __name__ == "__main__":
-    with joined("cpu"):
+    with process_group("cpu"):
         run(Path(sys.argv[1]), sys.argv[2])
     # As in tasks.training.torchrun.
     os._exit(0)

@@ -1,11 +1,53 @@
-"""From names of labels and splits, as a manifest gives them, to the arrays that training and metrics take."""
+"""Labels of clips as the arrays that training and metrics take. Imports no torch."""
 
 from collections.abc import Sequence, Sized
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from models.data.batching import UNKNOWN_CATEGORY, Labels
+from features.base.errors import DataError
+
+# Category of a clip whose category is not known.
+UNKNOWN_CATEGORY = -1
+
+# Positions of clips.
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is known about the clips of a `FeatureSource`, in its order.
+
+    Attributes:
+        category_names: The K categories.
+        tag_names: The C tags.
+        category: `(N,)` int64, 0 to K - 1, or -1 when it is not known.
+        tags: `(N, C)` bool.
+        tags_known: `(N,)` bool; the tags of a clip with False are ignored.
+    """
+
+    category_names: tuple[str, ...]
+    tag_names: tuple[str, ...]
+    category: npt.NDArray[np.int64]
+    tags: npt.NDArray[np.bool_]
+    tags_known: npt.NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        num_clips, num_tags = len(self.category), len(self.tag_names)
+        if self.tags.shape != (num_clips, num_tags) or self.tags_known.shape != (num_clips,):
+            raise DataError(
+                f"labels of {num_clips} clips have tags {self.tags.shape} and tags_known "
+                f"{self.tags_known.shape}: give ({num_clips}, {num_tags}) and ({num_clips},)"
+            )
+        if num_clips and not -1 <= self.category.min() <= self.category.max() < len(self.category_names):
+            raise DataError(
+                f"category labels run from {self.category.min()} to {self.category.max()}: give "
+                f"-1 (unknown) to {len(self.category_names) - 1}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.category)
 
 
 def build_labels(
