@@ -23,7 +23,7 @@ from models.training.calibrate import calibrate_checkpoint
 from models.training.history import EpochRecord, event_log
 from models.training.resume import remove_resume_state
 from models.training.seeding import cpu_threads, repeatable
-from models.training.trainer import Trainer, LabelledFeatures
+from models.training.trainer import LabelledFeatures, Trainer
 
 _MEGABYTE = 10**6
 
