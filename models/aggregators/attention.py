@@ -4,13 +4,19 @@ Ilse, Tomczak, Welling 2018, "Attention-based Deep Multiple Instance Learning", 
 weighs softmax over the steps of w^T (tanh(V h) * sigmoid(U h)). As in the equation, V, U and w have no bias.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
 from models.aggregators.base import Aggregator
 from models.aggregators.onednn_linear import dense
-from models.config.network import NetworkConfig
 from models.data.masking import masked_softmax, place_rows, valid_rows, zero_padding
+
+if TYPE_CHECKING:
+    from models.config.network import NetworkConfig
 
 
 class GatedAttention(Aggregator):
@@ -26,12 +32,12 @@ class GatedAttention(Aggregator):
         self.score = nn.Linear(width, 1, bias=False)
 
     @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> "GatedAttention":
-        """The aggregator with the `attention_width` of `config`."""
+    def from_config(cls, input_dim: int, config: NetworkConfig) -> GatedAttention:
+        """The aggregator with the ``attention_width`` of ``config``."""
         return cls(input_dim, width=config.attention_width)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """`(B, D)`; zeros for a row without a valid step."""
+        """``(B, D)``; zeros for a row without a valid step."""
         rows = valid_rows(features, mask)
         content, gate = dense(rows, self.hidden.weight).chunk(2, dim=1)  # (rows, width) each
         scores = self.score(torch.tanh(content) * torch.sigmoid(gate))  # (rows, 1)

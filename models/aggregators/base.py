@@ -1,12 +1,16 @@
 """What every aggregator has, and the two plainest: the mean and the maximum of the steps."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 
-from models.config.network import NetworkConfig
 from models.data.masking import masked_max, masked_mean
+
+if TYPE_CHECKING:
+    from models.config.network import NetworkConfig
 
 
 class Aggregator(nn.Module, ABC):
@@ -26,12 +30,12 @@ class Aggregator(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> "Aggregator":
-        """The aggregator with the sizes that `config` gives it."""
+    def from_config(cls, input_dim: int, config: NetworkConfig) -> Aggregator:
+        """The aggregator with the sizes that ``config`` gives it."""
 
     @abstractmethod
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """One vector a clip, `(B, output_dim)`, from features `(B, T, D)` and mask `(B, T)`."""
+        """One vector a clip, ``(B, output_dim)``, from features ``(B, T, D)`` and mask ``(B, T)``."""
 
 
 class Mean(Aggregator):
@@ -44,12 +48,12 @@ class Mean(Aggregator):
         self.output_dim = input_dim
 
     @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> "Mean":  # noqa: ARG003 - has no sizes
-        """The mean, whatever `config` says."""
+    def from_config(cls, input_dim: int, config: NetworkConfig) -> Mean:  # noqa: ARG003 - has no sizes
+        """The mean, whatever ``config`` says."""
         return cls(input_dim)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """`(B, D)`; zeros for a row without a valid step."""
+        """``(B, D)``; zeros for a row without a valid step."""
         return masked_mean(features, mask)
 
 
@@ -63,10 +67,10 @@ class Max(Aggregator):
         self.output_dim = input_dim
 
     @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> "Max":  # noqa: ARG003 - has no sizes
-        """The maximum, whatever `config` says."""
+    def from_config(cls, input_dim: int, config: NetworkConfig) -> Max:  # noqa: ARG003 - has no sizes
+        """The maximum, whatever ``config`` says."""
         return cls(input_dim)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """`(B, D)`; zeros for a row without a valid step."""
+        """``(B, D)``; zeros for a row without a valid step."""
         return masked_max(features, mask)

@@ -4,12 +4,18 @@ Graves and Schmidhuber 2005 (bidirectional LSTM); Zhou et al. 2016, "Attention-B
 Short-Term Memory Networks for Relation Classification", section 3.3 (the pooling).
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
 from models.aggregators.base import Aggregator
-from models.config.network import NetworkConfig
 from models.data.masking import compact, masked_softmax
+
+if TYPE_CHECKING:
+    from models.config.network import NetworkConfig
 
 
 class BiLstm(Aggregator):
@@ -30,12 +36,12 @@ class BiLstm(Aggregator):
         self.output_dim = 2 * width
 
     @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> "BiLstm":
-        """The aggregator with the `bilstm_` sizes of `config`."""
+    def from_config(cls, input_dim: int, config: NetworkConfig) -> BiLstm:
+        """The aggregator with the ``bilstm_`` sizes of ``config``."""
         return cls(input_dim, width=config.bilstm_width)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """`(B, 2 * width)`, zeros for a row without a valid step."""
+        """``(B, 2 * width)``, zeros for a row without a valid step."""
         packed, front = compact(features, mask)
         ahead, _ = self.forwards(packed)
         behind, _ = self.backwards(_reverse(packed, front))

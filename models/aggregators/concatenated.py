@@ -1,7 +1,8 @@
 """Two aggregators over the same steps, side by side."""
 
-from collections.abc import Sequence
-from typing import ClassVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,11 @@ from models.aggregators.bilstm import BiLstm
 from models.aggregators.nextvlad import NeXtVlad
 from models.aggregators.textcnn import TextCnn
 from models.aggregators.trn_centred import CentredTemporalRelations
-from models.config.network import NetworkConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.config.network import NetworkConfig
 
 
 class Joined(Aggregator):
@@ -27,12 +32,12 @@ class Joined(Aggregator):
         self.output_dim = sum(part.output_dim for part in parts)
 
     @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> "Joined":
-        """Each part with the sizes that `config` gives it."""
+    def from_config(cls, input_dim: int, config: NetworkConfig) -> Joined:
+        """Each part with the sizes that ``config`` gives it."""
         return cls(input_dim, parts=[part.from_config(input_dim, config) for part in cls.part_types])
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """`(B, output_dim)`."""
+        """``(B, output_dim)``."""
         return torch.cat([part(features, mask) for part in self.parts], dim=1)
 
 

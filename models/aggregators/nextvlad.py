@@ -1,11 +1,15 @@
 """NeXtVLAD: grouped soft assignment of the steps to clusters.
 
 Lin, Xiao, Fan 2018, "NeXtVLAD: An Efficient Neural Network to Aggregate Frame-level Features for Large-scale
-Video Classification", arXiv 1811.05014, section 3.2. With N = `input_dim` and the paper's names, the module
+Video Classification", arXiv 1811.05014, section 3.2. With N = ``input_dim`` and the paper's names, the module
 holds lambda N (N + G + K (G + (H + 1) / G)) weights, the count of the paper's section 3.3, and besides them
 the biases of the expansion (lambda N) and of the attention (G) and the scales and shifts of the three batch
 norms (2 G K + 2 K lambda N / G + 2 H). The assignment has no bias: its batch norm shifts it.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +17,10 @@ from torch.nn import functional
 
 from models.aggregators.base import Aggregator
 from models.aggregators.onednn_linear import dense, fast_layout, plain_layout
-from models.config.network import NetworkConfig
 from models.data.masking import MaskedBatchNorm, place_rows, valid_rows
+
+if TYPE_CHECKING:
+    from models.config.network import NetworkConfig
 
 
 class NeXtVlad(Aggregator):
@@ -52,8 +58,8 @@ class NeXtVlad(Aggregator):
         self.output_norm = MaskedBatchNorm(output_width)
 
     @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> "NeXtVlad":
-        """The aggregator with the `nextvlad_` sizes of `config`."""
+    def from_config(cls, input_dim: int, config: NetworkConfig) -> NeXtVlad:
+        """The aggregator with the ``nextvlad_`` sizes of ``config``."""
         return cls(
             input_dim,
             num_clusters=config.nextvlad_clusters,
@@ -64,14 +70,14 @@ class NeXtVlad(Aggregator):
         )
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """`(B, H)`, zeros for a row without a valid step."""
+        """``(B, H)``, zeros for a row without a valid step."""
         present = mask.any(dim=1)
         descriptor = self.dropout(self.descriptor_norm(self.compute_descriptor(features, mask), present))
         output: Tensor = functional.relu(self.output_norm(dense(descriptor, self.project.weight), present))
         return output
 
     def compute_descriptor(self, features: Tensor, mask: Tensor) -> Tensor:
-        """The intra-normalised residuals, `(B, K lambda N / G)`: equations 2 to 4 of the paper.
+        """The intra-normalised residuals, ``(B, K lambda N / G)``: equations 2 to 4 of the paper.
 
         Padding is left out, not computed and then silenced. The sum over steps and groups of a (x - c) is split
         into the sum of a x, one matrix product, and c times the sum of a; the residuals of every step and
@@ -89,7 +95,7 @@ class NeXtVlad(Aggregator):
         return functional.normalize(residuals, dim=-1).flatten(1)
 
     def _assign(self, expanded: Tensor) -> Tensor:
-        """How much each group of each row counts in each cluster, `(rows, G K)`, from `(rows, G lambda N / G)`."""
+        """How much each group of each row counts in each cluster, ``(rows, G K)``, from ``(rows, G lambda N / G)``."""
         # One product for both: the expanded rows, and their gradient, are large, and pass through memory once.
         weight = torch.cat([self.attend.weight, self.assign.weight])
         both = plain_layout(functional.linear(expanded, weight))  # (rows, G + G K)

@@ -4,15 +4,21 @@ Kim 2014, "Convolutional Neural Networks for Sentence Classification", arXiv 140
 starts at every token and reads zeros after the last one, so that a text shorter than a window counts too.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.aggregators.base import Aggregator
-from models.config.network import NetworkConfig
 from models.data.masking import compact, masked_max
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.config.network import NetworkConfig
 
 
 class TextCnn(Aggregator):
@@ -34,12 +40,12 @@ class TextCnn(Aggregator):
         self.output_dim = num_channels * len(self.window_widths)
 
     @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> "TextCnn":
-        """The aggregator with the `textcnn_` sizes of `config`."""
+    def from_config(cls, input_dim: int, config: NetworkConfig) -> TextCnn:
+        """The aggregator with the ``textcnn_`` sizes of ``config``."""
         return cls(input_dim, num_channels=config.textcnn_channels)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """`(B, widths * channels)`, zeros for a row without a valid step."""
+        """``(B, widths * channels)``, zeros for a row without a valid step."""
         packed, front = compact(features, mask)  # (B, L, D)
         pooled = []
         for width, apply_filters in zip(self.window_widths, self.filters, strict=True):

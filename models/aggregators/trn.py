@@ -5,29 +5,34 @@ T_d = h_d(sum of g_d(f_i, f_j, ...) over ordered choices of d steps), and the ou
 largest scale. Each scale has its own g, a network of two layers, and its own h, a linear map.
 
 As in the paper, the steps are first reduced by a dense layer (there from 1,024 to 256 units), and where a scale has
-more choices than `max_relations`, it adds that many of them. The paper draws them at random; here they are the same
+more choices than ``max_relations``, it adds that many of them. The paper draws them at random; here they are the same
 evenly spread ones every time, so that a clip's answer never changes.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.aggregators.base import Aggregator
-from models.config.network import NetworkConfig
 from models.data.masking import compact, masked_mean, zero_padding
+
+if TYPE_CHECKING:
+    from models.config.network import NetworkConfig
 
 
 class TemporalRelations(Aggregator):
     """Multi-scale temporal relations over evenly picked steps, added up.
 
-    A clip with more than `num_segments` valid steps gives the middle step of each of `num_segments` even parts, or
-    in training, with `random_steps`, a random one. A shorter clip is not stretched by repeated steps: it has only
+    A clip with more than ``num_segments`` valid steps gives the middle step of each of ``num_segments`` even parts, or
+    in training, with ``random_steps``, a random one. A shorter clip is not stretched by repeated steps: it has only
     the relations among the steps that it has, and no scale of more steps than those. A clip of one step hence has
-    no relation at all, and its output is zeros: whatever it shows, this aggregator does not see it (`trn_centred`
-    and `trn_x` do). `num_segments` and `max_scale` are at least 2.
+    no relation at all, and its output is zeros: whatever it shows, this aggregator does not see it (``trn_centred``
+    and ``trn_x`` do). ``num_segments`` and ``max_scale`` are at least 2.
     """
 
     order_aware = True
@@ -55,8 +60,8 @@ class TemporalRelations(Aggregator):
         )
 
     @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> "TemporalRelations":
-        """The aggregator with the `trn_` sizes of `config`."""
+    def from_config(cls, input_dim: int, config: NetworkConfig) -> TemporalRelations:
+        """The aggregator with the ``trn_`` sizes of ``config``."""
         return cls(
             input_dim,
             num_segments=config.trn_segments,
@@ -68,7 +73,7 @@ class TemporalRelations(Aggregator):
         )
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """`(B, width)`; zeros for a row with fewer than two valid steps."""
+        """``(B, width)``; zeros for a row with fewer than two valid steps."""
         at_random = self.training and self.random_steps
         segments, lengths = pick_segments(features, mask, self.num_segments, at_random=at_random)
         steps = self.dropout(functional.relu(self.reduce(segments)))  # (B, L, width)
@@ -76,7 +81,7 @@ class TemporalRelations(Aggregator):
 
 
 class Scale(nn.Module):
-    """The relations of `scale` steps: h(sum of g(steps)), g and h as in equation 1 of the paper.
+    """The relations of ``scale`` steps: h(sum of g(steps)), g and h as in equation 1 of the paper.
 
     Args:
         scale: Steps in one relation.
@@ -99,7 +104,7 @@ class Scale(nn.Module):
         self.register_buffer("counts", counts, persistent=False)
 
     def forward(self, steps: Tensor, lengths: Tensor) -> Tensor:
-        """`(B, width)` from steps `(B, L, width)`; zeros for a clip with fewer steps than the scale."""
+        """``(B, width)`` from steps ``(B, L, width)``; zeros for a clip with fewer steps than the scale."""
         members = self.members[lengths]  # (B, R, scale)
         num_relations, scale = members.shape[1:]
         index = members.flatten(1).unsqueeze(-1).expand(-1, -1, steps.shape[-1])
@@ -117,18 +122,18 @@ def pick_segments(
 ) -> tuple[Tensor, Tensor]:
     """Evenly picked valid steps, in order, and how many each clip has.
 
-    A clip with more than `num_segments` valid steps is split into as many even parts and gives one step of each;
+    A clip with more than ``num_segments`` valid steps is split into as many even parts and gives one step of each;
     another gives what it has.
 
     Args:
-        features: `(B, T, D)`.
-        mask: `(B, T)`.
+        features: ``(B, T, D)``.
+        mask: ``(B, T)``.
         num_segments: Most steps that a clip gives.
         at_random: Whether a part gives a random step, drawn by torch's default generator, instead of its middle.
 
     Returns:
-        Steps `(B, L, D)` with zeros after a clip's last one, L the most that any clip has and from 1 to
-        `num_segments`, and their numbers `(B,)`.
+        Steps ``(B, L, D)`` with zeros after a clip's last one, L the most that any clip has and from 1 to
+        ``num_segments``, and their numbers ``(B,)``.
     """
     packed, front = compact(features, mask)
     num_valid = front.sum(dim=1)
@@ -143,13 +148,13 @@ def pick_segments(
 
 
 def middle_steps(num_steps: Tensor, num_segments: int) -> Tensor:
-    """The step at the middle of each of S even parts, `(B, S)`, from numbers of steps `(B, 1)`."""
+    """The step at the middle of each of S even parts, ``(B, S)``, from numbers of steps ``(B, 1)``."""
     position = torch.arange(num_segments, device=num_steps.device)
     return ((2 * position + 1) * num_steps) // (2 * num_segments)
 
 
 def random_steps(num_steps: Tensor, num_segments: int) -> Tensor:
-    """A random step of each of S even parts, `(B, S)`, from numbers of steps `(B, 1)`.
+    """A random step of each of S even parts, ``(B, S)``, from numbers of steps ``(B, 1)``.
 
     Part i begins at step i n / S, rounded down, and ends before the next one: no step is in two of them.
     """
@@ -161,12 +166,12 @@ def random_steps(num_steps: Tensor, num_segments: int) -> Tensor:
 def relation_table(num_segments: int, scale: int, max_relations: int) -> tuple[Tensor, Tensor]:
     """Which steps each relation of a scale reads, by the number of steps that a clip has.
 
-    Of a clip's C(steps, scale) ordered choices at most `max_relations` are taken, evenly spread over their
+    Of a clip's C(steps, scale) ordered choices at most ``max_relations`` are taken, evenly spread over their
     lexicographic list: the same ones every time.
 
     Returns:
-        Members `(S + 1, R, scale)` int64, ascending step numbers, zeros after a row's relations, and counts
-        `(S + 1,)` int64; the first index is the number of steps.
+        Members ``(S + 1, R, scale)`` int64, ascending step numbers, zeros after a row's relations, and counts
+        ``(S + 1,)`` int64; the first index is the number of steps.
     """
     chosen: list[list[tuple[int, ...]]] = []
     for num_steps in range(num_segments + 1):
@@ -183,7 +188,7 @@ def relation_table(num_segments: int, scale: int, max_relations: int) -> tuple[T
 
 
 def combination_at(num_items: int, size: int, rank: int) -> tuple[int, ...]:
-    """The `rank`-th (from 0) of the ascending choices of `size` out of `num_items`, lexicographically."""
+    """The ``rank``-th (from 0) of the ascending choices of ``size`` out of ``num_items``, lexicographically."""
     combination: list[int] = []
     item = 0
     while len(combination) < size:

@@ -2,9 +2,13 @@
 
 Evenly picked steps are reduced, laid side by side and read by a network of two layers, as one relation of the
 largest scale (Zhou et al. 2018, arXiv 1711.08496, section 3.1) that has a fixed place for every step. What stands
-between the picked steps is not lost: the gated attention of `models.aggregators.attention` over all steps is added as
+between the picked steps is not lost: the gated attention of ``models.aggregators.attention`` over all steps is added as
 a residual.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +17,17 @@ from torch.nn import functional
 from models.aggregators.attention import GatedAttention
 from models.aggregators.base import Aggregator
 from models.aggregators.trn import pick_segments
-from models.config.network import NetworkConfig
 from models.data.masking import zero_padding
+
+if TYPE_CHECKING:
+    from models.config.network import NetworkConfig
 
 
 class TemporalSegments(Aggregator):
     """A dense network over the segments of a clip, plus its attention pooling.
 
-    A clip with more than `num_segments` valid steps gives the middle step of each of `num_segments` even parts, or
-    in training, with `random_steps`, a random one. In a shorter clip step i is segment i, and the segments that it
+    A clip with more than ``num_segments`` valid steps gives the middle step of each of ``num_segments`` even parts, or
+    in training, with ``random_steps``, a random one. In a shorter clip step i is segment i, and the segments that it
     lacks are zeros.
 
     Args:
@@ -31,7 +37,7 @@ class TemporalSegments(Aggregator):
         width: Of a reduced step and of the hidden layer.
         output_width: Of the output.
         attention_width: Of the attention's hidden layer.
-        dropout: BatchSlice of the units of the side-by-side segments that is dropped in training.
+        dropout: Share of the units of the side-by-side segments that is dropped in training.
         random_steps: See above.
     """
 
@@ -62,8 +68,8 @@ class TemporalSegments(Aggregator):
         self.residual = nn.Linear(input_dim, output_width)
 
     @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> "TemporalSegments":
-        """The aggregator with the `trn_` sizes of `config`."""
+    def from_config(cls, input_dim: int, config: NetworkConfig) -> TemporalSegments:
+        """The aggregator with the ``trn_`` sizes of ``config``."""
         return cls(
             input_dim,
             num_segments=config.trn_segments,
@@ -76,7 +82,7 @@ class TemporalSegments(Aggregator):
         )
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """`(B, output_width)`."""
+        """``(B, output_width)``."""
         at_random = self.training and self.random_steps
         segments, lengths = pick_segments(features, mask, self.num_segments, at_random=at_random)
         is_segment = torch.arange(segments.shape[1], device=segments.device) < lengths.unsqueeze(1)  # (B, L)
@@ -89,9 +95,9 @@ class TemporalSegments(Aggregator):
 
 
 def average_neighbours(steps: Tensor, mask: Tensor, reach: int) -> Tensor:
-    """Each step as the mean of itself and of the up to `reach` valid steps on either side, `(B, T, D)`.
+    """Each step as the mean of itself and of the up to ``reach`` valid steps on either side, ``(B, T, D)``.
 
-    What stands under a False of `mask` `(B, T)` counts in no mean; its own place is arbitrary.
+    What stands under a False of ``mask`` ``(B, T)`` counts in no mean; its own place is arbitrary.
     """
     if reach == 0:
         return steps

@@ -1,5 +1,7 @@
 """Names of the files in the folder of a checkpoint. Imports no torch."""
 
+from __future__ import annotations
+
 WEIGHTS_NAME = "model.safetensors"
 DESCRIPTION_NAME = "model.json"
 CALIBRATION_NAME = "calibration.json"

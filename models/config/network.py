@@ -1,14 +1,17 @@
 """Every setting of a network, checked when it is made.
 
-The fields are plain (`str`, `int`, `float`, `bool`), so that a configuration file maps onto them one to one.
+The fields are plain (``str``, ``int``, ``float``, ``bool``), so that a configuration file maps onto them one to one.
 The defaults are for a few hundred to a few thousand clips on two CPU cores. This module imports no torch.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 
 from features.base.checks import check_choice, check_range, check_share
 from features.base.errors import SettingError
 
+# Names in ``models.aggregators.AGGREGATORS``.
 AGGREGATORS = (
     "attention",
     "bilstm",
@@ -22,22 +25,21 @@ AGGREGATORS = (
     "trn_centred",
     "trn_x",
 )
-"""Names in `models.aggregators.AGGREGATORS`."""
 
+# Names in ``models.fusion.FUSIONS``.
 FUSIONS = ("concat", "gate_fusion", "low_rank", "se_gate")
-"""Names in `models.fusion.FUSIONS`."""
 
+# Names in ``models.heads.HEADS``.
 HEADS = ("cascade", "hierarchical", "independent")
-"""Names in `models.heads.HEADS`."""
 
+# What gives the logits of the tags.
 TAG_HEADS = ("linear", "moe")
-"""What gives the logits of the tags."""
 
+# What a text token is for the network: its stored embedding, a row of a trained table, or both side by side.
 TEXT_EMBEDDINGS = ("frozen", "trained", "both")
-"""What a text token is for the network: its stored embedding, a row of a trained table, or both side by side."""
 
+# What stands for a modality that a clip lacks: a learned vector, or nothing.
 MISSING = ("learned", "masked")
-"""What stands for a modality that a clip lacks: a learned vector, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -53,27 +55,27 @@ class NetworkConfig:
         audio_aggregator: Name of the aggregator of the audio windows. The default hears what sounds, whatever
             its moment, and whether a tone rises or falls.
         text_aggregator: Name of the aggregator of the text tokens.
-        text_embedding: What a token is: `frozen` (its stored embedding), `trained` (a row of a table that is
+        text_embedding: What a token is: ``frozen`` (its stored embedding), ``trained`` (a row of a table that is
             trained, over the tokens of the training clips, and starts as the mean of each token's stored
-            embeddings), or `both`, side by side.
+            embeddings), or ``both``, side by side.
         fusion: Name of the fusion of the modality vectors.
-        missing: What stands for a modality that a clip lacks: `learned` (a vector of its own) or `masked`
+        missing: What stands for a modality that a clip lacks: ``learned`` (a vector of its own) or ``masked``
             (nothing: zeros, left out of gates and products).
-        heads: `independent` (category and tags each read the embedding), `cascade` (the tags also read the
-            category's hidden layer and probabilities) or `hierarchical` (local and global branches, category
+        heads: ``independent`` (category and tags each read the embedding), ``cascade`` (the tags also read the
+            category's hidden layer and probabilities) or ``hierarchical`` (local and global branches, category
             above tags, blended).
-        tag_head: `linear`, or `moe` (a mixture of experts for each tag).
+        tag_head: ``linear``, or ``moe`` (a mixture of experts for each tag).
         modality_heads: Whether each modality gets heads of its own, for an auxiliary loss in training.
         num_experts: Whole networks side by side whose answers a gate mixes, each taught by the mixture as
             well (the mixture of the NeXtVLAD paper); 1 = no mixture.
         max_steps: Most steps of a clip that are used, one of each of as many even parts; at least 1.
         random_steps: Whether in training a random step of each even part is used, instead of the middle one,
-            by `max_steps` and by the segments of the temporal relations.
+            by ``max_steps`` and by the segments of the temporal relations.
         max_tokens: Most text tokens of a clip that are used, the first ones; at least 1.
         cover_width: Width of the dense layer over the cover's embedding; 0 = the embedding itself.
         hidden_width: Width of the dense layer after the fusion; 0 = no such layer.
         embedding_width: Width of the clip's embedding, which the heads read; at least 1.
-        dropout: BatchSlice of the units that is dropped in training, 0 to below 1.
+        dropout: Share of the units that is dropped in training, 0 to below 1.
         modality_dropout: Probability, per clip in training, that a modality which is there is hidden;
             0 to below 1. Never are all of a clip's modalities hidden.
         nextvlad_clusters: K of the paper; at least 1.
@@ -82,18 +84,18 @@ class NetworkConfig:
         nextvlad_width: H of the paper, the output width; at least 1.
         text_width: Width to which each token is reduced before the text aggregator; 0 = not reduced.
         trn_segments: Steps that the temporal relations look at, picked evenly; at least 2.
-        trn_max_scale: Most steps in one relation; at least 2, and capped by `trn_segments`.
+        trn_max_scale: Most steps in one relation; at least 2, and capped by ``trn_segments``.
         trn_max_relations: Most relations of one scale; at least 1.
         trn_width: Width of a step and of a relation; at least 1.
-        trn_neighbours: Segments on either side with which `trn_x` averages each one; 0 averages none.
+        trn_neighbours: Segments on either side with which ``trn_x`` averages each one; 0 averages none.
         textcnn_channels: Filters of each of the four window widths 2 to 5; at least 1.
         bilstm_width: Width of the LSTM in each direction; at least 1.
         attention_width: Width of the hidden layer of attention pooling; at least 1.
         se_reduction: Factor by which the SE gate's bottleneck is narrower than its input; at least 1.
-        fusion_width: Width of each modality inside `gate_fusion`, and of the output of `low_rank`; at least 1.
-        fusion_rank: Rank of `low_rank`; at least 1.
-        head_width: Width of the hidden layers of the heads `cascade` and `hierarchical`; at least 1.
-        moe_experts: Experts of each tag of the tag head `moe`; at least 1.
+        fusion_width: Width of each modality inside ``gate_fusion``, and of the output of ``low_rank``; at least 1.
+        fusion_rank: Rank of ``low_rank``; at least 1.
+        head_width: Width of the hidden layers of the heads ``cascade`` and ``hierarchical``; at least 1.
+        moe_experts: Experts of each tag of the tag head ``moe``; at least 1.
     """
 
     modalities: str = ""

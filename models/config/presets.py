@@ -1,5 +1,7 @@
 """Networks by name, each with the training that goes with it. Imports no torch."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from models.config.network import NetworkConfig

@@ -1,11 +1,14 @@
 """Every setting of a training run, checked when it is made. Imports no torch."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from features.base.checks import check_choice, check_device, check_range, check_share
 from features.base.errors import SettingError
 from features.base.settings import setting
 
+# What early stopping looks at on the validation clips; ``map`` is the mean of category and tag mAP.
 SELECTION_METRICS = (
     "map",
     "loss",
@@ -16,22 +19,21 @@ SELECTION_METRICS = (
     "tag_map",
     "tag_gap",
 )
-"""What early stopping looks at on the validation clips; `map` is the mean of category and tag mAP."""
 
+# How the learning rate falls after the warm-up.
 SCHEDULES = ("cosine", "exponential")
-"""How the learning rate falls after the warm-up."""
 
+# Losses of the tags.
 TAG_LOSSES = ("binary_cross_entropy", "focal", "asymmetric")
-"""Losses of the tags."""
 
+# Losses of the category.
 CATEGORY_LOSSES = ("cross_entropy", "focal")
-"""Losses of the category."""
 
+# Adversarial perturbations of the embeddings.
 ADVERSARIAL = ("none", "fgm", "pgd")
-"""Adversarial perturbations of the embeddings."""
 
+# What the forward pass computes in; weights, losses and the optimizer stay in float32.
 PRECISIONS = ("float32", "bfloat16")
-"""What the forward pass computes in; weights, losses and the optimizer stay in float32."""
 
 
 @dataclass(frozen=True)
@@ -48,21 +50,21 @@ class TrainConfig:
         audio_rate: Factor of the learning rate of what encodes sound.
         text_rate: Factor of the learning rate of what encodes text.
         head_rate: Factor of the learning rate of fusion and heads.
-        schedule: How the learning rate falls after the warm-up: `cosine` (a half cosine to 0) or `exponential`
+        schedule: How the learning rate falls after the warm-up: ``cosine`` (a half cosine to 0) or ``exponential``
             (by the same factor in every step).
-        final_rate_fraction: BatchSlice of the highest learning rate that `exponential` ends at; above 0, at most 1.
+        final_rate_fraction: Share of the highest learning rate that ``exponential`` ends at; above 0, at most 1.
         weight_decay: AdamW's decoupled decay of weight matrices; biases, norms and learned vectors have
             none. At least 0.
-        warmup_fraction: BatchSlice of all steps in which the learning rate rises linearly, 0 to below 1.
+        warmup_fraction: Share of all steps in which the learning rate rises linearly, 0 to below 1.
         gradient_clip: Largest norm of the whole gradient; 0 turns the clipping off.
         ema_decay: Decay per step of the running mean of the weights that is validated and saved; 0 turns
             it off. Below 1.
         label_smoothing: Probability mass of a category label that is spread over all categories, 0 to
             below 1.
         category_weight: Factor of the category loss; at least 0.
-        category_loss: `cross_entropy` or `focal`.
+        category_loss: ``cross_entropy`` or ``focal``.
         tag_weight: Factor of the tag loss (a mean over tags, hence small); at least 0.
-        tag_loss: `binary_cross_entropy`, `focal` or `asymmetric`.
+        tag_loss: ``binary_cross_entropy``, ``focal`` or ``asymmetric``.
         focal_gamma: Exponent of the focal losses; at least 0, and 0 is no focusing.
         asymmetric_positive: Exponent of the asymmetric loss for tags that a clip has; at least 0.
         asymmetric_negative: Exponent of the asymmetric loss for tags that a clip lacks; at least 0.
@@ -74,26 +76,26 @@ class TrainConfig:
         auxiliary_weight: Factor of the losses of the modalities' own heads; at least 0.
         distillation_weight: Factor of the losses by which a mixture teaches its experts; at least 0.
         distillation_temperature: Temperature of that teaching; above 0.
-        adversarial: `none`, `fgm` (one step along the gradient) or `pgd` (several small steps): every step is
+        adversarial: ``none``, ``fgm`` (one step along the gradient) or ``pgd`` (several small steps): every step is
             learned once more with the embeddings moved where the loss grows.
         adversarial_weight: Factor of the loss of the moved embeddings; above 0.
-        adversarial_steps: Steps of `pgd`; at least 1.
+        adversarial_steps: Steps of ``pgd``; at least 1.
         adversarial_frames: Length of the move of a clip's standardised frames, over all its steps and units
             together; 0 leaves them where they are. At least 0, as the next four.
         adversarial_motion: The same for motion windows.
         adversarial_audio: The same for audio windows.
         adversarial_text: The same for text tokens.
         adversarial_cover: The same for the cover.
-        selection_metric: What picks the epoch to keep, on the validation clips: `map` (mean of category and tag
-            mean average precision), `loss`, `category_accuracy`, `category_macro_f1`, `category_map`,
-            `category_gap`, `tag_map` or `tag_gap`.
+        selection_metric: What picks the epoch to keep, on the validation clips: ``map`` (mean of category and tag
+            mean average precision), ``loss``, ``category_accuracy``, ``category_macro_f1``, ``category_map``,
+            ``category_gap``, ``tag_map`` or ``tag_gap``.
         patience_epochs: Epochs without a better validation result after which training ends; 0 never ends
             early.
         calibrate: Whether temperatures, thresholds of the tags and the scaling of rare categories are fitted
             on the validation clips; else probabilities stand as they are, and a tag is given from 0.5 on.
-        precision: `float32`, or `bfloat16` for the forward pass (torch's autocast): faster on GPUs and on CPUs
+        precision: ``float32``, or ``bfloat16`` for the forward pass (torch's autocast): faster on GPUs and on CPUs
             with AMX or AVX512-BF16.
-        device: `cpu`, `cuda`, or `auto` for CUDA where there is a GPU.
+        device: ``cpu``, ``cuda``, or ``auto`` for CUDA where there is a GPU.
         num_processes: Processes that share each batch, one a GPU where there are GPUs; 0 = one for each GPU. The
             result is the same up to rounding and what is drawn in training (dropout, random steps).
         cache_megabytes: Memory of each process for clips that were read once, in MB (10^6 bytes); 0 reads every

@@ -1,17 +1,23 @@
 """Padded batches of clips and their labels."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.config.network import NetworkConfig
 from models.data.distributed import WHOLE_BATCH, BatchSlice
-from models.data.labels import Indices, Labels
 from models.data.sources import TEXT, FeatureSource, used_modalities
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from models.config.network import NetworkConfig
+    from models.data.labels import Indices, Labels
 
 
 @dataclass(frozen=True)
@@ -19,17 +25,17 @@ class BatchLabels:
     """The labels of a batch as tensors.
 
     Attributes:
-        category: `(B,)` int64, -1 when it is not known.
-        tags: `(B, C)` float32, 0 or 1.
-        tags_known: `(B,)` bool.
+        category: ``(B,)`` int64, -1 when it is not known.
+        tags: ``(B, C)`` float32, 0 or 1.
+        tags_known: ``(B,)`` bool.
     """
 
     category: Tensor
     tags: Tensor
     tags_known: Tensor
 
-    def to(self, device: torch.device) -> "BatchLabels":
-        """The labels on `device`."""
+    def to(self, device: torch.device) -> BatchLabels:
+        """The labels on ``device``."""
         return BatchLabels(self.category.to(device), self.tags.to(device), self.tags_known.to(device))
 
 
@@ -38,10 +44,10 @@ class Batch:
     """Some clips, padded to the longest of them in each modality.
 
     Attributes:
-        features: Modality -> `(B, T, D)` float32, zeros in the padding; T is at least 1.
-        masks: Modality -> `(B, T)` bool, False is padding.
+        features: Modality -> ``(B, T, D)`` float32, zeros in the padding; T is at least 1.
+        masks: Modality -> ``(B, T)`` bool, False is padding.
         labels: None when the batch is for prediction.
-        token_ids: `(B, T)` int64 of the text tokens, 0 in the padding; None where the network needs none.
+        token_ids: ``(B, T)`` int64 of the text tokens, 0 in the padding; None where the network needs none.
     """
 
     features: Mapping[str, Tensor]
@@ -49,8 +55,8 @@ class Batch:
     labels: BatchLabels | None
     token_ids: Tensor | None = None
 
-    def to(self, device: torch.device) -> "Batch":
-        """The batch on `device`."""
+    def to(self, device: torch.device) -> Batch:
+        """The batch on ``device``."""
         return Batch(
             {name: features.to(device) for name, features in self.features.items()},
             {name: mask.to(device) for name, mask in self.masks.items()},
@@ -62,13 +68,13 @@ class Batch:
 def collate(
     source: FeatureSource, indices: Indices, config: NetworkConfig, *, generator: np.random.Generator | None = None
 ) -> Batch:
-    """The clips at `indices` as one batch without labels; long ones are cut as `max_steps` and `max_tokens` say.
+    """The clips at ``indices`` as one batch without labels; long ones are cut as ``max_steps`` and ``max_tokens`` say.
 
     Args:
         source: The clips.
-        indices: `(B,)` positions, at least one.
+        indices: ``(B,)`` positions, at least one.
         config: Says how long clips are cut, and which modalities are used.
-        generator: Picks random steps where `config.random_steps` asks for them; None picks the middle ones.
+        generator: Picks random steps where ``config.random_steps`` asks for them; None picks the middle ones.
     """
     clips = [source[int(index)] for index in indices]
     features: dict[str, Tensor] = {}
@@ -97,18 +103,18 @@ def iterate_batches(
     generator: np.random.Generator | None = None,
     batch_slice: BatchSlice = WHOLE_BATCH,
 ) -> Iterator[Batch]:
-    """Batches of the clips at `indices`, each clip once.
+    """Batches of the clips at ``indices``, each clip once.
 
-    In training (with a `generator`) the clips are cut into as few batches as `batch_size` allows, of nearly equal
+    In training (with a ``generator``) the clips are cut into as few batches as ``batch_size`` allows, of nearly equal
     size, so that no batch is too small for the statistics of a batch norm; else the last one may be smaller.
 
     Args:
         source: The clips.
-        indices: `(n,)` positions in `source`; none gives no batch.
+        indices: ``(n,)`` positions in ``source``; none gives no batch.
         config: Says how long clips are cut, and which modalities are used.
         batch_size: Most clips in a batch.
-        labels: Labels of all clips of `source`; None for prediction.
-        generator: Shuffles the clips, and picks random steps; None keeps the order of `indices`.
+        labels: Labels of all clips of ``source``; None for prediction.
+        generator: Shuffles the clips, and picks random steps; None keeps the order of ``indices``.
         batch_slice: Of each batch, the clips of this process.
     """
     for chosen in _cut(indices, batch_size, generator):
@@ -134,7 +140,7 @@ def _batch_labels(labels: Labels, chosen: npt.NDArray[np.int64]) -> BatchLabels:
 
 
 def _pad(rows: Sequence[npt.NDArray[np.generic]]) -> tuple[Tensor, Tensor]:
-    """Rows `(T_i, D)` as `(B, T, D)` float32, or of whole numbers int32, zeros after each, and their mask `(B, T)`."""
+    """Return rows ``(T_i, D)`` padded with zeros, ``(B, T, D)`` float32 or int32, and their mask ``(B, T)``."""
     lengths = np.array([len(row) for row in rows])
     longest = max(1, int(lengths.max()))
     kind = np.float32 if np.issubdtype(rows[0].dtype, np.floating) else np.int32
@@ -147,7 +153,7 @@ def _pad(rows: Sequence[npt.NDArray[np.generic]]) -> tuple[Tensor, Tensor]:
 def _pick_steps(
     steps: npt.NDArray[np.float16], limit: int, generator: np.random.Generator | None
 ) -> npt.NDArray[np.float16]:
-    """At most `limit` steps: of each of `limit` even parts the middle one, or a random one."""
+    """At most ``limit`` steps: of each of ``limit`` even parts the middle one, or a random one."""
     num_steps = len(steps)
     if num_steps <= limit:
         return steps

@@ -3,28 +3,32 @@
 A process that was not started by torchrun is alone, and all of this does nothing.
 """
 
-from collections.abc import Iterator
+from __future__ import annotations
+
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 import torch.distributed
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class BatchSlice:
-    """Which clips of every batch are this process's own: one in `num_processes`, from number `rank` on."""
+    """Which clips of every batch are this process's own: one in ``num_processes``, from number ``rank`` on."""
 
     rank: int = 0
     num_processes: int = 1
 
 
+# The share of a process that is alone.
 WHOLE_BATCH = BatchSlice()
-"""The share of a process that is alone."""
 
 
 def is_shared() -> bool:
@@ -38,7 +42,7 @@ def own_slice() -> BatchSlice:
 
 
 def all_reduce_sum(values: Tensor) -> Tensor:
-    """The sum of `values`, which have one shape everywhere, over all processes; gradients flow back to each."""
+    """The sum of ``values``, which have one shape everywhere, over all processes; gradients flow back to each."""
     if not is_shared():
         return values
     total: Tensor = _Sum.apply(values)
@@ -93,7 +97,7 @@ def process_group(device: str) -> Iterator[torch.device]:
     """Inside, the processes that torchrun started know each other; yields the device of this one.
 
     Args:
-        device: As `TrainConfig.device`: with `cpu`, or where there is no GPU, all compute on the CPU.
+        device: As ``TrainConfig.device``: with ``cpu``, or where there is no GPU, all compute on the CPU.
     """
     use_cuda = device != "cpu" and num_gpus() > 0
     torch.distributed.init_process_group("nccl" if use_cuda else "gloo")

@@ -1,12 +1,17 @@
 """Labels of clips as the arrays that training and metrics take. Imports no torch."""
 
-from collections.abc import Sequence, Sized
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from features.base.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence, Sized
 
 # Category of a clip whose category is not known.
 UNKNOWN_CATEGORY = -1
@@ -17,14 +22,14 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Labels:
-    """What is known about the clips of a `FeatureSource`, in its order.
+    """What is known about the clips of a ``FeatureSource``, in its order.
 
     Attributes:
         category_names: The K categories.
         tag_names: The C tags.
-        category: `(N,)` int64, 0 to K - 1, or -1 when it is not known.
-        tags: `(N, C)` bool.
-        tags_known: `(N,)` bool; the tags of a clip with False are ignored.
+        category: ``(N,)`` int64, 0 to K - 1, or -1 when it is not known.
+        tags: ``(N, C)`` bool.
+        tags_known: ``(N,)`` bool; the tags of a clip with False are ignored.
     """
 
     category_names: tuple[str, ...]

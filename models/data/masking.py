@@ -1,11 +1,13 @@
 """Arithmetic over the valid steps of padded sequences.
 
-Everywhere `features` is `(B, T, D)` float and `mask` is `(B, T)` bool, False for padding. What stands under
+Everywhere ``features`` is ``(B, T, D)`` float and ``mask`` is ``(B, T)`` bool, False for padding. What stands under
 a False mask, even infinity or NaN, has no influence; no function writes into its arguments.
 """
 
-from collections.abc import Iterator
+from __future__ import annotations
+
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,29 +15,32 @@ from torch.nn import functional
 
 from models.data.distributed import all_reduce_scalar, all_reduce_sum, is_shared
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# A variance needs two rows.
 _MIN_ROWS = 2
-"""A variance needs two rows."""
 
 
 def zero_padding(features: Tensor, mask: Tensor) -> Tensor:
-    """A copy of `features` with zeros under the False steps of `mask`."""
+    """A copy of ``features`` with zeros under the False steps of ``mask``."""
     return features.masked_fill(~mask.unsqueeze(-1), 0.0)
 
 
 def masked_mean(features: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the valid steps, `(B, D)`; zeros for a row without a valid step."""
+    """Mean over the valid steps, ``(B, D)``; zeros for a row without a valid step."""
     lengths = mask.sum(dim=1, keepdim=True).clamp(min=1)
     return zero_padding(features, mask).sum(dim=1) / lengths
 
 
 def masked_max(features: Tensor, mask: Tensor) -> Tensor:
-    """Largest value over the valid steps, `(B, D)`; zeros for a row without a valid step."""
+    """Largest value over the valid steps, ``(B, D)``; zeros for a row without a valid step."""
     largest = features.masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(dim=1)
     return largest.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)
 
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
-    """Softmax of `scores` `(B, T)` over the valid steps, `(B, T)`; 0 under the mask and in an empty row."""
+    """Softmax of ``scores`` ``(B, T)`` over the valid steps, ``(B, T)``; 0 under the mask and in an empty row."""
     lowest = torch.finfo(scores.dtype).min
     weights = torch.softmax(scores.masked_fill(~mask, lowest), dim=1)
     return weights.masked_fill(~mask, 0.0)
@@ -45,7 +50,7 @@ def compact(features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """The valid steps of each row moved to its front, in order, and cut to the longest row.
 
     Returns:
-        Features `(B, L, D)` with zeros after each row's valid steps, and their mask `(B, L)`, where L is the
+        Features ``(B, L, D)`` with zeros after each row's valid steps, and their mask ``(B, L)``, where L is the
         largest number of valid steps and at least 1.
     """
     lengths = mask.sum(dim=1)
@@ -61,11 +66,11 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     """Batch normalisation whose statistics come from the valid rows only, of all processes that share the batch.
 
     Ioffe and Szegedy 2015, arXiv 1502.03167. In training a batch with fewer than two valid rows is normalised
-    by the running statistics, and leaves them as they are. `momentum=None` makes the running statistics the
+    by the running statistics, and leaves them as they are. ``momentum=None`` makes the running statistics the
     plain mean over all batches so far, for an input whose distribution does not move.
 
     Attributes:
-        is_frozen: Whether training leaves the running statistics as they are, as in `frozen_statistics`.
+        is_frozen: Whether training leaves the running statistics as they are, as in ``frozen_statistics``.
     """
 
     is_frozen = False
@@ -74,8 +79,8 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         """Normalised features, zeros under the mask.
 
         Args:
-            features: `(..., D)`.
-            mask: `(...)` bool; None means that every row is valid.
+            features: ``(..., D)``.
+            mask: ``(...)`` bool; None means that every row is valid.
         """
         if mask is None:
             return self._normalise(features.flatten(0, -2)).view(features.shape)
@@ -84,7 +89,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         return output
 
     def _normalise(self, rows: Tensor) -> Tensor:
-        """Rows `(N, D)` normalised by the batch's statistics, or by the running ones."""
+        """Rows ``(N, D)`` normalised by the batch's statistics, or by the running ones."""
         use_batch = self.training and all_reduce_scalar(len(rows)) >= _MIN_ROWS
         if use_batch and is_shared():
             return self._normalise_together(rows)
@@ -101,7 +106,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         )
 
     def _normalise_together(self, rows: Tensor) -> Tensor:
-        """Rows `(N, D)` normalised by the statistics of the rows of all processes, in float32."""
+        """Rows ``(N, D)`` normalised by the statistics of the rows of all processes, in float32."""
         rows, num_rows = rows.float(), all_reduce_scalar(len(rows))
         mean = all_reduce_sum(rows.sum(dim=0)) / num_rows
         # In two passes: a mean of squares less a squared mean would lose the digits of a small variance.
@@ -123,7 +128,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 
 @contextmanager
 def frozen_statistics(network: nn.Module) -> Iterator[None]:
-    """Inside, no batch normalisation of `network` changes its running statistics, though it trains as ever."""
+    """Inside, no batch normalisation of ``network`` changes its running statistics, though it trains as ever."""
     norms = [module for module in network.modules() if isinstance(module, MaskedBatchNorm)]
     before = [norm.is_frozen for norm in norms]
     for norm in norms:
@@ -136,12 +141,12 @@ def frozen_statistics(network: nn.Module) -> Iterator[None]:
 
 
 def valid_rows(features: Tensor, mask: Tensor) -> Tensor:
-    """The steps under True, `(rows, D)`, from features `(B, T, D)` and mask `(B, T)`; no copy if all are valid."""
+    """Return the valid steps of ``(B, T, D)`` as ``(rows, D)``, without a copy where all are valid."""
     return features.flatten(0, 1) if bool(mask.all()) else features[mask]
 
 
 def place_rows(rows: Tensor, mask: Tensor) -> Tensor:
-    """Rows `(rows, D)` back at the True steps of `mask` `(B, T)`, with zeros elsewhere, `(B, T, D)`."""
+    """Rows ``(rows, D)`` back at the True steps of ``mask`` ``(B, T)``, with zeros elsewhere, ``(B, T, D)``."""
     if len(rows) == mask.numel():
         return rows.view(*mask.shape, rows.shape[1])
     placed = rows.new_zeros(*mask.shape, rows.shape[1])

@@ -1,10 +1,14 @@
 """Batches made ready by a thread while the last one is still learned from."""
 
+from __future__ import annotations
+
 import queue
 import threading
-from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 Item = TypeVar("Item")
 
@@ -13,9 +17,9 @@ _POLL_SECONDS = 0.1
 
 @contextmanager
 def prefetched(items: Iterable[Item], depth: int = 2) -> Iterator[Iterator[Item]]:
-    """Inside, the same items in the same order, up to `depth` of them made ahead by a thread of their own.
+    """Inside, the same items in the same order, up to ``depth`` of them made ahead by a thread of their own.
 
-    An error of `items` is raised where its item would have come. On leaving, the thread has ended.
+    An error of ``items`` is raised where its item would have come. On leaving, the thread has ended.
     """
     worker = _Worker(items, depth)
     worker.thread.start()

@@ -1,26 +1,30 @@
 """Features of clips by position, and a source that keeps in memory what was read once. Imports no torch."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from features.base.errors import DataError
-from models.config.network import NetworkConfig
 
+if TYPE_CHECKING:
+    from models.config.network import NetworkConfig
+
+# The modality whose steps are tokens: a long one is cut after its first tokens.
 TEXT = "text"
-"""The modality whose steps are tokens: a long one is cut after its first tokens."""
 
+# The modality of one step.
 COVER = "cover"
-"""The modality of one step."""
 
+# Modality -> ``(T, D)``; T is 0 when the clip lacks the modality.
 ClipFeatures = Mapping[str, npt.NDArray[np.float16]]
-"""Modality -> `(T, D)`; T is 0 when the clip lacks the modality."""
 
 
 class FeatureSource(Protocol):
-    """Clips by position, 0 to `len(source) - 1`."""
+    """Clips by position, 0 to ``len(source) - 1``."""
 
     @property
     def modality_dims(self) -> Mapping[str, int]:
@@ -30,17 +34,17 @@ class FeatureSource(Protocol):
         """Number of clips."""
 
     def __getitem__(self, index: int) -> ClipFeatures:
-        """Every modality of `modality_dims` of one clip."""
+        """Every modality of ``modality_dims`` of one clip."""
 
     def token_ids(self, index: int) -> npt.NDArray[np.int32]:
-        """`(T,)` ids of one clip's text tokens, one for each step of the modality `text`."""
+        """``(T,)`` ids of one clip's text tokens, one for each step of the modality ``text``."""
 
 
 def used_modalities(config: NetworkConfig, modality_dims: Mapping[str, int]) -> dict[str, int]:
-    """The modalities that a network of `config` uses, of those that there are features of, with their widths.
+    """The modalities that a network of ``config`` uses, of those that there are features of, with their widths.
 
     Raises:
-        DataError: There is none, or one that `config` names is not there.
+        DataError: There is none, or one that ``config`` names is not there.
     """
     if not modality_dims:
         raise DataError("a network was asked for without any modality: give at least one")
@@ -54,7 +58,7 @@ def used_modalities(config: NetworkConfig, modality_dims: Mapping[str, int]) -> 
 
 
 class CachedSource:
-    """Some modalities of `source`, kept in memory, first come, until `max_bytes` are held; the rest is read anew.
+    """Some modalities of ``source``, kept in memory, first come, until ``max_bytes`` are held; the rest is read anew.
 
     Nothing is thrown out: every epoch wants every clip once, and then the oldest clip is as good as any.
     """

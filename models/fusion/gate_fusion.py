@@ -5,17 +5,23 @@ two differences: one gate, computed from all modalities, multiplies each modalit
 has a gate a modality), and what comes in is passed on beside the gated sum.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from models.config.network import NetworkConfig
 from models.fusion.base import Fusion
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.config.network import NetworkConfig
 
 
 class GateFusion(Fusion):
-    """`[sum over m of z * tanh(W_m x_m), x]` with z = sigmoid(W x), where x is all vectors concatenated.
+    """``[sum over m of z * tanh(W_m x_m), x]`` with z = sigmoid(W x), where x is all vectors concatenated.
 
     Args:
         input_dims: Width of each modality's vector.
@@ -32,12 +38,12 @@ class GateFusion(Fusion):
         self.output_dim = width + sum(input_dims)
 
     @classmethod
-    def from_config(cls, input_dims: Sequence[int], config: NetworkConfig) -> "GateFusion":
-        """The fusion with the `fusion_width` of `config`."""
+    def from_config(cls, input_dims: Sequence[int], config: NetworkConfig) -> GateFusion:
+        """The fusion with the ``fusion_width`` of ``config``."""
         return cls(input_dims, width=config.fusion_width, leave_out_missing=config.missing == "masked")
 
     def forward(self, vectors: Sequence[Tensor], present: Tensor) -> Tensor:
-        """`(B, width + sum of D_m)`: the gated sum, then the vectors."""
+        """``(B, width + sum of D_m)``: the gated sum, then the vectors."""
         joined = torch.cat(list(vectors), dim=1)
         gate = torch.sigmoid(self.gate(joined))
         layers = zip(self.dense, vectors, strict=True)

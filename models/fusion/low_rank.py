@@ -2,19 +2,25 @@
 
 Liu et al. 2018, "Efficient Low-rank Multimodal Fusion with Modality-Specific Factors", arXiv 1806.00064,
 section 3.2. The fusion is h = W . (z_1 x ... x z_M) + b over the outer product of the vectors, each with a 1
-appended, where the weight tensor W is a sum of R products of one factor a modality. Then h is, with `*` unit by
+appended, where the weight tensor W is a sum of R products of one factor a modality. Then h is, with ``*`` unit by
 unit, the sum over r of (w_1r z_1) * ... * (w_Mr z_M), plus b.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
 from functools import reduce
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.config.network import NetworkConfig
 from models.fusion.base import Fusion
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.config.network import NetworkConfig
 
 
 class LowRank(Fusion):
@@ -39,8 +45,8 @@ class LowRank(Fusion):
         self._initialise(rank)
 
     @classmethod
-    def from_config(cls, input_dims: Sequence[int], config: NetworkConfig) -> "LowRank":
-        """The fusion with the `fusion_width` and `fusion_rank` of `config`."""
+    def from_config(cls, input_dims: Sequence[int], config: NetworkConfig) -> LowRank:
+        """The fusion with the ``fusion_width`` and ``fusion_rank`` of ``config``."""
         return cls(
             input_dims,
             width=config.fusion_width,
@@ -49,13 +55,13 @@ class LowRank(Fusion):
         )
 
     def forward(self, vectors: Sequence[Tensor], present: Tensor) -> Tensor:
-        """`(B, width)`."""
+        """``(B, width)``."""
         columns = zip(vectors, self.factors, present.unbind(dim=1), strict=True)
         product = reduce(torch.mul, [self._project(*column) for column in columns])  # (B, R, width)
         return product.sum(dim=1) + self.bias
 
     def _project(self, vector: Tensor, factor: Tensor, present: Tensor) -> Tensor:
-        """One modality's factors `(B, R, width)` from its vector `(B, D_m)` and `present` `(B,)`."""
+        """One modality's factors ``(B, R, width)`` from its vector ``(B, D_m)`` and ``present`` ``(B,)``."""
         extended = functional.pad(vector, (0, 1), value=1.0)  # (B, D_m + 1)
         projected = torch.einsum("bd,rdw->brw", extended, factor)
         return projected.masked_fill(~present[:, None, None], 1.0) if self.leave_out_missing else projected

@@ -4,14 +4,20 @@ Hu, Shen, Sun 2018, "Squeeze-and-Excitation Networks", arXiv 1709.01507, section
 is nothing to squeeze) as in the NeXtVLAD paper, arXiv 1811.05014, section 3.2.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.config.network import NetworkConfig
 from models.fusion.base import Fusion
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.config.network import NetworkConfig
 
 
 class SeGate(Fusion):
@@ -28,12 +34,12 @@ class SeGate(Fusion):
         self.excite = nn.Linear(bottleneck, self.output_dim)
 
     @classmethod
-    def from_config(cls, input_dims: Sequence[int], config: NetworkConfig) -> "SeGate":
-        """The gate with the `se_reduction` of `config`."""
+    def from_config(cls, input_dims: Sequence[int], config: NetworkConfig) -> SeGate:
+        """The gate with the ``se_reduction`` of ``config``."""
         return cls(input_dims, reduction=config.se_reduction)
 
     def forward(self, vectors: Sequence[Tensor], present: Tensor) -> Tensor:  # noqa: ARG002 - zeros are kept
-        """`(B, sum of D_m)`."""
+        """``(B, sum of D_m)``."""
         joined = torch.cat(list(vectors), dim=1)
         gate = torch.sigmoid(self.excite(functional.relu(self.squeeze(joined))))
         return joined * gate

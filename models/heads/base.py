@@ -1,14 +1,19 @@
 """What every class of heads has, and the plainest: category and tags each read the embedding."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from functools import partial
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from models.config.network import NetworkConfig
 from models.heads.logits import HeadOutputs, Logits
 from models.tag_heads import TAG_HEADS
 from models.tag_heads.base import LinearTags, TagHeadMaker
+
+if TYPE_CHECKING:
+    from models.config.network import NetworkConfig
 
 
 class Heads(nn.Module, ABC):
@@ -16,8 +21,8 @@ class Heads(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def from_config(cls, input_dim: int, num_categories: int, num_tags: int, config: NetworkConfig) -> "Heads":
-        """The heads with the sizes and the tag head that `config` gives them.
+    def from_config(cls, input_dim: int, num_categories: int, num_tags: int, config: NetworkConfig) -> Heads:
+        """The heads with the sizes and the tag head that ``config`` gives them.
 
         Args:
             input_dim: Width of the embedding.
@@ -28,11 +33,11 @@ class Heads(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, embedding: Tensor) -> HeadOutputs:
-        """The answers about embeddings `(B, E)`."""
+        """The answers about embeddings ``(B, E)``."""
 
 
 def tag_head_maker(config: NetworkConfig) -> TagHeadMaker:
-    """Return what makes tag heads as `config.tag_head` names them, with the sizes of `config`."""
+    """Return what makes tag heads as ``config.tag_head`` names them, with the sizes of ``config``."""
     return partial(TAG_HEADS[config.tag_head].from_config, config=config)
 
 
@@ -47,12 +52,12 @@ class Independent(Heads):
         self.tags = make_tag_head(input_dim, num_tags) if num_tags else None
 
     @classmethod
-    def from_config(cls, input_dim: int, num_categories: int, num_tags: int, config: NetworkConfig) -> "Independent":
-        """The heads with the tag head of `config`."""
+    def from_config(cls, input_dim: int, num_categories: int, num_tags: int, config: NetworkConfig) -> Independent:
+        """The heads with the tag head of ``config``."""
         return cls(input_dim, num_categories, num_tags, make_tag_head=tag_head_maker(config))
 
     def forward(self, embedding: Tensor) -> HeadOutputs:
-        """The answers about embeddings `(B, E)`; no branches."""
+        """The answers about embeddings ``(B, E)``; no branches."""
         logits = Logits(
             category_logits=None if self.category is None else self.category(embedding),
             tag_logits=None if self.tags is None else self.tags(embedding),

@@ -4,18 +4,24 @@ A chain of two classifiers, as in Read et al. 2009, "Classifier Chains for Multi
 links are soft: the second reads the first one's hidden layer and probabilities.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.config.network import NetworkConfig
 from models.heads.base import Heads, tag_head_maker
 from models.heads.logits import HeadOutputs, Logits
 from models.tag_heads.base import LinearTags, TagHeadMaker
 
+if TYPE_CHECKING:
+    from models.config.network import NetworkConfig
+
 
 class Cascade(Heads):
-    """A hidden layer and the category's logits; the tag head reads `[embedding, hidden, probabilities]`.
+    """A hidden layer and the category's logits; the tag head reads ``[embedding, hidden, probabilities]``.
 
     The loss of the tags trains the hidden layer, which both share, but not the category's logits: the
     probabilities are detached, so that they stay what the category's loss makes them, an estimate of the
@@ -45,12 +51,12 @@ class Cascade(Heads):
         self.tags = make_tag_head(read_dim, num_tags) if num_tags else None
 
     @classmethod
-    def from_config(cls, input_dim: int, num_categories: int, num_tags: int, config: NetworkConfig) -> "Cascade":
-        """The heads with the `head_width` and the tag head of `config`."""
+    def from_config(cls, input_dim: int, num_categories: int, num_tags: int, config: NetworkConfig) -> Cascade:
+        """The heads with the ``head_width`` and the tag head of ``config``."""
         return cls(input_dim, num_categories, num_tags, width=config.head_width, make_tag_head=tag_head_maker(config))
 
     def forward(self, embedding: Tensor) -> HeadOutputs:
-        """The answers about embeddings `(B, E)`; no branches."""
+        """The answers about embeddings ``(B, E)``; no branches."""
         read, category_logits = [embedding], None
         if self.category is not None:
             hidden, category_logits = self.category(embedding)
@@ -66,6 +72,6 @@ class _CategoryBranch(nn.Module):
         self.logits = nn.Linear(width, num_categories)
 
     def forward(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
-        """The hidden layer `(B, width)` and the logits `(B, K)`."""
+        """The hidden layer ``(B, width)`` and the logits ``(B, K)``."""
         hidden = functional.gelu(self.hidden(embedding))
         return hidden, self.logits(hidden)

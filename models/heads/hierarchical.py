@@ -6,17 +6,23 @@ only. Categories and tags are two label spaces without parents and children, so 
 hierarchical violations. And there are no batch norm and no dropout inside: the embedding has had its dropout.
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.config.network import NetworkConfig
 from models.heads.base import Heads, Independent, tag_head_maker
 from models.heads.logits import HeadOutputs, Logits
 from models.tag_heads.base import LinearTags, TagHeadMaker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from models.config.network import NetworkConfig
 
 
 class Hierarchical(Heads):
@@ -52,12 +58,12 @@ class Hierarchical(Heads):
         self.tags = _local(width, make_tag_head(width, num_tags)) if num_tags else None
 
     @classmethod
-    def from_config(cls, input_dim: int, num_categories: int, num_tags: int, config: NetworkConfig) -> "Hierarchical":
-        """The heads with the `head_width` and the tag head of `config`."""
+    def from_config(cls, input_dim: int, num_categories: int, num_tags: int, config: NetworkConfig) -> Hierarchical:
+        """The heads with the ``head_width`` and the tag head of ``config``."""
         return cls(input_dim, num_categories, num_tags, width=config.head_width, make_tag_head=tag_head_maker(config))
 
     def forward(self, embedding: Tensor) -> HeadOutputs:
-        """The blended answers about embeddings `(B, E)`, and the branches `(local, global)`."""
+        """The blended answers about embeddings ``(B, E)``, and the branches ``(local, global)``."""
         upper = functional.relu(self.first(embedding))
         lower = upper
         if self.second is not None:
@@ -76,7 +82,7 @@ def _local(width: int, readout: nn.Module) -> nn.Sequential:
 
 
 def blend_logits(first: Logits, second: Logits) -> Logits:
-    """Logits whose softmax or sigmoid is half that of `first` and half that of `second`.
+    """Logits whose softmax or sigmoid is half that of ``first`` and half that of ``second``.
 
     Args:
         first: Logits about B clips.
@@ -89,13 +95,13 @@ def blend_logits(first: Logits, second: Logits) -> Logits:
 
 
 def blend_softmax(first: Tensor, second: Tensor) -> Tensor:
-    """`(B, K)` logarithms of the mean of two softmaxes, from their logits `(B, K)`."""
+    """``(B, K)`` logarithms of the mean of two softmaxes, from their logits ``(B, K)``."""
     log_sum = torch.logaddexp(functional.log_softmax(first, dim=1), functional.log_softmax(second, dim=1))
     return log_sum - math.log(2)
 
 
 def blend_sigmoid(first: Tensor, second: Tensor) -> Tensor:
-    """`(B, C)` logits of the mean of two sigmoids, from their logits `(B, C)`."""
+    """``(B, C)`` logits of the mean of two sigmoids, from their logits ``(B, C)``."""
     log_yes = torch.logaddexp(functional.logsigmoid(first), functional.logsigmoid(second))
     log_no = torch.logaddexp(functional.logsigmoid(-first), functional.logsigmoid(-second))
     # Both lack the same log 2.

@@ -1,16 +1,21 @@
 """Losses of a softmax over the categories, one number a clip.
 
-Everywhere `logits` is `(B, K)`, and `category` `(B,)` int64, 0 to K - 1. The result is `(B,)`, at least 0.
+Everywhere ``logits`` is ``(B, K)``, and ``category`` ``(B,)`` int64, 0 to K - 1. The result is ``(B,)``, at least 0.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.config.training import TrainConfig
+if TYPE_CHECKING:
+    from models.config.training import TrainConfig
 
+# Below what float32 leaves of 1 - p. It keeps a power with an exponent below 1 from a gradient without bound.
 _SMALLEST = 1e-12
-"""Below what float32 leaves of 1 - p. It keeps a power with an exponent below 1 from a gradient without bound."""
 
 
 def cross_entropy(logits: Tensor, category: Tensor, config: TrainConfig) -> Tensor:
@@ -27,7 +32,7 @@ def focal(logits: Tensor, category: Tensor, config: TrainConfig) -> Tensor:
 
     Lin et al. 2017, arXiv 1708.02002, section 3.2, with a softmax for their sigmoid and without their alpha,
     whose place class weights take. Label smoothing changes the cross entropy, as ever, but not p, so that
-    gamma 0 gives `cross_entropy`.
+    gamma 0 gives ``cross_entropy``.
     """
     log_probability = torch.log_softmax(logits, dim=1).gather(1, category.unsqueeze(1)).squeeze(1)  # (B,)
     missed = (-torch.expm1(log_probability)).clamp(min=_SMALLEST)

@@ -1,5 +1,7 @@
 """Weights by which rare classes count for more."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,15 +17,15 @@ class ClassWeights:
     """What each class's loss is multiplied by.
 
     Attributes:
-        category: `(K,)` float32; the weight of a clip of that category.
-        tag_positive: `(C,)` float32; the weight of a tag where a clip has it. Where a clip lacks it, it is 1.
+        category: ``(K,)`` float32; the weight of a clip of that category.
+        tag_positive: ``(C,)`` float32; the weight of a tag where a clip has it. Where a clip lacks it, it is 1.
     """
 
     category: Tensor
     tag_positive: Tensor
 
-    def to(self, device: torch.device) -> "ClassWeights":
-        """The weights on `device`."""
+    def to(self, device: torch.device) -> ClassWeights:
+        """The weights on ``device``."""
         return ClassWeights(self.category.to(device), self.tag_positive.to(device))
 
 
@@ -36,7 +38,7 @@ def class_weights(labels: Labels, train_indices: Indices, power: float) -> Class
 
     Args:
         labels: Of all clips.
-        train_indices: `(n,)` positions of the training clips.
+        train_indices: ``(n,)`` positions of the training clips.
         power: At least 0; 0 gives ones.
     """
     category = labels.category[train_indices]

@@ -5,17 +5,23 @@ of the mixture, which is a better classifier than any of them. Softmax over the 
 which is a choice of its own, the divergence of two coins.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.config.training import TrainConfig
-from models.data.batching import BatchLabels
 from models.data.labels import UNKNOWN_CATEGORY
-from models.heads.logits import Logits
 from models.losses.head_losses import LabelCounts, sum_over_known
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.config.training import TrainConfig
+    from models.data.batching import BatchLabels
+    from models.heads.logits import Logits
 
 
 def distillation_loss(
@@ -40,14 +46,14 @@ def distillation_loss(
 
 
 def category_divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
-    """Kullback-Leibler divergence of softmax(teacher / T) from softmax(student / T), `(B,)` from logits `(B, K)`."""
+    """Return KL(softmax(teacher / T) || softmax(student / T)), ``(B,)`` from logits ``(B, K)``."""
     target = torch.log_softmax(teacher.detach() / temperature, dim=1)
     learned = torch.log_softmax(student / temperature, dim=1)
     return functional.kl_div(learned, target, reduction="none", log_target=True).sum(dim=1)
 
 
 def tag_divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
-    """The same for the sigmoid of each tag, `(B, C)` from logits `(B, C)`."""
+    """The same for the sigmoid of each tag, ``(B, C)`` from logits ``(B, C)``."""
     target, learned = teacher.detach() / temperature, student / temperature
     there = functional.kl_div(
         functional.logsigmoid(learned), functional.logsigmoid(target), reduction="none", log_target=True

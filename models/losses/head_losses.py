@@ -1,16 +1,21 @@
 """The loss of one set of logits against the labels: a mean over the clips of which something is known."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from models.config.training import TrainConfig
-from models.data.batching import BatchLabels
 from models.data.labels import UNKNOWN_CATEGORY
-from models.heads.logits import Logits
 from models.losses import CATEGORY_LOSSES, TAG_LOSSES
-from models.losses.class_weights import ClassWeights
+
+if TYPE_CHECKING:
+    from models.config.training import TrainConfig
+    from models.data.batching import BatchLabels
+    from models.heads.logits import Logits
+    from models.losses.class_weights import ClassWeights
 
 
 @dataclass(frozen=True)
@@ -29,13 +34,13 @@ class LabelCounts:
     tags: float
 
     @classmethod
-    def of(cls, labels: BatchLabels) -> "LabelCounts":
+    def of(cls, labels: BatchLabels) -> LabelCounts:
         """The counts of one batch."""
         return cls(float((labels.category != UNKNOWN_CATEGORY).sum()), float(labels.tags_known.sum()))
 
 
 def sum_over_known(losses: Tensor, known: Tensor, count: float) -> Tensor:
-    """The sum of losses `(B,)` where `known` `(B,)`, divided by `count`, a scalar; 0 when nothing is known."""
+    """The sum of losses ``(B,)`` where ``known`` ``(B,)``, divided by ``count``, a scalar; 0 when nothing is known."""
     return losses.masked_fill(~known, 0.0).sum() / (count or 1.0)
 
 
@@ -55,14 +60,14 @@ def logits_loss(
 
 
 def _category_losses(logits: Tensor, labels: BatchLabels, config: TrainConfig, weights: ClassWeights | None) -> Tensor:
-    """Each clip's loss, `(B,)`; an unknown category counts as the first one here, and is left out later."""
+    """Each clip's loss, ``(B,)``; an unknown category counts as the first one here, and is left out later."""
     category = labels.category.clamp(min=0)
     losses = CATEGORY_LOSSES[config.category_loss](logits, category, config)
     return losses if weights is None else losses * weights.category[category]
 
 
 def _tag_losses(logits: Tensor, labels: BatchLabels, config: TrainConfig, weights: ClassWeights | None) -> Tensor:
-    """Each clip's mean loss over the tags, `(B,)`."""
+    """Each clip's mean loss over the tags, ``(B,)``."""
     losses = TAG_LOSSES[config.tag_loss](logits, labels.tags, config)
     if weights is not None:
         losses = torch.where(labels.tags > 0, losses * weights.tag_positive, losses)

@@ -1,23 +1,27 @@
 """Losses of a sigmoid for each tag, one number a tag of a clip.
 
-Everywhere `logits` is `(B, C)`, and `tags` `(B, C)` float, 1 where the clip has the tag and 0 elsewhere. The
-result is `(B, C)`, at least 0. Logarithms and powers are taken of log-sigmoids, so that no logit is too large.
+Everywhere ``logits`` is ``(B, C)``, and ``tags`` ``(B, C)`` float, 1 where the clip has the tag and 0 elsewhere. The
+result is ``(B, C)``, at least 0. Logarithms and powers are taken of log-sigmoids, so that no logit is too large.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.config.training import TrainConfig
+if TYPE_CHECKING:
+    from models.config.training import TrainConfig
 
+# A shifted probability of 0 counts as this: a power with an exponent below 1 has no gradient at 0.
 _SMALLEST = 1e-12
-"""A shifted probability of 0 counts as this: a power with an exponent below 1 has no gradient at 0."""
 
 
 def binary_cross_entropy(logits: Tensor, tags: Tensor, config: TrainConfig) -> Tensor:  # noqa: ARG001 - steers nothing
-    """The binary cross entropy of each tag, whatever `config` says."""
+    """The binary cross entropy of each tag, whatever ``config`` says."""
     return functional.binary_cross_entropy_with_logits(logits, tags, reduction="none")
 
 

@@ -1,17 +1,22 @@
 """The loss of a network's outputs: its answers, the modalities' own heads, and the teaching of a mixture."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from models.config.training import TrainConfig
-from models.data.batching import BatchLabels
 from models.data.labels import UNKNOWN_CATEGORY
-from models.heads.logits import Outputs
-from models.losses.class_weights import ClassWeights
 from models.losses.distillation import distillation_loss
 from models.losses.head_losses import LabelCounts, logits_loss
+
+if TYPE_CHECKING:
+    from models.config.training import TrainConfig
+    from models.data.batching import BatchLabels
+    from models.heads.logits import Outputs
+    from models.losses.class_weights import ClassWeights
 
 
 def total_loss(
@@ -29,7 +34,7 @@ def total_loss(
             logits.
         labels: What is true.
         config: Which losses, and their factors.
-        counts: Clips that sums are divided by; None counts those of `labels`.
+        counts: Clips that sums are divided by; None counts those of ``labels``.
         weights: Weights of the classes; None weighs all the same.
     """
     if counts is None:
@@ -58,7 +63,7 @@ def _modalities_loss(
 
 
 def _known_where(labels: BatchLabels, present: Tensor) -> BatchLabels:
-    """The labels without those of the clips where `present` `(B,)` is False."""
+    """The labels without those of the clips where ``present`` ``(B,)`` is False."""
     return replace(
         labels,
         category=labels.category.masked_fill(~present, UNKNOWN_CATEGORY),

@@ -1,6 +1,8 @@
 """From a batch to one vector a modality: its steps prepared, then aggregated."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -9,11 +11,15 @@ from torch.nn import functional
 from features.base.errors import DataError
 from models.aggregators import AGGREGATORS
 from models.aggregators.base import Mean
-from models.config.network import NetworkConfig
-from models.data.batching import Batch
 from models.data.masking import MaskedBatchNorm, masked_mean, zero_padding
 from models.data.sources import COVER, TEXT
 from models.network.token_embedding import TextTable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from models.config.network import NetworkConfig
+    from models.data.batching import Batch
 
 
 class StepPreparation(nn.Module):
@@ -42,7 +48,7 @@ class StepPreparation(nn.Module):
             self.output_dims[TEXT] = 2 * modality_dims[TEXT]
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Modality -> `(B, T, D)`, zeros in the padding."""
+        """Modality -> ``(B, T, D)``, zeros in the padding."""
         steps: dict[str, Tensor] = {}
         for name in self.output_dims:
             parts = []
@@ -81,7 +87,7 @@ class ModalityEncoder(nn.Module):
         self.missing = nn.Parameter(torch.zeros(self.output_dim)) if config.missing == "learned" else None
 
     def forward(self, steps: Tensor, mask: Tensor, present: Tensor) -> Tensor:
-        """`(B, output_dim)` from steps `(B, T, D)`, mask `(B, T)` and `present` `(B,)`, False = missing."""
+        """``(B, output_dim)`` from steps ``(B, T, D)``, mask ``(B, T)`` and ``present`` ``(B,)``, False = missing."""
         vector: Tensor = self.normalise(self.aggregate(self.reduce(steps), mask))
         if self.missing is None:
             return vector * present.unsqueeze(1)
@@ -97,11 +103,11 @@ class Dense(nn.Module):
         self.output_dim = output_dim
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """`(B, output_dim)`."""
+        """``(B, output_dim)``."""
         return functional.relu(self.linear(masked_mean(features, mask)))
 
 
 def aggregator_name(modality: str, config: NetworkConfig) -> str:
-    """The aggregator that `config` names for a sequence modality."""
+    """The aggregator that ``config`` names for a sequence modality."""
     own = {"audio": config.audio_aggregator, TEXT: config.text_aggregator}
     return own.get(modality, config.frames_aggregator)

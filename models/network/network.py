@@ -1,14 +1,14 @@
 """The network: one encoder a modality, their fusion, the clip's embedding, and the heads."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from features.base.errors import DataError
-from models.config.network import NetworkConfig
-from models.data.batching import Batch
 from models.data.masking import masked_mean
 from models.data.sources import used_modalities
 from models.fusion import FUSIONS
@@ -16,17 +16,23 @@ from models.heads import HEADS
 from models.heads.logits import HeadOutputs, Logits, Outputs
 from models.network.encoders import ModalityEncoder, StepPreparation
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from models.config.network import NetworkConfig
+    from models.data.batching import Batch
+
 
 class VideoNetwork(nn.Module):
     """Steps prepared, then one expert, or several that a gate mixes.
 
     Args:
         config: Sizes and names.
-        modality_dims: Modality -> width of its features, in the order in which they are fused. `audio`,
-            `text` and `cover` have settings of their own; every other name is encoded like `frames`.
+        modality_dims: Modality -> width of its features, in the order in which they are fused. ``audio``,
+            ``text`` and ``cover`` have settings of their own; every other name is encoded like ``frames``.
         num_categories: 0 leaves the category head out.
         num_tags: 0 leaves the tag head out.
-        num_tokens: Rows of the trained table of text tokens, where `text_embedding` asks for one.
+        num_tokens: Rows of the trained table of text tokens, where ``text_embedding`` asks for one.
     """
 
     def __init__(
@@ -56,12 +62,12 @@ class VideoNetwork(nn.Module):
         perturbations: Mapping[str, Tensor] | None = None,
         captured: dict[str, Tensor] | None = None,
     ) -> Outputs:
-        """What the network says about each clip of `batch`, which has all modalities of the network.
+        """What the network says about each clip of ``batch``, which has all modalities of the network.
 
         Args:
             batch: The clips.
-            perturbations: Modality -> `(B, T, D)` added to its prepared steps.
-            captured: Filled with modality -> prepared steps `(B, T, D)`, of which a backward pass leaves the
+            perturbations: Modality -> ``(B, T, D)`` added to its prepared steps.
+            captured: Filled with modality -> prepared steps ``(B, T, D)``, of which a backward pass leaves the
                 gradient; None watches nothing.
         """
         masks = {name: batch.masks[name] for name in self.modality_dims}
@@ -78,7 +84,7 @@ class VideoNetwork(nn.Module):
         return outputs[0] if self.gate is None else mix_experts(self._weights(steps, masks, present), outputs)
 
     def _weights(self, steps: Mapping[str, Tensor], masks: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        """Weight of each expert for each clip, `(B, experts)`, adding up to 1."""
+        """Weight of each expert for each clip, ``(B, experts)``, adding up to 1."""
         if self.gate is None:
             raise DataError("a network of one expert has no gate")
         means = [masked_mean(steps[name], masks[name] & present[:, i, None]) for i, name in enumerate(steps)]
@@ -108,7 +114,7 @@ class Expert(nn.Module):
         )
 
     def forward(self, steps: Mapping[str, Tensor], masks: Mapping[str, Tensor], present: Tensor) -> Outputs:
-        """The expert's answers about prepared steps; `present` `(B, M)` is False for what is missing or hidden."""
+        """The expert's answers about prepared steps; ``present`` ``(B, M)`` is False for what is missing or hidden."""
         vectors = {
             name: encoder(steps[name], masks[name], present[:, column])
             for column, (name, encoder) in enumerate(self.encoders.items())
@@ -122,7 +128,7 @@ class Expert(nn.Module):
 
 
 def mix_experts(weights: Tensor, outputs: Sequence[Outputs]) -> Outputs:
-    """The mixture of several experts' outputs by `weights` `(B, experts)`: logits and embeddings are averaged.
+    """The mixture of several experts' outputs by ``weights`` ``(B, experts)``: logits and embeddings are averaged.
 
     Lin, Xiao, Fan 2018, arXiv 1811.05014, section 3.4.
     """
@@ -147,7 +153,7 @@ def _mix_logits(weights: Tensor, logits: Sequence[Logits]) -> Logits:
 
 
 def _capture(steps: Tensor) -> Tensor:
-    """The same steps, whose gradient a backward pass leaves in `grad`."""
+    """The same steps, whose gradient a backward pass leaves in ``grad``."""
     if not steps.requires_grad:
         return steps.detach().requires_grad_()
     steps.retain_grad()
@@ -155,7 +161,7 @@ def _capture(steps: Tensor) -> Tensor:
 
 
 def drop_modalities(present: Tensor, probability: float) -> Tensor:
-    """`present` `(B, M)` bool with each True turned False with `probability`, but never all of a row's.
+    """``present`` ``(B, M)`` bool with each True turned False with ``probability``, but never all of a row's.
 
     A row that would lose everything keeps everything. Draws from torch's default generator, like dropout.
     """

@@ -1,12 +1,18 @@
 """A trainable embedding table over the token ids that a tokenizer gave, for text end to end."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from models.data.labels import Indices
 from models.data.sources import TEXT, FeatureSource
+
+if TYPE_CHECKING:
+    from models.data.labels import Indices
 
 Float64 = npt.NDArray[np.float64]
 
@@ -33,13 +39,13 @@ class TextTable(nn.Module):
         nn.init.normal_(self.embedding.weight, std=_STD_OF_START)
 
     def start_from(self, known: npt.NDArray[np.int64], rows: npt.NDArray[np.float32]) -> None:
-        """Give the table its tokens `(V,)`, ascending, and its first rows `(V + 1, D)`, row 0 for the others."""
+        """Give the table its tokens ``(V,)``, ascending, and its first rows ``(V + 1, D)``, row 0 for the others."""
         with torch.no_grad():
             self.known.copy_(torch.from_numpy(known))
             self.embedding.weight.copy_(torch.from_numpy(rows))
 
     def forward(self, token_ids: Tensor) -> Tensor:
-        """`(B, T, D)` rows of the tokens `(B, T)`."""
+        """``(B, T, D)`` rows of the tokens ``(B, T)``."""
         if not len(self.known):
             found: Tensor = self.embedding(torch.zeros_like(token_ids))
             return found
@@ -59,10 +65,10 @@ def mean_token_embeddings(
 
     Args:
         source: The clips; those without text count for nothing.
-        indices: `(n,)` positions of the training clips.
+        indices: ``(n,)`` positions of the training clips.
 
     Returns:
-        Ids `(V,)` ascending, and rows `(V + 1, D)`: row 0, for every other token, is zeros, the mean.
+        Ids ``(V,)`` ascending, and rows ``(V + 1, D)``: row 0, for every other token, is zeros, the mean.
     """
     width = source.modality_dims[TEXT]
     sums: dict[int, Float64] = {}

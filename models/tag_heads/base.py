@@ -1,11 +1,15 @@
 """What every tag head has, and the plainest: one logistic regression a tag."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from models.config.network import NetworkConfig
+if TYPE_CHECKING:
+    from models.config.network import NetworkConfig
 
 
 class TagHead(nn.Module, ABC):
@@ -13,16 +17,16 @@ class TagHead(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def from_config(cls, input_dim: int, num_tags: int, config: NetworkConfig) -> "TagHead":
-        """The tag head with the sizes that `config` gives it."""
+    def from_config(cls, input_dim: int, num_tags: int, config: NetworkConfig) -> TagHead:
+        """The tag head with the sizes that ``config`` gives it."""
 
     @abstractmethod
     def forward(self, vector: Tensor) -> Tensor:
-        """`(B, C)` logits, each of a sigmoid, from `(B, D)`."""
+        """``(B, C)`` logits, each of a sigmoid, from ``(B, D)``."""
 
 
+# Makes a tag head from the width of its input and the number of tags.
 TagHeadMaker = Callable[[int, int], TagHead]
-"""Makes a tag head from the width of its input and the number of tags."""
 
 
 class LinearTags(TagHead):
@@ -33,11 +37,11 @@ class LinearTags(TagHead):
         self.linear = nn.Linear(input_dim, num_tags)
 
     @classmethod
-    def from_config(cls, input_dim: int, num_tags: int, config: NetworkConfig) -> "LinearTags":  # noqa: ARG003 - has no sizes
-        """The linear layer, whatever `config` says."""
+    def from_config(cls, input_dim: int, num_tags: int, config: NetworkConfig) -> LinearTags:  # noqa: ARG003 - has no sizes
+        """The linear layer, whatever ``config`` says."""
         return cls(input_dim, num_tags)
 
     def forward(self, vector: Tensor) -> Tensor:
-        """`(B, C)` logits."""
+        """``(B, C)`` logits."""
         logits: Tensor = self.linear(vector)
         return logits

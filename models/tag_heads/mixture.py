@@ -6,12 +6,18 @@ experts of gate * sigmoid(expert). The gates are a softmax over the experts and 
 whose probability is 0: it lets a tag be absent whatever the experts say.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.config.network import NetworkConfig
 from models.tag_heads.base import TagHead
+
+if TYPE_CHECKING:
+    from models.config.network import NetworkConfig
 
 
 class MixtureTags(TagHead):
@@ -30,12 +36,12 @@ class MixtureTags(TagHead):
         self.gates = nn.Linear(input_dim, num_tags * (num_experts + 1))
 
     @classmethod
-    def from_config(cls, input_dim: int, num_tags: int, config: NetworkConfig) -> "MixtureTags":
-        """The mixture of the `moe_experts` of `config`."""
+    def from_config(cls, input_dim: int, num_tags: int, config: NetworkConfig) -> MixtureTags:
+        """The mixture of the ``moe_experts`` of ``config``."""
         return cls(input_dim, num_tags, num_experts=config.moe_experts)
 
     def forward(self, vector: Tensor) -> Tensor:
-        """`(B, C)` logits."""
+        """``(B, C)`` logits."""
         experts = self.experts(vector).unflatten(1, (self.num_tags, -1))  # (B, C, experts)
         gates = self.gates(vector).unflatten(1, (self.num_tags, -1))  # (B, C, experts + 1)
         return mixture_logits(experts, gates)
@@ -45,11 +51,11 @@ def mixture_logits(experts: Tensor, gates: Tensor) -> Tensor:
     """The logit of a mixture's probability, computed in logarithms so that no probability rounds to 0 or 1.
 
     Args:
-        experts: `(..., K)` logits of the experts.
-        gates: `(..., K + 1)` logits of the gates, the dummy expert's last.
+        experts: ``(..., K)`` logits of the experts.
+        gates: ``(..., K + 1)`` logits of the gates, the dummy expert's last.
 
     Returns:
-        `(...)`.
+        ``(...)``.
     """
     log_gates = functional.log_softmax(gates, dim=-1)
     log_yes = torch.logsumexp(log_gates[..., :-1] + functional.logsigmoid(experts), dim=-1)

@@ -4,17 +4,22 @@ Two ways to move them: the fast gradient method (FGM; Miyato et al. 2017, arXiv 
 gradient descent (PGD; Madry et al. 2018, arXiv 1706.06083). What moves are a clip's prepared steps.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from models.config.training import TrainConfig
 from models.data.masking import frozen_statistics, zero_padding
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from models.config.training import TrainConfig
+
+# PGD's steps are together this many times as long as its radius, so that they can reach and follow the edge.
 _STEP_FACTOR = 2.5
-"""PGD's steps are together this many times as long as its radius, so that they can reach and follow the edge."""
 
 
 class LossOf(Protocol):
@@ -26,8 +31,8 @@ class LossOf(Protocol):
         """The loss, a scalar.
 
         Args:
-            perturbations: As of `VideoNetwork.forward`.
-            captured: As of `VideoNetwork.forward`.
+            perturbations: As of ``VideoNetwork.forward``.
+            captured: As of ``VideoNetwork.forward``.
             is_last: Whether the backward pass of this loss is the last of the step that reaches the weights.
         """
 
@@ -42,15 +47,15 @@ def adversarial_step(
 ) -> Tensor:
     """The loss of the clips as they are, a detached scalar, after all backward passes of one training step.
 
-    To the gradients of the weights are added those of that loss, and `adversarial_weight` times those of the
+    To the gradients of the weights are added those of that loss, and ``adversarial_weight`` times those of the
     moved clips' loss. One backward pass gives the former and the way to move. The running statistics come
     from the clips as they are; dropout is drawn anew in each pass.
 
     Args:
-        loss_of: Forward pass of `network` over the batch, without any backward pass.
+        loss_of: Forward pass of ``network`` over the batch, without any backward pass.
         network: In training mode.
-        masks: Modality -> `(B, T)` bool of the batch, False is padding.
-        config: `adversarial` none makes this a plain forward and backward pass.
+        masks: Modality -> ``(B, T)`` bool of the batch, False is padding.
+        config: ``adversarial`` none makes this a plain forward and backward pass.
         flooded: What is learned in the stead of a loss. It does not change which way the loss grows.
     """
     flooded = flooded or _unchanged
@@ -81,9 +86,9 @@ def next_perturbations(
     farther than e from where it was. Lengths are over all steps and units of a clip's modality together.
 
     Args:
-        gradients: Modality -> `(B, T, D)`, of the loss where the clips are now. A clip without gradient, such
+        gradients: Modality -> ``(B, T, D)``, of the loss where the clips are now. A clip without gradient, such
             as one that lacks the modality, is not moved.
-        masks: Modality -> `(B, T)` bool; padding is not moved.
+        masks: Modality -> ``(B, T)`` bool; padding is not moved.
         config: The strengths.
         perturbations: The moves so far; None at the start.
     """
@@ -129,7 +134,7 @@ def _gradient(found: Tensor | None, steps: Tensor) -> Tensor:
 
 
 def _directions(gradient: Tensor) -> Tensor:
-    """The gradient `(B, T, D)` as a vector of length 1 for each clip, or of length 0 where it is 0."""
+    """The gradient ``(B, T, D)`` as a vector of length 1 for each clip, or of length 0 where it is 0."""
     # Squares of gradients of 1e-23 underflow; those of numbers up to 1 do not.
     largest = gradient.abs().amax(dim=(1, 2), keepdim=True)
     scaled = gradient / largest.masked_fill(largest == 0, 1.0)
@@ -137,12 +142,12 @@ def _directions(gradient: Tensor) -> Tensor:
 
 
 def _into_ball(perturbations: Tensor, radius: float) -> Tensor:
-    """Moves `(B, T, D)`, those longer than `radius` cut to it."""
+    """Moves ``(B, T, D)``, those longer than ``radius`` cut to it."""
     return perturbations * (radius / _lengths(perturbations).clamp(min=radius))
 
 
 def _lengths(perturbations: Tensor) -> Tensor:
-    """Length of each clip's move, `(B, 1, 1)`."""
+    """Length of each clip's move, ``(B, 1, 1)``."""
     lengths: Tensor = torch.linalg.vector_norm(perturbations, dim=(1, 2), keepdim=True)
     return lengths
 

@@ -1,18 +1,24 @@
 """A trained network calibrated on the validation clips, and what that did on others."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from models.calibration.fit import category_shares, fit
-from models.calibration.schema import Calibration
 from models.calibration.storage import read_members, write
 from models.calibration.summary import CalibrationBlock, calibration_block
-from models.data.labels import Indices, Labels
-from models.data.sources import FeatureSource
 from models.prediction.predict import predict, predict_ensemble
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from models.calibration.schema import Calibration
+    from models.data.labels import Indices, Labels
+    from models.data.sources import FeatureSource
 
 
 def calibrate_checkpoint(
@@ -25,15 +31,15 @@ def calibrate_checkpoint(
     feature_recipes: Mapping[str, str],
     device: str = "cpu",
 ) -> Calibration:
-    """Fit temperatures, thresholds and the lift of rare categories, and leave them in `folder`.
+    """Fit temperatures, thresholds and the lift of rare categories, and leave them in ``folder``.
 
     Args:
         folder: Of the checkpoint; an older calibration there is replaced.
         source: The clips.
         labels: Their labels, in the label space of the checkpoint.
-        validation_indices: `(m,)` positions of the clips that everything is fitted on; may be empty.
-        train_indices: `(n,)` positions of the clips that tell how rare a category is.
-        feature_recipes: Modality -> recipe of the features of `source`.
+        validation_indices: ``(m,)`` positions of the clips that everything is fitted on; may be empty.
+        train_indices: ``(n,)`` positions of the clips that tell how rare a category is.
+        feature_recipes: Modality -> recipe of the features of ``source``.
         device: Name of a torch device.
 
     Raises:
@@ -69,9 +75,9 @@ def measure_calibration(
         folders: Of the checkpoints whose predictions are averaged; at least one.
         source: The clips.
         indices: ``(n,)`` positions of the clips to measure on.
-        labels: Labels of all clips of `source`, in the label space of the checkpoints.
-        category_scores: ``(n, K)`` calibrated scores of the clips at `indices`.
-        feature_recipes: Modality -> recipe of the features of `source`.
+        labels: Labels of all clips of ``source``, in the label space of the checkpoints.
+        category_scores: ``(n, K)`` calibrated scores of the clips at ``indices``.
+        feature_recipes: Modality -> recipe of the features of ``source``.
 
     Raises:
         CheckpointError: There is no sound checkpoint, or it was trained on other features.

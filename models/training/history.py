@@ -1,25 +1,29 @@
-"""What each epoch of a run gave: lines of `history.jsonl`, and event files for TensorBoard in `tensorboard/`."""
+"""What each epoch of a run gave: lines of ``history.jsonl``, and event files for TensorBoard in ``tensorboard/``."""
+
+from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.base.files import publish_bytes
 from models.config.artifacts import EVENTS_NAME, HISTORY_NAME
-from models.config.training import TrainConfig
 from models.data.distributed import own_slice
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
     from torch.utils.tensorboard import SummaryWriter
+
+    from models.config.training import TrainConfig
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One line of `history.jsonl`.
+    """One line of ``history.jsonl``.
 
     Attributes:
         epoch: From 1.
@@ -29,7 +33,7 @@ class EpochRecord:
         category_map: Mean average precision of the categories on the validation clips; None without labels.
         tag_map: The same of the tags.
         score: Mean of the two that are there; None when neither is.
-        metrics: Every metric of the validation clips by the name that `selection_metric` takes.
+        metrics: Every metric of the validation clips by the name that ``selection_metric`` takes.
         is_best: Whether this epoch's weights became the checkpoint.
         seconds: Wall time of the epoch, validation included.
     """
@@ -47,13 +51,13 @@ class EpochRecord:
 
 
 def write_history(folder: Path, records: Sequence[EpochRecord]) -> None:
-    """Replace `history.jsonl` in `folder` by one JSON object a line for each record."""
+    """Replace ``history.jsonl`` in ``folder`` by one JSON object a line for each record."""
     lines = "".join(json.dumps(asdict(record)) + "\n" for record in records)
     publish_bytes(folder / HISTORY_NAME, lines.encode())
 
 
 def read_history(folder: Path) -> tuple[EpochRecord, ...]:
-    """The records in `folder`.
+    """The records in ``folder``.
 
     Raises:
         OSError: There is no history.
@@ -90,7 +94,7 @@ def event_log(
         writer.close()
 
 
-def _write(writer: "SummaryWriter", record: EpochRecord) -> None:
+def _write(writer: SummaryWriter, record: EpochRecord) -> None:
     values = {"loss/train": record.train_loss, "loss/validation": record.validation_loss}
     values |= {"learning rate": record.learning_rate}
     values |= {f"validation/{name}": value for name, value in record.metrics.items()}

@@ -1,25 +1,29 @@
 """The optimizer, AdamW with a learning rate for each part of the network, and its learning rate over a run."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from models.config.training import TrainConfig
+if TYPE_CHECKING:
+    from models.config.training import TrainConfig
 
 _MATRIX_RANK = 2
 
+# Where the trained text table is in a ``VideoNetwork``.
 _TABLE = "prepare.table."
-"""Where the trained text table is in a `VideoNetwork`."""
 
+# The parts of an expert that hold one module for each modality.
 _OF_MODALITY = ("encoders", "modality_heads")
-"""The parts of an expert that hold one module for each modality."""
 
 
 def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) that decays matrices, but no bias, norm or vector.
 
-    Each group of weights has the factor `rate`: its learning rate is that of the schedule times `rate`. The
+    Each group of weights has the factor ``rate``: its learning rate is that of the schedule times ``rate``. The
     trained text table is not decayed either: the row of a token that no clip of a batch has would shrink
     with nothing to hold it.
     """
@@ -44,7 +48,7 @@ def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optim
 
 
 def part_of(weight_name: str) -> str:
-    """`frames`, `audio`, `text` or `head`: the part of a `VideoNetwork` that the named weight is in.
+    """``frames``, ``audio``, ``text`` or ``head``: the part of a ``VideoNetwork`` that the named weight is in.
 
     What encodes a modality, and its own heads, are that modality's; all modalities but audio and text count as
     frames. Everything else is the head.
@@ -58,7 +62,7 @@ def part_of(weight_name: str) -> str:
 
 
 def learning_rate_at(step: int, num_steps: int, config: TrainConfig) -> float:
-    """The learning rate of `step` (from 0) of `num_steps`: a linear rise, then a fall.
+    """The learning rate of ``step`` (from 0) of ``num_steps``: a linear rise, then a fall.
 
     With w warm-up steps the rates are peak/w, 2 peak/w, ..., peak, and after them, from the peak:
     - cosine: peak (1 + cos(pi t)) / 2, with t from 0 to below 1 (Loshchilov and Hutter 2017, arXiv 1608.03983,

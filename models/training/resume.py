@@ -1,12 +1,13 @@
-"""The state of an unfinished run, in `resume.pt`, so that the same call goes on where it was killed."""
+"""The state of an unfinished run, in ``resume.pt``, so that the same call goes on where it was killed."""
+
+from __future__ import annotations
 
 import hashlib
 import io
 import json
 import pickle
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,10 +16,15 @@ from torch import Tensor
 from features.base.files import publish_bytes
 from features.base.settings import identity_values
 from models.config.artifacts import RESUME_NAME
-from models.config.network import NetworkConfig
-from models.config.training import TrainConfig
-from models.data.labels import Indices, Labels
 from models.training.history import EpochRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from models.config.network import NetworkConfig
+    from models.config.training import TrainConfig
+    from models.data.labels import Indices, Labels
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class ResumeState:
     """Everything that the next epoch depends on; its randomness depends on the seed and its number alone.
 
     Attributes:
-        identity: Digest of the call; see `run_identity`.
+        identity: Digest of the call; see ``run_identity``.
         network: State of the network that is trained.
         average: State of the averaged network; empty when there is none.
         num_updates: Steps that the average has taken in.
@@ -68,7 +74,7 @@ def run_identity(
 
 
 def write_resume_state(folder: Path, state: ResumeState) -> None:
-    """Replace `resume.pt` in `folder`."""
+    """Replace ``resume.pt`` in ``folder``."""
     content = io.BytesIO()
     fields = {**vars(state), "history": [asdict(record) for record in state.history]}
     torch.save(fields, content)
@@ -76,7 +82,7 @@ def write_resume_state(folder: Path, state: ResumeState) -> None:
 
 
 def read_resume_state(folder: Path, identity: str) -> ResumeState | None:
-    """The state that the same call left in `folder`; None when there is none or it cannot be read."""
+    """The state that the same call left in ``folder``; None when there is none or it cannot be read."""
     try:
         fields = torch.load(folder / RESUME_NAME, map_location="cpu", weights_only=True)
     except (FileNotFoundError, EOFError, RuntimeError, pickle.UnpicklingError):
@@ -88,5 +94,5 @@ def read_resume_state(folder: Path, identity: str) -> ResumeState | None:
 
 
 def remove_resume_state(folder: Path) -> None:
-    """Take `resume.pt` away from `folder`, if it is there."""
+    """Take ``resume.pt`` away from ``folder``, if it is there."""
     (folder / RESUME_NAME).unlink(missing_ok=True)

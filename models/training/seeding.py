@@ -1,20 +1,25 @@
 """What makes a run repeatable, set for a while and put back: torch's generators and its number of threads."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 @contextmanager
 def seeded(seed: int, epoch: int, device: torch.device, *, rank: int = 0) -> Iterator[np.random.Generator]:
-    """Inside, torch's default generators are seeded from (`seed`, `epoch`); afterwards they are as before.
+    """Inside, torch's default generators are seeded from (``seed``, ``epoch``); afterwards they are as before.
 
     Yields:
         A numpy generator seeded from the same pair. Epoch 0 stands for the making of the weights.
-        Processes that share the batches draw the same numbers from it; torch's differ by `rank`.
+        Processes that share the batches draw the same numbers from it; torch's differ by ``rank``.
     """
     sequence = np.random.SeedSequence([seed, epoch])
     torch_seed = int(sequence.generate_state(rank + 1, np.uint64)[rank] >> np.uint64(1))
@@ -29,7 +34,7 @@ def seeded(seed: int, epoch: int, device: torch.device, *, rank: int = 0) -> Ite
 
 @contextmanager
 def cpu_threads(num_threads: int) -> Iterator[None]:
-    """Inside, torch computes with `num_threads` threads of the CPU; 0 leaves the number as it is."""
+    """Inside, torch computes with ``num_threads`` threads of the CPU; 0 leaves the number as it is."""
     before = torch.get_num_threads()
     if num_threads:
         torch.set_num_threads(num_threads)

@@ -4,18 +4,16 @@ The same call on the same machine gives the same weights to the last bit, distur
 order of the clips and the dropout of each epoch come from the seed and the epoch's number alone.
 """
 
-from collections.abc import Callable, Mapping
+from __future__ import annotations
+
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from features.base.device import resolve_device
 from features.base.errors import DataError
 from models.calibration.storage import remove as remove_calibration
-from models.config.network import NetworkConfig
-from models.config.training import TrainConfig
-from models.data.labels import Indices, Labels
 from models.data.sources import CachedSource, FeatureSource, used_modalities
 from models.prediction.checkpoints import load
 from models.structure.checkpoint_files import write_structure
@@ -24,6 +22,14 @@ from models.training.history import EpochRecord, event_log
 from models.training.resume import remove_resume_state
 from models.training.seeding import cpu_threads, repeatable
 from models.training.trainer import LabelledFeatures, Trainer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from models.config.network import NetworkConfig
+    from models.config.training import TrainConfig
+    from models.data.labels import Indices, Labels
 
 _MEGABYTE = 10**6
 
@@ -64,26 +70,26 @@ def train(  # noqa: PLR0913 - five things to train on, two configs, and where to
     device: str | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> TrainSummary:
-    """Train a network, leave its best epoch in `folder` as a checkpoint, and say how it went.
+    """Train a network, leave its best epoch in ``folder`` as a checkpoint, and say how it went.
 
-    `folder` also gets `history.jsonl`, event files for TensorBoard, the network in words and as a picture, the
-    calibration, and, until the end, `resume.pt`: the same call after a kill goes on after the last finished
+    ``folder`` also gets ``history.jsonl``, event files for TensorBoard, the network in words and as a picture, the
+    calibration, and, until the end, ``resume.pt``: the same call after a kill goes on after the last finished
     epoch. Every process of a training that torchrun started makes this call; the first one writes.
 
-    The best epoch is the one with the highest rank on the validation clips (see `Validation.rank`), the earliest
+    The best epoch is the one with the highest rank on the validation clips (see ``Validation.rank``), the earliest
     of equals; where these tell nothing (there are none, or none has a label) it is the last one, and there is no
     early stopping. Classes without a positive validation clip do not count.
 
     Args:
         source: The clips.
         labels: Their labels, in the same order.
-        train_indices: `(n,)` positions of the clips to learn from.
-        validation_indices: `(m,)` positions of the clips that choose the epoch; may be empty.
+        train_indices: ``(n,)`` positions of the clips to learn from.
+        validation_indices: ``(m,)`` positions of the clips that choose the epoch; may be empty.
         network: Shape of the network.
         config: How to train.
         folder: Made if it is not there. What an earlier call left there is replaced.
         feature_recipes: Modality -> text that identifies how the features were made, for the checkpoint.
-        device: Name of a torch device; None = the one that `config` names.
+        device: Name of a torch device; None = the one that ``config`` names.
         on_epoch: Called after each epoch, when everything about it is on disk.
 
     Raises:

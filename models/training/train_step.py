@@ -1,25 +1,28 @@
 """One step of training: forward, backward, perhaps once more with moved embeddings, and the optimizer."""
 
+from __future__ import annotations
+
 import warnings
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from models.config.training import TrainConfig
-from models.data.batching import Batch, BatchLabels
 from models.data.distributed import all_reduce_scalar, is_shared, own_slice
-from models.losses.class_weights import ClassWeights
 from models.losses.head_losses import LabelCounts
 from models.losses.total_loss import flood, total_loss
-from models.network.network import VideoNetwork
 from models.training.adversarial import adversarial_step
 from models.training.optimizer import make_optimizer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from models.config.training import TrainConfig
+    from models.data.batching import Batch, BatchLabels
     from models.heads.logits import Outputs
+    from models.losses.class_weights import ClassWeights
+    from models.network.network import VideoNetwork
 
 import copy
 
@@ -116,7 +119,7 @@ class WeightAverage:
         self.network = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
 
     def update(self, network: VideoNetwork) -> None:
-        """Take in the weights of `network` after a step of its training."""
+        """Take in the weights of ``network`` after a step of its training."""
         decay = min(self._decay, (1 + self.num_updates) / (10 + self.num_updates))
         self.num_updates += 1
         with torch.no_grad():

@@ -1,20 +1,15 @@
 """One training run, epoch by epoch: learn, validate, save."""
 
+from __future__ import annotations
+
 import math
 import time
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-
-import numpy as np
-import torch
+from typing import TYPE_CHECKING
 
 from features.base.errors import DataError, SettingError
-from models.config.network import NetworkConfig
-from models.config.training import TrainConfig
 from models.data.batching import Batch, iterate_batches
 from models.data.distributed import WHOLE_BATCH, BatchSlice, all_reduce_scalar, broadcast, own_slice
-from models.data.labels import Indices, Labels
 from models.data.prefetching import prefetched
 from models.data.sources import TEXT, FeatureSource, used_modalities
 from models.losses.class_weights import class_weights
@@ -28,6 +23,17 @@ from models.training.seeding import seeded
 from models.training.train_step import Updater
 from models.training.validation import Validation, validate
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    import torch
+
+    from models.config.network import NetworkConfig
+    from models.config.training import TrainConfig
+    from models.data.labels import Indices, Labels
+
 
 @dataclass(frozen=True)
 class LabelledFeatures:
@@ -36,7 +42,7 @@ class LabelledFeatures:
     Attributes:
         source: The clips.
         labels: Their labels.
-        splits: `train` and `validation` -> positions in `source`.
+        splits: ``train`` and ``validation`` -> positions in ``source``.
         recipes: Modality -> recipe of its features.
     """
 
@@ -48,7 +54,7 @@ class LabelledFeatures:
 
 @dataclass
 class Trainer:
-    """The moving parts of a run; `run_epoch` until `is_finished`.
+    """The moving parts of a run; ``run_epoch`` until ``is_finished``.
 
     Of several processes that share the batches, the first validates, and writes what there is to write.
 
@@ -139,7 +145,7 @@ class Trainer:
         return len(self.history) >= self.config.epochs or self.is_out_of_patience()
 
     def is_out_of_patience(self) -> bool:
-        """Whether the last `patience_epochs` epochs brought nothing better."""
+        """Whether the last ``patience_epochs`` epochs brought nothing better."""
         waited = len(self.history) - (self.selected().epoch if self.history else 0)
         return 0 < self.config.patience_epochs <= waited
 

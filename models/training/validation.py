@@ -1,20 +1,26 @@
 """How good a network is on the validation clips, and which of two epochs is better."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.config.training import TrainConfig
-from models.data.batching import Batch
 from models.data.labels import UNKNOWN_CATEGORY
 from models.heads.logits import category_probabilities, tag_probabilities
 from models.losses.total_loss import total_loss
 from models.metrics import accuracy, global_average_precision, macro_f1, mean_average_precision
-from models.network.network import VideoNetwork
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from models.config.training import TrainConfig
+    from models.data.batching import Batch
+    from models.network.network import VideoNetwork
 
 Float32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
@@ -49,7 +55,7 @@ class Validation:
         """Numbers that compare higher for the better epoch; none when the clips do not tell.
 
         Equal values (a small split saturates at 1) are told apart by the loss. Where the metric is of a head
-        that the clips tell nothing of, `map` takes its place.
+        that the clips tell nothing of, ``map`` takes its place.
         """
         if self.loss is None or self.score is None:
             return ()
@@ -61,7 +67,7 @@ class Validation:
 
 
 def validate(network: VideoNetwork, batches: Iterable[Batch], config: TrainConfig, device: torch.device) -> Validation:
-    """The result of `network`, which is in evaluation mode, on labelled batches; nothing without any."""
+    """The result of ``network``, which is in evaluation mode, on labelled batches; nothing without any."""
     loss_sum, num_clips = 0.0, 0
     categories: list[tuple[Tensor, Tensor]] = []
     tags: list[tuple[Tensor, Tensor]] = []

@@ -1,14 +1,20 @@
 """What every aggregator promises, checked over the whole table."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
 from torch import Tensor
 
 from models.aggregators import AGGREGATORS
-from models.aggregators.base import Aggregator
 from models.config.network import AGGREGATORS as AGGREGATOR_NAMES
 from models.config.network import NetworkConfig
 from models.data.masking import MaskedBatchNorm
+
+if TYPE_CHECKING:
+    from models.aggregators.base import Aggregator
 
 INPUT_DIM = 12
 LENGTHS = (9, 1, 4, 0, 8)

@@ -1,5 +1,9 @@
 """What every fusion promises, checked over the whole table."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
 from torch import Tensor
@@ -7,8 +11,10 @@ from torch import Tensor
 from models.config.network import FUSIONS as CONFIG_NAMES
 from models.config.network import MISSING, NetworkConfig
 from models.fusion import FUSIONS
-from models.fusion.base import Fusion
 from models.network.encoders import ModalityEncoder
+
+if TYPE_CHECKING:
+    from models.fusion.base import Fusion
 
 INPUT_DIMS = (3, 5, 4)
 NUM_CLIPS = 6

@@ -1,7 +1,9 @@
 """What all heads and tag heads promise, checked over both tables."""
 
+from __future__ import annotations
+
 import itertools
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -11,9 +13,13 @@ from models.config.network import HEADS as CONFIG_NAMES
 from models.config.network import TAG_HEADS as CONFIG_TAG_NAMES
 from models.config.network import NetworkConfig
 from models.heads import HEADS
-from models.heads.base import Heads
 from models.heads.logits import HeadOutputs, Logits, category_probabilities, tag_probabilities
 from models.tag_heads import TAG_HEADS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from models.heads.base import Heads
 
 INPUT_DIM = 6
 NUM_CLIPS = 8

@@ -1,6 +1,8 @@
 """Every preset over real shards: the format is the contract between features and models."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +15,9 @@ from features.formats.sharded_clips import ShardedClips
 from models.config.presets import PRESETS
 from models.data.batching import iterate_batches
 from models.network.network import VideoNetwork
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DIMS = {"frames": 24, "motion": 16, "audio": 20, "cover": 24, "text": 12}
 LENGTHS = {

@@ -1,16 +1,22 @@
 """Checkpoints of random weights, for tests of what is done with a trained network."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from models.config.network import NetworkConfig
 from models.data.batching import iterate_batches
 from models.network.network import VideoNetwork
 from models.prediction.checkpoints import CheckpointInfo, save
 from tests.models.synthetic import SMALL_NETWORK, random_source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from models.config.network import NetworkConfig
 
 DIMS = {"frames": 6, "audio": 5, "text": 4}
 RECIPES = {name: f"recipe of {name}" for name in DIMS}

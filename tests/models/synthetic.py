@@ -1,14 +1,21 @@
 """Small made-up clips for the tests of the learning half."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from models.config.network import NetworkConfig
 from models.data.labels import Labels
-from models.data.sources import ClipFeatures
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from models.data.sources import ClipFeatures
+
+# A network that a test can afford, without dropout.
 SMALL_NETWORK = NetworkConfig(
     cover_width=8,
     hidden_width=32,
@@ -23,7 +30,6 @@ SMALL_NETWORK = NetworkConfig(
     textcnn_channels=4,
     bilstm_width=4,
 )
-"""A network that a test can afford, without dropout."""
 
 
 class ListSource:

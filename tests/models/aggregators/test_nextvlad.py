@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -17,7 +19,7 @@ def sigmoid(x: Float64) -> Float64:
 
 
 def transcription(module: NeXtVlad, clip: Float64) -> Float64:
-    """Equations 2 to 4 of arXiv 1811.05014 by loops, for one clip `(M, N)`, with the assignment's batch norm."""
+    """Equations 2 to 4 of arXiv 1811.05014 by loops, for one clip ``(M, N)``, with the assignment's batch norm."""
     num_groups, num_clusters = module.num_groups, module.num_clusters
     expanded = clip @ numpy_of(module.expand.weight).T + numpy_of(module.expand.bias)
     attention = sigmoid(expanded @ numpy_of(module.attend.weight).T + numpy_of(module.attend.bias))

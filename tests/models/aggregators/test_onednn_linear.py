@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import pytest
 import torch
 from torch import Tensor
@@ -5,8 +7,8 @@ from torch import Tensor
 from models.aggregators.onednn_linear import dense
 from models.data.masking import place_rows, valid_rows
 
+# Rows, width in and out: enough for oneDNN, too few, and none.
 SIZES = [(256, 512, 256), (3, 4, 5), (0, 4, 5)]
-"""Rows, width in and out: enough for oneDNN, too few, and none."""
 
 
 def gradients(rows: Tensor, weight: Tensor, bias: Tensor | None) -> list[Tensor]:

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import itertools
 
 import numpy as np
@@ -22,7 +24,7 @@ def relu(values: Float64) -> Float64:
 
 
 def transcription(module: TemporalRelations, clip: Float64, choices: dict[int, list[tuple[int, ...]]]) -> Float64:
-    """Equations 1 and 2 of arXiv 1711.08496 by loops, for one clip `(steps, D)`."""
+    """Equations 1 and 2 of arXiv 1711.08496 by loops, for one clip ``(steps, D)``."""
     steps = [relu(layer(module.reduce, step)) for step in clip]
     output = np.zeros(module.output_dim)
     for scale, relations in zip(itertools.count(2), module.relations, strict=False):

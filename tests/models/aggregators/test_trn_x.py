@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -20,7 +22,7 @@ def relu(values: Float64) -> Float64:
 
 
 def transcription(module: TemporalSegments, segments: Float64, pooled: Float64) -> Float64:
-    """The module by loops, for the segments `(L, D)` and the attention pooling `(D,)` of one clip."""
+    """The module by loops, for the segments ``(L, D)`` and the attention pooling ``(D,)`` of one clip."""
     reach = module.num_neighbours
     places = np.zeros((module.num_segments, module.reduce.out_features))
     for i in range(len(segments)):

@@ -1,9 +1,11 @@
 """Every preset as a whole: its shapes from batches to heads, what it can learn, and what it cannot."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,6 +19,9 @@ from models.prediction.checkpoints import load
 from models.prediction.predict import predict
 from models.training.train import train
 from tests.models.synthetic import make_labels, random_labels, random_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DIMS = {"frames": 10, "motion": 6, "audio": 7, "text": 9, "cover": 10}
 RECIPES = {name: f"recipe of {name}" for name in DIMS}

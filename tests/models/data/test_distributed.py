@@ -1,7 +1,9 @@
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -10,6 +12,9 @@ from models.data.distributed import all_reduce_scalar, all_reduce_sum, broadcast
 from models.prediction.checkpoints import load
 from models.training.history import read_history
 from tests.models.training import two_processes as shared_training
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_process_alone_sums_nothing() -> None:

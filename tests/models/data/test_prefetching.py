@@ -1,9 +1,14 @@
+from __future__ import annotations
+
 import threading
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from models.data.prefetching import prefetched
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def test_items_come_in_their_order_and_whole() -> None:

@@ -1,4 +1,6 @@
-from collections.abc import Sequence
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,9 @@ from models.fusion.gate_fusion import GateFusion
 from models.fusion.low_rank import LowRank
 from models.fusion.se_gate import SeGate
 from models.network.network import drop_modalities
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Float64 = npt.NDArray[np.float64]
 

@@ -1,13 +1,19 @@
 """Weights of rare classes."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
-from models.data.labels import Labels
 from models.losses.class_weights import class_weights
 from tests.models.synthetic import make_labels
+
+if TYPE_CHECKING:
+    from models.data.labels import Labels
 
 TRAIN = np.arange(8)
 

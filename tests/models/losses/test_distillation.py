@@ -1,5 +1,7 @@
 """What a mixture teaches its experts."""
 
+from __future__ import annotations
+
 import numpy as np
 import numpy.typing as npt
 import pytest

@@ -1,5 +1,7 @@
 """The lower bound that the training loss is kept near."""
 
+from __future__ import annotations
+
 import torch
 
 from models.losses.total_loss import flood

@@ -1,7 +1,9 @@
 """The plain losses: each against its formula in double precision, and all against one suite."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,9 @@ from torch import Tensor
 from models.config import training as train_config
 from models.config.training import TrainConfig
 from models.losses import CATEGORY_LOSSES, TAG_LOSSES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Array = npt.NDArray[np.float64]
 
@@ -114,7 +119,7 @@ def test_a_tag_below_the_margin_costs_and_teaches_nothing() -> None:
 
 
 def every_loss() -> list[Callable[[Tensor, TrainConfig], Tensor]]:
-    """All losses with labels of their own for logits `(2, 2)`: of the first row, the first one is right."""
+    """All losses with labels of their own for logits ``(2, 2)``: of the first row, the first one is right."""
     labels = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     category = torch.tensor([0, 1])
     return [

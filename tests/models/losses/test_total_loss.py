@@ -1,8 +1,10 @@
 """Which losses are added up, over which clips, and with which factors."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -14,6 +16,9 @@ from models.heads.logits import Logits, Outputs
 from models.losses.class_weights import ClassWeights
 from models.losses.head_losses import LabelCounts
 from models.losses.total_loss import total_loss
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 CONFIG = TrainConfig(
     label_smoothing=0.0, category_weight=2.0, tag_weight=3.0, auxiliary_weight=0.5, distillation_weight=0.7
@@ -60,7 +65,7 @@ def full_outputs(num_clips: int = 4) -> Outputs:
 
 
 def all_logits(outputs: Outputs) -> list[Tensor]:
-    """The logits that the loss of `full_outputs` should reach."""
+    """The logits that the loss of ``full_outputs`` should reach."""
     answers = [*outputs.branches, *outputs.modalities.values(), *outputs.experts]
     return [logits for each in answers for logits in (each.category_logits, each.tag_logits) if logits is not None]
 

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +23,7 @@ def one_batch(num_clips: int = 8, missing: float = 0.3, config: NetworkConfig = 
 
 
 def without(batch: Batch, name: str, fill: float) -> Batch:
-    """The batch in which no clip has the modality; `fill` stands under its mask."""
+    """The batch in which no clip has the modality; ``fill`` stands under its mask."""
     return Batch(
         {**batch.features, name: torch.full_like(batch.features[name], fill)},
         {**batch.masks, name: torch.zeros_like(batch.masks[name])},

@@ -1,8 +1,10 @@
 """Adversarial training: where embeddings move, and what is learned from it."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,6 +19,9 @@ from models.losses.total_loss import flood, total_loss
 from models.network.network import VideoNetwork
 from models.training.adversarial import adversarial_step, next_perturbations
 from tests.models.synthetic import SMALL_NETWORK, random_labels, random_source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FGM = TrainConfig(
     adversarial="fgm",

@@ -1,5 +1,7 @@
+from __future__ import annotations
+
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -9,14 +11,18 @@ import torch
 from features.base.errors import CheckpointError, DataError, SettingError
 from models.config.network import NetworkConfig
 from models.config.training import TrainConfig
-from models.data.labels import Indices, Labels
-from models.data.sources import ClipFeatures
 from models.metrics import average_precision_per_class
 from models.prediction.checkpoints import load
 from models.prediction.predict import iter_predictions, predict
 from models.training.history import EpochRecord, read_history
 from models.training.train import TrainSummary, train
 from tests.models.synthetic import SMALL_NETWORK, ListSource, make_labels, random_labels, random_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from models.data.labels import Indices, Labels
+    from models.data.sources import ClipFeatures
 
 DIMS = {"frames": 10, "audio": 7, "text": 9, "cover": 10}
 RECIPES = {name: f"recipe of {name}" for name in DIMS}

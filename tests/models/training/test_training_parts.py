@@ -1,5 +1,7 @@
 """The small parts of training: schedule, average, seeding, validation, optimizer."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import replace
 from itertools import pairwise

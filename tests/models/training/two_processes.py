@@ -1,4 +1,6 @@
-"""A training that torchrun starts in several processes: `python -m tests.models.training.two_processes FOLDER KIND`."""
+"""A training in several processes of torchrun: ``python -m tests.models.training.two_processes FOLDER KIND``."""
+
+from __future__ import annotations
 
 import os
 import sys
