@@ -1,10 +1,11 @@
-"""What has to be in place before Luigi schedules anything."""
+"""Checks and settings that Luigi needs before it schedules anything."""
 
 from __future__ import annotations
 
 import logging
 import os
 import signal
+import sys
 import threading
 import warnings
 from importlib.util import find_spec
@@ -38,7 +39,7 @@ SIGNAL_EXIT_BASE = 128
 
 
 def prepare() -> None:
-    """Set what a run needs; calling it again changes nothing."""
+    """Check the installation and set Luigi's run settings; calling it again changes nothing."""
     check_packages()
     check_configuration_file()
     set_run_settings()
@@ -46,6 +47,16 @@ def prepare() -> None:
     logger = logging.getLogger("luigi-interface")
     if not any(isinstance(item, OwnErrorsInOneLine) for item in logger.filters):
         logger.addFilter(OwnErrorsInOneLine())
+    # luigi.cmdline is imported by the console script and by `python -m luigi`: a notebook keeps its own handlers.
+    if "luigi.cmdline" in sys.modules:
+        install_signal_handlers()
+
+
+def install_signal_handlers() -> None:
+    """Let SIGTERM and Ctrl-C end the process by ``SystemExit``, so that Luigi ends its task processes.
+
+    Called in the main thread of a command; in another thread it does nothing, since Python allows no handlers there.
+    """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _stop)
         signal.signal(signal.SIGINT, _stop)
@@ -96,5 +107,5 @@ _MAIN_PROCESS = os.getpid()
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
     if os.getpid() == _MAIN_PROCESS:
         # Not through say(): the signal may have come in the middle of another line.
-        os.write(2, b"\nstopped: the same command goes on where this one was\n")
+        os.write(2, b"\nstopped: run the same command again to resume\n")
     raise SystemExit(SIGNAL_EXIT_BASE + number)

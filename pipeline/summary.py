@@ -25,7 +25,7 @@ def closing_table(stages: Sequence[Stage]) -> str:
     parts = [render_table(["stage", "clips", "ok", "partial", "failed", "seconds", "why"], rows)]
     for stage in stages:
         if isinstance(stage, Evaluate):
-            parts += ["", time_shares([stage.published_success() for stage in stages])]
+            parts += ["", time_shares([(stage.published_success(), stage.is_training) for stage in stages])]
             parts += ["", _scores(stage.published_success().facts), ""]
             parts += [f"metrics  {stage.folder / METRICS_NAME}", f"report   {stage.folder / REPORT_NAME}"]
     return "\n".join(["", *parts])
@@ -35,22 +35,19 @@ def _stage_row(success: Success) -> list[object]:
     totals = success.totals
     clips = sum(totals.values()) or success.facts.get("clips")
     counts = [totals.get(name) if totals else None for name in ("ok", "partial", "failed")]
-    # What building these files took, also where this run found them built.
-    seconds = success.timings.get("wall_seconds", success.seconds)
-    return [success.stage, clips, *counts, round(seconds, 1), reasons(success)]
+    return [success.stage, clips, *counts, round(success.work_seconds, 1), reasons(success)]
 
 
-def time_shares(accounts: Sequence[Success]) -> str:
+def time_shares(work: Sequence[tuple[Success, bool]]) -> str:
     """Return what the wall time of all stages went into, as one line.
 
     ffmpeg counts with its CPU time over the CPUs that it had, networks with the rest of the stages that load and run
     them.
     """
     spent = {"ffmpeg": 0.0, "frozen networks": 0.0, "training": 0.0, "everything else": 0.0}
-    for account in accounts:
-        timings = account.timings
-        wall = timings.get("wall_seconds", account.seconds)
-        if account.stage.partition("-")[0] in {"train", "ablation"}:
+    for success, is_training in work:
+        timings, wall = success.timings, success.work_seconds
+        if is_training:
             spent["training"] += wall
             continue
         ffmpeg = min(wall, timings.get("child_cpu_seconds", 0.0) / num_cpus())

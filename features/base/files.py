@@ -19,13 +19,14 @@ DIGEST_CHUNK_BYTES = 1 << 20
 
 
 @contextmanager
-def published(path: Path) -> Iterator[Path]:
+def published(path: Path, *, make_folder: bool = True) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; on a clean exit the file written there becomes ``path``.
 
     The file and its folder are synced, so that whoever sees the name sees the whole content. After an
     exception ``path`` is as before and the temporary file is gone.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if make_folder:
+        path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
     try:
         yield temporary
@@ -37,8 +38,8 @@ def published(path: Path) -> Iterator[Path]:
 
 
 def publish_bytes(path: Path, content: bytes) -> None:
-    """Publish ``content`` at ``path``."""
-    with published(path) as temporary:
+    """Publish ``content`` at ``path``, in a folder that exists."""
+    with published(path, make_folder=False) as temporary:
         temporary.write_bytes(content)
 
 

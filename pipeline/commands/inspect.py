@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.base.errors import SourceError, ToolError
 from models.rendering.terminal_table import render_table, shorten
-from pipeline.commands.lineage import Surroundings, find_surroundings
+from pipeline.commands.lineage import Lineage, find_lineage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +60,7 @@ def inspect_file(wanted: Inspection) -> dict[str, Any]:
         raise SourceError(f"{path} is not a file: give a shard, such as <root>/extract-frames/latest/shard-00000.h5")
     if png is not None and (png.suffix != ".png" or not png.absolute().parent.is_dir()):
         raise SourceError(f"cannot write a picture to {png}: give a name that ends in .png in a folder that exists")
-    around = Surroundings() if path.suffix == ROWS_SUFFIX else find_surroundings(path)
+    around = Lineage() if path.suffix == ROWS_SUFFIX else find_lineage(path)
     found = look_at(path, Look(wanted.clip_id, around.records, around.decoded, wanted.projection))
     values: dict[str, Any] = {"file": str(path)}
     if around.records_file is not None:

@@ -1,4 +1,4 @@
-"""What lies around a published shard under its root: the records of its clips, and their decoded shard."""
+"""The records and the decoded shard that a published shard was made from, found through its params.json."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Lineage:
     """Files that belong to the same clips as a shard.
 
     Attributes:
@@ -31,7 +31,7 @@ class Surroundings:
     decoded: Path | None = None
 
 
-def find_surroundings(shard: Path) -> Surroundings:
+def find_lineage(shard: Path) -> Lineage:
     """Return what is found by following the inputs of a shard's stage; a file that stands alone has nothing.
 
     Frames of a stage that does not read decoded shards (text) are taken from the newest decoded ones.
@@ -44,13 +44,13 @@ def find_surroundings(shard: Path) -> Surroundings:
     tar = decoded / f"{stem}.tar"
     known = None if manifest is None else manifest / f"{stem}.jsonl"
     if known is None or not known.is_file():
-        return Surroundings(decoded=tar if tar.is_file() else None)
+        return Lineage(decoded=tar if tar.is_file() else None)
     try:
         records = {record.clip_id: record for record in read_records(known)}
     except (OSError, ValueError, KeyError, TypeError):
         # Damaged: `verify` says so; the shard can be looked at all the same.
-        return Surroundings(decoded=tar if tar.is_file() else None)
-    return Surroundings(known, records, tar if tar.is_file() else None)
+        return Lineage(decoded=tar if tar.is_file() else None)
+    return Lineage(known, records, tar if tar.is_file() else None)
 
 
 def _upstream(folder: Path, stage: str) -> Path | None:

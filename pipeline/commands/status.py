@@ -78,7 +78,7 @@ def _stage_status(stage: Stage, *, running: bool) -> StageStatus:
         totals = found.totals
         row["clips"] = sum(totals.values()) or found.facts.get("clips")
         row["ok"], row["partial"], row["failed"] = (totals.get(name) for name in ("ok", "partial", "failed"))
-        row["seconds"] = found.seconds
+        row["seconds"] = found.work_seconds
         row["why"] = reasons(found)
     elif isinstance(stage, ShardedStage):
         _count_receipts(stage, row)

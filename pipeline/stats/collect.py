@@ -23,6 +23,7 @@ from tasks.core.stage import root_folder
 from tasks.stages.decode import Decode
 from tasks.stages.download import Download
 from tasks.stages.manifest import Manifest
+from tasks.stages.predict import Predict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -178,7 +179,7 @@ def _outcomes(shards: Sequence[FileReceipt]) -> tuple[StageOutcomes, ...]:
     """Return one row a stage that goes by clips, as far as it can be told."""
     rows = []
     for stage in chain():
-        if not isinstance(stage, ShardedStage) or stage.stage_name == "predict":
+        if not isinstance(stage, ShardedStage) or isinstance(stage, Predict):
             continue
         try:
             folder = stage.folder

@@ -148,6 +148,11 @@ class Success:
         """Digest of everything that later stages read: the names and contents of all files but records."""
         return sha256_of_json([[item.name, item.sha256] for item in self.files if not item.is_record])
 
+    @property
+    def work_seconds(self) -> float:
+        """Wall time that building the files took, in whichever runs; ``seconds`` is that of the last run alone."""
+        return self.timings.get("wall_seconds", self.seconds)
+
     def file_names(self, suffix: str) -> list[str]:
         """Return the names of the shards that end in ``suffix``, in order."""
         return [item.name for item in self.files if item.name.startswith("shard-") and item.name.endswith(suffix)]

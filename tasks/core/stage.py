@@ -63,6 +63,8 @@ class Stage(luigi.Task):
     # Raise it when the same settings and inputs give other bytes than before.
     stage_version: ClassVar[int] = 1
 
+    # Whether its time is that of training networks, for the summary of a run.
+    is_training: ClassVar[bool] = False
     # Values of a parameter that name a part of the stage: Extract-frames is forced by that name too.
     parts: ClassVar[tuple[str, ...]] = ()
 

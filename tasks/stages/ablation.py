@@ -57,6 +57,7 @@ class Ablation(Stage):
     """
 
     stage_version: ClassVar[int] = 2
+    is_training: ClassVar[bool] = True
 
     def check_settings(self) -> None:
         """Read the variants, too: a wrong one is named before anything runs."""

@@ -223,7 +223,7 @@ def stage_summaries() -> list[StageSummary]:
                 num_partial=found.totals.get("partial", 0),
                 num_failed=found.totals.get("failed", 0),
                 reasons=found.codes,
-                seconds=found.seconds,
+                seconds=found.work_seconds,
             )
         )
     return result

@@ -40,6 +40,7 @@ class Train(Stage):
     """A checkpoint and the history of its training."""
 
     stage_version: ClassVar[int] = TRAINING_VERSION
+    is_training: ClassVar[bool] = True
 
     member: str = luigi.Parameter(
         default=ALONE,

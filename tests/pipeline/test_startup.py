@@ -59,10 +59,29 @@ def test_importing_loads_no_network_library() -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signals_end_the_process_in_order(number: signal.Signals, code: int) -> None:
-    done = _python(f"import os, pipeline; os.kill(os.getpid(), {int(number)})")
+    done = _python(f"import os, luigi.cmdline, pipeline; os.kill(os.getpid(), {int(number)})")
 
     assert done.returncode == code
     assert "Traceback" not in done.stderr
+
+
+def test_a_notebook_keeps_its_signal_handlers() -> None:
+    done = _python(
+        "import signal; before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)];"
+        " import pipeline; print([signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == before)"
+    )
+
+    assert done.stdout.strip() == "True", done.stderr
+
+
+def test_a_command_outside_the_main_thread_installs_no_handler() -> None:
+    done = _python(
+        "import importlib, luigi.cmdline, signal, threading; before = signal.getsignal(signal.SIGTERM);"
+        " thread = threading.Thread(target=importlib.import_module, args=('pipeline',));"
+        " thread.start(); thread.join(); print(signal.getsignal(signal.SIGTERM) == before)"
+    )
+
+    assert done.stdout.strip() == "True", done.stderr
 
 
 def test_another_package_called_models_is_named(tmp_path: Path) -> None:

@@ -16,14 +16,15 @@ def _account(stage: str, seconds: float, **timings: float) -> Success:
 
 def test_time_is_shared_out_between_ffmpeg_networks_training_and_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(summary, "num_cpus", lambda: 2)
-    accounts = [
-        _account("decode", 99.0, wall_seconds=10.0, child_cpu_seconds=16.0),
-        _account("extract-frames", 99.0, wall_seconds=20.0, network_seconds=12.0, load_seconds=3.0),
-        _account("train", 10.0),
+    work = [
+        (_account("decode", 99.0, wall_seconds=10.0, child_cpu_seconds=16.0), False),
+        (_account("extract-frames", 99.0, wall_seconds=20.0, network_seconds=12.0, load_seconds=3.0), False),
+        # A stage is a training because it says so, whatever its name.
+        (_account("learn", 10.0), True),
     ]
 
     # 16 CPU seconds on 2 CPUs, 12 + 3, 10, and of 40 the rest: 2 of decode and 5 of extract.
-    assert time_shares(accounts) == ("40 s of work: ffmpeg 20%, frozen networks 38%, training 25%, everything else 18%")
+    assert time_shares(work) == ("40 s of work: ffmpeg 20%, frozen networks 38%, training 25%, everything else 18%")
 
 
 def test_a_stage_that_decodes_and_embeds_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,7 +34,10 @@ def test_a_stage_that_decodes_and_embeds_counts_once(monkeypatch: pytest.MonkeyP
     )
 
     # 8 CPU seconds on 2 CPUs are 4; of 16 + 2 the rest is the network's.
-    assert time_shares([both]) == "20 s of work: ffmpeg 20%, frozen networks 70%, training 0%, everything else 10%"
+    assert (
+        time_shares([(both, False)])
+        == "20 s of work: ffmpeg 20%, frozen networks 70%, training 0%, everything else 10%"
+    )
 
 
 def test_reasons_are_the_most_frequent_first() -> None:
