@@ -29,3 +29,11 @@ def test_a_gpu_that_is_not_there_is_no_reason_to_compute_elsewhere(monkeypatch: 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SettingError, match="device is 'cuda', but torch sees 0 GPUs: set device to auto or cpu"):
         resolve_device("cuda")
+
+
+def test_a_gpu_beyond_the_last_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert resolve_device("cuda:0") == torch.device("cuda:0")
+    with pytest.raises(SettingError, match="device is 'cuda:1', but torch sees 1 GPUs: set device to auto or cpu"):
+        resolve_device("cuda:1")

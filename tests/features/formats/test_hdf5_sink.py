@@ -13,7 +13,7 @@ def test_a_full_disk_is_an_os_error_and_is_told_once(tmp_path: Path) -> None:
     # A limit on the size of files stands in for the disk.
     code = (
         "import resource, signal, sys; from pathlib import Path\n"
-        "import numpy as np; from features.backbones.extractor.protocol import ClipFeatures\n"
+        "import numpy as np; from features.formats.clip_data import ClipFeatures\n"
         "from features.base.outcomes import Outcome; from features.formats.hdf5_shard import ShardWriter\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))\n"

@@ -13,8 +13,7 @@ from torch import nn
 from features.backbones.runtime import runner as runtime
 from features.backbones.runtime.runner import RuntimeSettings, load_runner, outputs, worst_cosine
 from features.backbones.runtime.torch_runner import TorchRunner
-from features.base.device import resolve_device
-from features.base.errors import SettingError, ToolError
+from features.base.errors import ToolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,19 +182,6 @@ def test_autocast_gives_float32() -> None:
     assert runner.name == "torch bfloat16 on cpu"
     assert output.dtype == np.float32
     assert 0.999 <= worst_cosine(_plain(Small(), images), output) < 1.0
-
-
-def test_a_gpu_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert resolve_device("cuda:0") == torch.device("cuda:0")
-    with pytest.raises(SettingError, match="device 'cuda:1': torch sees 1 GPUs; set device to auto or cpu"):
-        resolve_device("cuda:1")
-
-
-@pytest.mark.parametrize(("available", "expected"), [(True, "cuda:0"), (False, "cpu")])
-def test_auto_takes_the_first_gpu(monkeypatch: pytest.MonkeyPatch, available: bool, expected: str) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
-    assert resolve_device("auto") == torch.device(expected)
 
 
 @pytest.mark.parametrize(
