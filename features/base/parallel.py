@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
     from types import TracebackType
 
 # Set while a pool is being abandoned; whoever sleeps or reads for long looks at it.
@@ -54,12 +54,13 @@ class WorkerPool:
             STOPPING.set()
         self._threads.shutdown(cancel_futures=kind is not None)
 
-    def ordered_map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    def ordered_map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
         """Yield ``function(item)`` for each item in order.
 
         At most ``window`` results wait for their turn, so memory does not grow with the number of items.
-        After an exception, or when the caller stops early, no further item is started and ``STOPPING`` is
-        set, so that work that can wait for long ends soon.
+        After an exception, or when the caller stops early, no further item is started, ``STOPPING`` is set, so
+        that work that can wait for long ends soon, and the calls that run are waited for: none of them outlives
+        this generator, so the caller may then close what they read.
         """
         waiting: deque[Future[Result]] = deque()
 
@@ -79,8 +80,8 @@ class WorkerPool:
             STOPPING.set()
             raise
         finally:
-            for future in waiting:
-                future.cancel()
+            # A future that cannot be cancelled runs, or has ended; the others would never be notified.
+            wait([future for future in waiting if not future.cancel()])
 
 
 def _next(waiting: deque[Future[Result]]) -> Result:
@@ -89,9 +90,3 @@ def _next(waiting: deque[Future[Result]]) -> Result:
         # What a worker that was told to stop returns is not what the item is worth.
         raise StoppedError("the run was stopped")
     return result
-
-
-def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """Yield ``function(item)`` for each item in order, from a pool of its own."""
-    with WorkerPool(workers) as pool:
-        yield from pool.ordered_map(function, items)

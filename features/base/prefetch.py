@@ -25,9 +25,10 @@ def prefetch(items: Iterable[Item], depth: int, on_leaving: Callable[[], None] =
     handed: queue.Queue[_Taken[Item]] = queue.Queue(maxsize=depth)
     stopped = threading.Event()
     thread = threading.Thread(target=_take, args=(items, handed, stopped), daemon=True)
-    thread.start()
     is_over = False
     try:
+        # In here, since a signal handler may raise while the thread starts.
+        thread.start()
         while not is_over:
             taken = handed.get()
             is_over = not taken.items
@@ -38,7 +39,8 @@ def prefetch(items: Iterable[Item], depth: int, on_leaving: Callable[[], None] =
         if not is_over:
             on_leaving()
         stopped.set()
-        thread.join()
+        if thread.is_alive():
+            thread.join()
 
 
 @dataclass(frozen=True)

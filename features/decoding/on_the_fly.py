@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 from features.base.outcomes import Outcome
@@ -51,12 +52,14 @@ class FreshClips:
         self.cpu_seconds = 0.0
 
     def __iter__(self) -> Iterator[OpenedClip]:
-        with opened_decoder(self._config, self._locate, self._path, self._pool.window) as decoder:
+        with ExitStack() as stack:
+            decoder = stack.enter_context(opened_decoder(self._config, self._locate, self._path, self._pool.window))
 
             def decode(clip: DownloadedClip) -> tuple[DownloadedClip, FreshClip | None]:
                 return clip, None if self._is_known(clip) else decode_clip(clip, decoder)
 
-            for clip, fresh in self._pool.ordered_map(decode, self._clips):
+            # Entered last, closed first, as in decode_shard.
+            for clip, fresh in stack.enter_context(closing(self._pool.ordered_map(decode, self._clips))):
                 if fresh is None:
                     yield OpenedClip(Outcome(clip.outcome.clip_id, "ok"), None, None, sources(clip))
                     continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -66,7 +66,9 @@ def decode_shard(
         decoder = stack.enter_context(opened_decoder(config, locate, path, pool.window))
         older = stack.enter_context(DecodedBefore(previous))
         writer = stack.enter_context(TarShardWriter(path))
-        for ready in pool.ordered_map(lambda clip: older.find(clip) or decode_clip(clip, decoder), clips):
+        decoded = pool.ordered_map(lambda clip: older.find(clip) or decode_clip(clip, decoder), clips)
+        # Entered last, closed first: after an error no thread of the pool reads a file that the decoder has closed.
+        for ready in stack.enter_context(closing(decoded)):
             if isinstance(ready, FreshClip):
                 cpu_seconds += ready.cpu_seconds
                 _write(ready, writer, decoder)

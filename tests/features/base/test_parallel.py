@@ -3,14 +3,24 @@ from __future__ import annotations
 import os
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from features.base.parallel import num_cpus, ordered_map
+from features.base.parallel import WorkerPool, num_cpus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def ordered_map(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Generator[Result, None, None]:
+    with WorkerPool(workers) as pool:
+        yield from pool.ordered_map(function, items)
 
 
 class Source:
@@ -49,7 +59,7 @@ def test_few_results_wait_however_long_the_input(workers: int) -> None:
     for taken in range(1, 6):
         next(results)
         assert source.asked <= 4 * workers + taken
-    results.close()  # type: ignore[attr-defined] # it is a generator
+    results.close()
     assert source.asked < 1000
 
 
@@ -80,6 +90,25 @@ def test_after_an_exception_what_waits_is_not_started() -> None:
     with pytest.raises(RuntimeError, match="item nought"):
         list(ordered_map(fail_at_once, range(100), 1))
     assert len(started) <= 2
+
+
+def test_no_call_outlives_a_map_that_is_left() -> None:
+    running, ended = threading.Event(), threading.Event()
+
+    def slow(item: int) -> int:
+        if item:
+            running.set()
+            time.sleep(0.3)
+            ended.set()
+        return item
+
+    # The pool goes on, as shards share it: only what this map started is waited for.
+    with WorkerPool(2) as pool:
+        results = pool.ordered_map(slow, range(2))
+        assert next(results) == 0
+        assert running.wait(10)
+        results.close()
+        assert ended.is_set()
 
 
 def test_an_exception_of_the_input_reaches_the_caller() -> None:

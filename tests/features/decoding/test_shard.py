@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import shutil
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from features.base.process import Limits, run
 from features.decoding.commands import clip_command
 from features.decoding.config import DecodeConfig
 from features.downloads.download_rows import DownloadedClip
-from features.formats.matroska import read_cover, read_frames, read_waveform
+from features.formats.matroska import StoredStreams, measure, read_cover, read_frames, read_waveform
 from features.formats.tar_shard import DecodedClip, read_tar_shard
 from tests.features.media import (
     decode_row,
@@ -420,3 +422,33 @@ def test_a_shard_holds_every_clip_in_order_and_is_the_same_each_time(media: Path
 def test_a_binary_that_is_not_there_stops_the_stage(media: Path, tmp_path: Path) -> None:
     with pytest.raises(ToolError, match=r"\[decode\] ffmpeg"):
         decode_to(tmp_path / "t", [downloaded(media / "both.mp4")], DecodeConfig(ffmpeg=str(tmp_path / "no")))
+
+
+def test_a_shard_that_is_left_closes_no_file_that_a_worker_reads(
+    media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second_reads = threading.Event()
+    errors: list[Exception] = []
+    calls = itertools.count()
+
+    def measure_slowly(matroska: IO[bytes]) -> StoredStreams:
+        if next(calls) == 1:
+            second_reads.set()
+            # Time enough for the shard to be left and its decoder to be closed.
+            time.sleep(0.5)
+        try:
+            return measure(matroska)
+        except Exception as error:
+            errors.append(error)
+            raise
+
+    def stop() -> None:
+        assert second_reads.wait(30)
+        raise SystemExit(143)
+
+    monkeypatch.setattr("features.decoding.clip.measure", measure_slowly)
+    rows = [downloaded(media / "both.mp4", clip_id=f"clip-{number}") for number in range(3)]
+    with pytest.raises(SystemExit):
+        decode_to(tmp_path / "shard.tar", rows, DecodeConfig(), on_clip=stop)
+    assert errors == []
+    assert [path.name for path in tmp_path.iterdir()] == ["shard.tar"]
