@@ -1,6 +1,6 @@
 """The pipeline as Luigi sees it: ``luigi --module pipeline RunAll``.
 
-``pipeline`` says which stages make a run and how they are started; ``tasks`` holds one stage a file;
+``pipeline`` defines which stages make a run and the commands around it; ``tasks`` has one stage a file;
 ``features`` turns media into embedding shards; ``models`` learns from them and measures. Importing this
 package registers every task, sets Luigi's run settings where the configuration leaves them open, and lets
 SIGTERM and Ctrl-C end a run in order.

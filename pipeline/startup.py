@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import luigi.configuration
 from luigi.parameter import UnconsumedParameterWarning
 
-from tasks.core.console import UNUSABLE_SETTINGS, OwnErrorsInOneLine, say
+from tasks.core.console import UNUSABLE_SETTINGS, OneLineErrors, say
 
 if TYPE_CHECKING:
     from types import FrameType
 
-# They stand in luigi.cfg too; here they make the command work from any folder. Without the exit codes a
+# luigi.cfg has them too; set here, the command works from any folder. Without the exit codes a
 # failed run would exit 0.
 RUN_SETTINGS = {
     "core": {"local_scheduler": "true", "no_lock": "true", "autoload_range": "false", "log_level": "INFO"},
@@ -45,8 +45,8 @@ def prepare() -> None:
     set_run_settings()
     warnings.simplefilter("error", UnconsumedParameterWarning)
     logger = logging.getLogger("luigi-interface")
-    if not any(isinstance(item, OwnErrorsInOneLine) for item in logger.filters):
-        logger.addFilter(OwnErrorsInOneLine())
+    if not any(isinstance(item, OneLineErrors) for item in logger.filters):
+        logger.addFilter(OneLineErrors())
     # luigi.cmdline is imported by the console script and by `python -m luigi`: a notebook keeps its own handlers.
     if "luigi.cmdline" in sys.modules:
         install_signal_handlers()
@@ -106,6 +106,6 @@ _MAIN_PROCESS = os.getpid()
 
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
     if os.getpid() == _MAIN_PROCESS:
-        # Not through say(): the signal may have come in the middle of another line.
+        # Not through say(): the signal may have interrupted another line.
         os.write(2, b"\nstopped: run the same command again to resume\n")
     raise SystemExit(SIGNAL_EXIT_BASE + number)

@@ -9,7 +9,7 @@ from pipeline.summary import closing_table
 from tasks.config.run import force_stages, refresh
 from tasks.core.console import say
 from tasks.core.locking import hold_root
-from tasks.core.stage import Stage, exit_on_own_errors, forced_names, point_latest, root_folder, start_run
+from tasks.core.stage import Stage, exit_on_error, forced_names, point_latest, root_folder, start_run
 from tasks.stages.ablation import Ablation
 from tasks.stages.clip_stage import stores_decoded
 from tasks.stages.crossvalidate import CrossValidate
@@ -44,7 +44,7 @@ def chain() -> list[Stage]:
 
 
 def stages_in_use() -> list[Stage]:
-    """Return the stages of a whole run, then those beside it that were begun below this root: folds, an ablation."""
+    """Return the stages of a whole run, then others that were started below this root: folds, an ablation."""
     besides: list[Stage] = []
     if _was_begun("crossvalidate") or any(map(_was_begun, fold_stages())):
         besides += [*fold_stages().values(), CrossValidate()]
@@ -65,25 +65,25 @@ class RunAll(luigi.Task):
     force: str = luigi.Parameter(
         default="",
         significant=False,
-        description="Stages to run again with all that lies below them, such as Extract,Train",
+        description="Stages to run again with all below them, such as Extract,Train",
     )
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # Luigi has no types here
-        with exit_on_own_errors():
+        with exit_on_error():
             start_run(self.force)
 
     def requires(self) -> list[Stage]:
-        """Return every stage, so that each is looked at and a shard that is gone is found anywhere."""
+        """Return every stage, so that each is checked and a missing shard is found anywhere."""
         return chain()
 
     def deps(self) -> list[Stage]:
-        """Return every stage; Luigi asks when there is something to do, so the root is locked now."""
+        """Return every stage. Luigi calls this only when there is something to run, so the root is locked here."""
         hold_root(root_folder())
         return self.requires()
 
     def complete(self) -> bool:
-        """Return whether every stage is complete and ``latest`` leads to these results."""
+        """Return whether every stage is complete and every ``latest`` points to it."""
         # RunAll begins a run: names that an earlier one in this process forced are dropped.
         refresh()
         force_stages(forced_names(self.force))
@@ -91,7 +91,7 @@ class RunAll(luigi.Task):
         return all(stage.is_complete(answers) and _is_latest(stage) for stage in self.requires())
 
     def run(self) -> None:
-        """Let every ``latest`` lead to this run, and say what came out."""
+        """Point every ``latest`` to this run, and print the summary."""
         stages = self.requires()
         for stage in stages:
             point_latest(stage)

@@ -1,4 +1,4 @@
-"""What lies below the root and is of no use to the configured run."""
+"""Files below the root that the configured run does not use."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Waste:
-    """One file or folder that can go.
+class UnusedFile:
+    """One file or folder that can be deleted.
 
     Attributes:
         path: Relative to the root.
-        reason: Why it is of no use.
+        reason: Why it is not used.
         bytes: What deleting it frees: a file that has another hard link elsewhere frees nothing.
     """
 
@@ -37,8 +37,8 @@ class Waste:
     bytes: int
 
 
-def clean(*, delete: bool) -> list[Waste]:
-    """Return what is of no use to the configured run; delete it if ``delete``.
+def clean(*, delete: bool) -> list[UnusedFile]:
+    """Return the files that the configured run does not use; delete them if ``delete``.
 
     That is: folders of other fingerprints of the configured stages, networks of other ensembles, runs of other
     ablations, temporary files of killed runs, and fetched media that no clip of the configured Download refers to.
@@ -46,7 +46,7 @@ def clean(*, delete: bool) -> list[Waste]:
 
     Raises:
         SystemExit: With 10, while a run is at work.
-        SourceError: The manifest is not there, so nobody can tell what is of use.
+        SourceError: The manifest is missing, so the used files are unknown.
     """
     hold_root(root_folder())
     found = [*_other_fingerprints(), *_other_runs(), *_leftovers(), *_unused_media()]
@@ -57,11 +57,11 @@ def clean(*, delete: bool) -> list[Waste]:
             else:
                 path.unlink(missing_ok=True)
         _mend_latest()
-    return [waste for _, waste in found]
+    return [item for _, item in found]
 
 
 def _mend_latest() -> None:
-    """Let every ``latest`` whose folder has gone lead to the configured run, or take it away."""
+    """Point every ``latest`` whose folder is gone to the configured run, or remove it."""
     for stage in stages_in_use():
         link = stage.folder.parent / "latest"
         if link.is_symlink() and not link.exists():
@@ -71,37 +71,37 @@ def _mend_latest() -> None:
                 link.unlink()
 
 
-def _other_fingerprints() -> Iterator[tuple[Path, Waste]]:
+def _other_fingerprints() -> Iterator[tuple[Path, UnusedFile]]:
     used = {stage.folder for stage in stages_in_use()}
     stages = {folder.parent for folder in used}
     for folder in stage_folders():
         if folder not in used and (folder.parent in stages or is_member_folder(folder.parent.name)):
-            yield folder, Waste(_shown(folder), "another fingerprint", _freed(folder))
+            yield folder, UnusedFile(_shown(folder), "another fingerprint", _freed(folder))
 
 
-def _other_runs() -> Iterator[tuple[Path, Waste]]:
-    """Yield the runs of other variants, once the inputs are there that tell which runs the configured ones are."""
+def _other_runs() -> Iterator[tuple[Path, UnusedFile]]:
+    """Yield the runs of other variants; none while the inputs that identify the configured runs are missing."""
     ablation = next((stage for stage in stages_in_use() if isinstance(stage, Ablation)), None)
     if ablation is None or not all(stage.success() for stage in ablation.inputs().values()):
         return
     used = {ablation.baselines().folder, *(run.plan.folder for run in ablation.runs())}
     for folder in run_folders():
         if folder not in used:
-            yield folder, Waste(_shown(folder), "a run of another ablation", _freed(folder))
+            yield folder, UnusedFile(_shown(folder), "a run of another ablation", _freed(folder))
 
 
-def _leftovers() -> Iterator[tuple[Path, Waste]]:
+def _leftovers() -> Iterator[tuple[Path, UnusedFile]]:
     used = {stage.folder for stage in stages_in_use()}
     for folder in (*sorted(used), *run_folders(), root_folder() / MEDIA_FOLDER):
         for path in sorted(folder.rglob(f"{TEMPORARY_PREFIX}*")):
-            yield path, Waste(_shown(path), "left by a killed run", _freed(path))
+            yield path, UnusedFile(_shown(path), "left by a killed run", _freed(path))
 
 
-def _unused_media() -> Iterator[tuple[Path, Waste]]:
+def _unused_media() -> Iterator[tuple[Path, UnusedFile]]:
     download = Download()
     success = download.success()
     if success is None or not success.is_whole(download.folder):
-        # Until Download is complete nobody knows what it will refer to.
+        # Until Download is complete, the files that it will refer to are unknown.
         return
     store = root_folder() / MEDIA_FOLDER
     used = {
@@ -113,7 +113,7 @@ def _unused_media() -> Iterator[tuple[Path, Waste]]:
     }
     for path in stored_media():
         if path.relative_to(store).as_posix() not in used:
-            yield path, Waste(_shown(path), "no clip refers to it", _freed(path))
+            yield path, UnusedFile(_shown(path), "no clip refers to it", _freed(path))
 
 
 def _freed(path: Path) -> int:
@@ -125,10 +125,10 @@ def _shown(path: Path) -> str:
     return str(path.relative_to(root_folder()))
 
 
-def render_waste(found: Sequence[Waste], *, deleted: bool) -> str:
-    """Return what was found for a person; a kind of waste with many files as one line."""
+def render_unused(found: Sequence[UnusedFile], *, deleted: bool) -> str:
+    """Return what was found for a person; a kind of item with many files as one line."""
     if not found:
-        return "nothing below the root is of no use"
+        return "every file below the root is in use"
     rows = []
     for reason in dict.fromkeys(item.reason for item in found):
         items = [item for item in found if item.reason == reason]

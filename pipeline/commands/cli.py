@@ -1,4 +1,4 @@
-"""``python -m pipeline``: looks at runs, and keeps them in order."""
+"""``python -m pipeline``: commands that inspect and maintain runs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.base.errors import SettingError
-from tasks.core.console import OWN_ERRORS, UNUSABLE_SETTINGS, say
+from features.base.errors import PipelineError, SettingError
+from tasks.core.console import UNUSABLE_SETTINGS, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
-    0; 1 when ``doctor`` found a fault or ``verify`` damage; 10 while a run holds the root; 30 when a stage that
+    0; 1 when ``doctor`` found a fault or ``verify`` damage; 10 while a run has locked the root; 30 when a stage that
     ``retry`` started failed; 40 for an error of the settings or of an input.
     """
     parser = build_parser()
     options = parser.parse_args(arguments)
     try:
         return int(options.run(options))
-    except OWN_ERRORS as error:
+    except PipelineError as error:
         say(f"error: {error}")
         return UNUSABLE_SETTINGS
     except BrokenPipeError:
-        # Somebody reads with `head`: enough was printed.
+        # The reader (such as `head`) has closed the pipe: enough was printed.
         sys.stderr.close()
         return 0
 
@@ -38,16 +38,16 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline",
-        description="Looks at the runs of `luigi --module pipeline RunAll` and keeps them in order; settings come from"
-        " luigi.cfg likewise.",
+        description="Inspects and maintains the runs of `luigi --module pipeline RunAll`, with the settings of the same"
+        " luigi.cfg.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    status = commands.add_parser("status", help="what is done, what is missing, and how the clips fared")
+    status = commands.add_parser("status", help="state of every stage, with the outcomes of its clips")
     status.add_argument("--json", action="store_true", help="print JSON")
     status.set_defaults(run=_status)
 
-    inspect = commands.add_parser("inspect", help="what a published file holds, in words and pictures")
+    inspect = commands.add_parser("inspect", help="content of a published file as text and pictures")
     inspect.add_argument(
         "file",
         type=Path,
@@ -64,30 +64,30 @@ def build_parser() -> argparse.ArgumentParser:
     inspect.add_argument("--json", action="store_true", help="print JSON")
     inspect.set_defaults(run=_inspect)
 
-    doctor = commands.add_parser("doctor", help="is everything here that a run needs")
+    doctor = commands.add_parser("doctor", help="check the installation and the configuration")
     doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.add_argument("--load", action="store_true", help="load each network that a run would use, too")
     doctor.set_defaults(run=_doctor)
 
-    stats = commands.add_parser("stats", help="what the corpus holds, what is there twice or missing, what it takes")
+    stats = commands.add_parser("stats", help="corpus statistics: size, duplicates, missing fields, download cost")
     stats.add_argument("--html", type=Path, help="write a page with plots and covers to this file")
     stats.add_argument("--category", help="category whose covers the page shows; the largest if left out")
     stats.add_argument("--pictures", type=_positive, default=24, help="covers on the page at most (24)")
     stats.add_argument("--json", action="store_true", help="print JSON")
     stats.set_defaults(run=_stats)
 
-    retry = commands.add_parser("retry", help="attempt again what failed for a reason that may pass")
+    retry = commands.add_parser("retry", help="run transient failures again")
     retry.add_argument("--json", action="store_true", help="print JSON")
     retry.set_defaults(run=_retry)
 
-    verify = commands.add_parser("verify", help="read every published file again and compare its digest")
+    verify = commands.add_parser("verify", help="re-read every published file and compare its digest")
     verify.add_argument("--media", action="store_true", help="read the media files too")
-    verify.add_argument("--dry-run", action="store_true", help="only tell: leave damaged files where they are")
+    verify.add_argument("--dry-run", action="store_true", help="report only: leave damaged files in place")
     verify.add_argument("--json", action="store_true", help="print JSON")
     verify.set_defaults(run=_verify)
 
-    clean = commands.add_parser("clean", help="what lies below the root and is of no use to this configuration")
-    clean.add_argument("--yes", action="store_true", help="delete it")
+    clean = commands.add_parser("clean", help="files below the root that the current configuration does not use")
+    clean.add_argument("--yes", action="store_true", help="delete them")
     clean.add_argument("--json", action="store_true", help="print JSON")
     clean.set_defaults(run=_clean)
 
@@ -160,10 +160,10 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _clean(options: argparse.Namespace) -> int:
-    from pipeline.commands.clean import clean, render_waste  # noqa: PLC0415 - as above
+    from pipeline.commands.clean import clean, render_unused  # noqa: PLC0415 - as above
 
     found = clean(delete=options.yes)
-    _print([vars(item) for item in found] if options.json else render_waste(found, deleted=options.yes))
+    _print([vars(item) for item in found] if options.json else render_unused(found, deleted=options.yes))
     return 0
 
 

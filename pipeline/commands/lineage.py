@@ -32,7 +32,7 @@ class Lineage:
 
 
 def find_lineage(shard: Path) -> Lineage:
-    """Return what is found by following the inputs of a shard's stage; a file that stands alone has nothing.
+    """Return what the inputs of a shard's stage lead to; nothing for a file outside a root.
 
     Frames of a stage that does not read decoded shards (text) are taken from the newest decoded ones.
     """
@@ -48,7 +48,7 @@ def find_lineage(shard: Path) -> Lineage:
     try:
         records = {record.clip_id: record for record in read_records(known)}
     except (OSError, ValueError, KeyError, TypeError):
-        # Damaged: `verify` says so; the shard can be looked at all the same.
+        # Damaged: `verify` reports it; the shard can be inspected all the same.
         return Lineage(decoded=tar if tar.is_file() else None)
     return Lineage(known, records, tar if tar.is_file() else None)
 

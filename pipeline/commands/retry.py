@@ -1,4 +1,4 @@
-"""Another attempt at the clips that failed for a reason that may pass; everything else stays as it is."""
+"""Retries the clips with transient failures; everything else is kept."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Retried:
 
     Attributes:
         stage: Its name.
-        before: Clips with a failure that may pass, by code, before the attempt.
+        before: Clips with a transient failure, by code, before the attempt.
         after: Likewise after it.
-        permanent: Clips with a failure that no attempt will mend, by code.
+        permanent: Clips with a permanent failure, by code.
     """
 
     stage: str
@@ -43,11 +43,11 @@ class Retried:
 
 @dataclass(frozen=True)
 class Retry:
-    """What came of another attempt.
+    """The outcome of a retry.
 
     Attributes:
         stages: One entry a stage.
-        recovered: Clips that had a failure that may pass, and have none in any stage any more.
+        recovered: Clips that had a transient failure and have none in any stage now.
     """
 
     stages: tuple[Retried, ...]
@@ -59,7 +59,7 @@ class Retry:
 
 
 def retry() -> tuple[Retry, int]:
-    """Return what came of another attempt, and the exit code of the run.
+    """Retry, and return the outcome and the exit code of the run.
 
     Raises:
         SystemExit: With 10, while a run is at work.
@@ -81,7 +81,7 @@ def _failing(stage: ShardedStage) -> Iterator[str]:
 
 
 def _failures(stage: ShardedStage) -> tuple[dict[str, int], dict[str, int]]:
-    """Return the failures that may pass and those that will not, by code, as the stage's receipts tell."""
+    """Return the transient and the permanent failures in the stage's receipts, by code."""
     passing: Counter[str] = Counter()
     permanent: Counter[str] = Counter()
     for receipt in _receipts(stage):
@@ -102,7 +102,7 @@ def render_retry(found: Retry) -> str:
     cells = [[row.stage, _listed(row.before), _listed(row.after), _listed(row.permanent)] for row in found.stages]
     table = render_table(["stage", "tried again", "failed again", "permanent"], cells)
     if not any(row.before for row in found.stages):
-        return f"{table}\n\nnothing failed for a reason that may pass: nothing was tried again"
+        return f"{table}\n\nno transient failures: nothing was tried again"
     carry = "; `luigi --module pipeline RunAll` carries them through the later stages" if found.recovered else ""
     return f"{table}\n\n{found.recovered} recovered{carry}"
 

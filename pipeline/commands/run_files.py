@@ -1,4 +1,4 @@
-"""Which files below the root a run has written: a root may hold other things, and those are nobody's business here."""
+"""Lists the files that this program wrote below the root; all others are ignored."""
 
 from __future__ import annotations
 

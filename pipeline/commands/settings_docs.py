@@ -20,13 +20,13 @@ def settings_reference() -> str:
         "",
         "<!-- Written by `python -m pipeline settings`; a test compares. -->",
         "",
-        "They stand in `luigi.cfg` in the current folder, or in the file that `LUIGI_CONFIG_PATH` names, which is",
-        "read after it. On the command line a key is `--section-key`, such as `--decode-frames-per-second 4`.",
+        "They are read from `luigi.cfg` in the current folder, then from the file that `LUIGI_CONFIG_PATH` names.",
+        "On the command line a key is `--section-key`, such as `--decode-frames-per-second 4`.",
         "The defaults of [network] and [train] are those of the preset `default`; another preset has its own.",
         "An unknown section or key is an error. Keys marked * are not part of a stage's identity: changing them",
         "re-runs nothing. (Of a manifest and of a checkpoint the content counts, not the path; of ffmpeg its version.",
         "Limits on time and attempts can turn a clip into a failure; `python -m pipeline retry` tries again. What a",
-        "server refuses for good, such as a 403 for another `user_agent`, only `--force Download` asks for again.)",
+        "server refuses for good, such as a 403 for another `user_agent`, only `--force Download` requests again.)",
     ]
     for name, section in SECTIONS.items():
         parts += ["", f"## [{name}]", "", *_section_table(section)]

@@ -1,4 +1,4 @@
-"""What a run has done so far, told from the published files alone."""
+"""State of a run, read from the published files alone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class StageStatus(TypedDict):
 
 
 class Status(TypedDict):
-    """State of a root: who holds its lock, and every stage of the configured run."""
+    """State of a root: the process that has locked it, and every stage of the configured run."""
 
     root: str
     running_process: int | None
@@ -89,7 +89,7 @@ def _stage_status(stage: Stage, *, running: bool) -> StageStatus:
 
 
 def _count_receipts(stage: ShardedStage, row: StageStatus) -> None:
-    """Fill in what is known of a stage of which some shards are there."""
+    """Fill in the counts of an incomplete stage from the receipts of its shards."""
     found = [read_receipt(stage.folder, path.name) for path in sorted(stage.folder.glob("*.receipt.json"))]
     receipts = [receipt for receipt in found if receipt is not None]
     if receipts:

@@ -1,4 +1,4 @@
-"""Reads every published file again and compares it with the digest that was noted when it was published."""
+"""Re-reads every published file and compares it with the digest in its receipt."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Damage:
     """One file that is not what was published.
 
     Attributes:
-        path: The file, relative to the root where it lies below it.
+        path: The file, relative to the root where it is below it.
         problem: ``missing``, ``size``, ``content`` or ``unreadable``.
         detail: One line for a person.
         removed: Whether it was taken away, so that the next run makes or fetches it again.
@@ -61,7 +61,7 @@ class _Expected:
     bytes: int
     sha256: str
     # A file of the user is never removed.
-    is_ours: bool = True
+    is_owned: bool = True
 
 
 def verify(*, media: bool, dry_run: bool) -> Verification:
@@ -77,7 +77,7 @@ def verify(*, media: bool, dry_run: bool) -> Verification:
 
     Raises:
         SystemExit: With 10, while a run is at work.
-        SourceError: The media are wanted, and the manifest is not there that names them.
+        SourceError: ``media`` is set, and the manifest that names them is missing.
     """
     hold_root(root_folder())
     if media:
@@ -99,7 +99,7 @@ def _examine(files: Sequence[_Expected], what: str, *, dry_run: bool) -> list[Da
         for item in files:
             problem = _problem(item, seen)
             if problem is not None:
-                removed = item.is_ours and not dry_run and problem[0] in REMOVED
+                removed = item.is_owned and not dry_run and problem[0] in REMOVED
                 if removed:
                     item.path.unlink(missing_ok=True)
                 damages.append(Damage(_shown(item.path), *problem, removed))
@@ -108,7 +108,7 @@ def _examine(files: Sequence[_Expected], what: str, *, dry_run: bool) -> list[Da
 
 
 def _published() -> Iterator[_Expected]:
-    """Yield every file that a receipt or a ``_SUCCESS.json`` speaks of."""
+    """Yield every file that a receipt or a ``_SUCCESS.json`` lists."""
     for folder in stage_folders():
         files: dict[str, FileReceipt] = {}
         success = read_success(folder)
@@ -116,7 +116,7 @@ def _published() -> Iterator[_Expected]:
             files = success.by_name()
         for path in sorted(folder.glob("*.receipt.json")):
             receipt = read_receipt(folder, path.name)
-            # In a stage that is not complete a receipt may stand for a file that is gone: nothing is lost yet.
+            # In an incomplete stage a receipt may list a missing file: nothing is lost yet.
             if receipt is not None and (receipt.name in files or (folder / receipt.name).exists()):
                 files[receipt.name] = receipt
         for name, receipt in files.items():
@@ -124,7 +124,7 @@ def _published() -> Iterator[_Expected]:
 
 
 def _media(damaged: set[str]) -> Iterator[_Expected]:
-    """Yield the files of the store, and those of the user that an undamaged shard of Download speaks of."""
+    """Yield the files of the store, and the user's files that an undamaged shard of Download lists."""
     for path in stored_media():
         # The name is the digest of what should be in it.
         yield _Expected(path, path.stat().st_size, path.name.partition(".")[0])
@@ -135,7 +135,7 @@ def _media(damaged: set[str]) -> Iterator[_Expected]:
         for clip in read_downloaded(path):
             for file in (clip.video, clip.cover):
                 if file is not None and file.where == FROM_MANIFEST:
-                    yield _Expected(file.locate(folders), file.bytes, file.sha256, is_ours=False)
+                    yield _Expected(file.locate(folders), file.bytes, file.sha256, is_owned=False)
 
 
 def _problem(item: _Expected, seen: dict[tuple[int, int], str]) -> tuple[str, str] | None:

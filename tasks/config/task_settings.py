@@ -1,4 +1,4 @@
-"""Settings of what tasks themselves decide; those of media, features and networks stand beside their code."""
+"""Settings of the tasks themselves; those of media, features and networks are beside their code."""
 
 from __future__ import annotations
 

@@ -21,10 +21,10 @@ _held: dict[Path, IO[str]] = {}
 
 
 def hold_root(root: Path) -> None:
-    """Take the lock of a root for the rest of this process; taking it twice is fine.
+    """Lock a root for the rest of this process; a second call does nothing.
 
-    The lock ends with the last process that inherited it, so a root stays locked while a task process of a
-    killed run is still at work.
+    The lock is released when the last process that inherited it ends, so a root stays locked while a task process
+    of a killed run still runs.
 
     Raises:
         SystemExit: With 10, when another run holds it, whose process is named; with 40, when the folder cannot
@@ -51,7 +51,7 @@ def hold_root(root: Path) -> None:
 
 
 def _locked(stream: IO[str]) -> bool:
-    """Take the lock; whoever only looks (``status``) holds it for a moment, so try for one."""
+    """Take the lock. ``status`` holds it for a moment while it reads, so several attempts are made."""
     for _ in range(LOCK_ATTEMPTS):
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -63,7 +63,7 @@ def _locked(stream: IO[str]) -> bool:
 
 
 def holder_of(root: Path) -> int | None:
-    """Return the process that holds the lock of a root, ``None`` when nobody does."""
+    """Return the process that holds the lock of a root, ``None`` when it is free."""
     try:
         with (root / LOCK_NAME).open(encoding="utf-8") as stream:
             try:

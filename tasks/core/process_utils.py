@@ -1,4 +1,4 @@
-"""A process that ends with the one that started it."""
+"""Processes that end with their parent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 
 def die_with_parent() -> None:
-    """Ask Linux to end this process when the thread that started it ends, however that comes about."""
+    """Let Linux send SIGTERM to this process when the thread that started it ends, for whatever reason."""
     if sys.platform == "linux":
         set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
         ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGTERM)

@@ -61,7 +61,7 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
-        # Whatever ended it (a full disk, too), that is what should be told.
+        # The error that ended the stage (a full disk, too) is the one to report.
         with contextlib.suppress(OSError):
             self._write()
 

@@ -1,4 +1,4 @@
-"""What a stage has published: one receipt a shard, and ``_SUCCESS.json`` when everything is there."""
+"""Receipts of published files: one a shard, and ``_SUCCESS.json`` for the complete stage."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class FileReceipt:
         codes: Clips by code.
         problems: Outcomes that are not ``ok``.
         timings: Seconds by what they were spent on.
-        is_record: Whether it only tells how the others came about, times included; no later stage reads it.
-        taken_over: Clips that were copied from an older shard when it was built.
-        retry: Whether the next run is to attempt again what failed for a reason that may pass.
+        is_record: Whether it only documents the run, times included; no later stage reads it.
+        taken_over: Clips whose rows were reused from an older shard when it was built.
+        retry: Whether the next run attempts the transient failures again.
     """
 
     name: str
@@ -60,7 +60,7 @@ class FileReceipt:
 
     @classmethod
     def of_shard(cls, path: Path, name: str, key: str, tally: Tally) -> FileReceipt:
-        """Return the receipt of a shard that stands at ``path`` and will be published as ``name``."""
+        """Return the receipt of the shard at ``path`` that will be published as ``name``."""
         size = path.stat().st_size
         return cls(name, size, sha256_of(path), tally.rows, key, tally.counts, tally.codes, tally.problems)
 
@@ -77,7 +77,7 @@ class FileReceipt:
 
 
 def receipt_path(folder: Path, name: str) -> Path:
-    """Return where the receipt of a shard stands: ``shard-00000.h5`` has ``shard-00000.receipt.json``."""
+    """Return the path of a shard's receipt: ``shard-00000.receipt.json`` for ``shard-00000.h5``."""
     return folder / f"{name.partition('.')[0]}.receipt.json"
 
 
@@ -99,7 +99,7 @@ def read_receipt(folder: Path, name: str) -> FileReceipt | None:
 def shards_by_key(stage_folder: Path) -> dict[str, tuple[Path, FileReceipt]]:
     """Return every shard that any fingerprint of a stage has published, by its key.
 
-    Of two with one key, one without failures that may pass is preferred.
+    Of two with one key, one without transient failures is preferred.
     """
     found: dict[str, tuple[Path, FileReceipt]] = {}
     for path in sorted(stage_folder.glob("*/*.receipt.json")):
@@ -115,7 +115,7 @@ def shards_by_key(stage_folder: Path) -> dict[str, tuple[Path, FileReceipt]]:
 
 @dataclass(frozen=True)
 class Success:
-    """A complete stage, as ``_SUCCESS.json`` tells.
+    """A complete stage: the content of ``_SUCCESS.json``.
 
     Attributes:
         stage: Name of the stage.
@@ -128,7 +128,7 @@ class Success:
         seconds: Wall time of that run.
         built: Files that this run made; the others were there or were linked from another fingerprint.
         timings: Seconds by what they were spent on, over all files, whenever they were made.
-        facts: What else the stage tells a person.
+        facts: Further values for a person.
     """
 
     stage: str
@@ -188,7 +188,7 @@ def read_success(folder: Path) -> Success | None:
     return _parse_success(folder / SUCCESS_NAME, stat.st_mtime_ns, stat.st_size, stat.st_ino)
 
 
-# A run asks each stage many times, and the account of 600 shards takes 16 ms to read.
+# A run reads each stage's file many times, and parsing the receipts of 600 shards takes 16 ms.
 @functools.lru_cache(maxsize=64)
 def _parse_success(path: Path, mtime_ns: int, size: int, inode: int) -> Success | None:  # noqa: ARG001 - they make the cache forget
     try:

@@ -1,23 +1,26 @@
-"""Stages that turn shard i of their inputs into their own shard i, each shard for itself."""
+"""Stages that build their shard i from shard i of their inputs, each shard independently."""
 
 from __future__ import annotations
 
 import functools
 import os
+import threading
+import time
 from abc import abstractmethod
-from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from features.base.errors import StageFailedError
 from features.base.files import published, sha256_of, sha256_of_json
-from tasks.core.engine import Laps, ShardJob, run_local
+from features.base.parallel import STOPPING
 from tasks.core.progress import Progress
 from tasks.core.receipts import SUCCESS_NAME, FileReceipt, read_receipt, receipt_path, shards_by_key, write_receipt
 from tasks.core.stage import Stage
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -25,15 +28,91 @@ if TYPE_CHECKING:
     from tasks.core.receipts import Success
 
     # Writes the shard of a job to a path; returns its account and its timings in seconds.
-    ShardBuilder = Callable[[ShardJob, Path], tuple[Tally, dict[str, float]]]
+    ShardBuilder = Callable[["ShardJob", Path], tuple[Tally, dict[str, float]]]
 
 
-# Among the timings that a builder returns: how many clips were copied from an older shard.
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """One shard to build.
+
+    Attributes:
+        number: Position of the shard in the corpus.
+        name: File name of the result.
+        key: Digest of the settings above it and of its own inputs: equal keys give equal bytes.
+        rows: Clips in it.
+        inputs: Files that it is made of, by stage.
+        digests: The sha256 that each of those files had when it was published.
+        previous: An earlier, intact version of this shard in the same folder, made with the same settings of
+            other inputs or at another time; rows of unchanged clips may be reused from it.
+    """
+
+    number: int
+    name: str
+    key: str
+    rows: int
+    inputs: dict[str, Path]
+    digests: dict[str, str]
+    previous: Path | None = None
+
+
+class Stopwatch:
+    """Wall time split over shards that are built side by side; safe to call from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = time.monotonic()
+
+    def lap(self) -> float:
+        """Return the seconds since the last lap, so that the laps of all shards add up to the whole."""
+        with self._lock:
+            now = time.monotonic()
+            seconds, self._last = now - self._last, now
+            return seconds
+
+
+def run_local(
+    build: Callable[[ShardJob], Result], jobs: Iterable[ShardJob], at_a_time: int = 1
+) -> Iterator[tuple[ShardJob, Result]]:
+    """Yield each job with what ``build`` returned, as they get done.
+
+    With ``at_a_time`` above 1 that many shards are built in threads of this process. They share the workers
+    that process the clips, so that the last slow clips of one shard do not delay the next one. After an exception
+    no further shard is started, and ``STOPPING`` stops those in progress.
+    """
+    if at_a_time == 1:
+        # Not in a thread: libraries of frozen networks keep state by thread.
+        for job in jobs:
+            yield job, build(job)
+        return
+    running: dict[Future[Result], ShardJob] = {}
+    with ThreadPoolExecutor(at_a_time) as threads:
+        try:
+            for job in jobs:
+                running[threads.submit(build, job)] = job
+                if len(running) == at_a_time:
+                    yield from _finished(running)
+            while running:
+                yield from _finished(running)
+        except BaseException:
+            STOPPING.set()
+            raise
+
+
+def _finished(running: dict[Future[Result], ShardJob]) -> Iterator[tuple[ShardJob, Result]]:
+    done, _ = wait(running, return_when=FIRST_COMPLETED)
+    for future in done:
+        yield running.pop(future), future.result()
+
+
+# Key among the timings that a builder returns: clips whose rows were reused from an older shard.
 TAKEN_OVER = "clips_taken_over"
 
 
 class ShardedStage(Stage):
-    """A stage that turns shard i of its inputs into its own shard i."""
+    """A stage that builds its shard i from shard i of its inputs."""
 
     suffix: ClassVar[str] = ""
     shards_at_a_time: ClassVar[int] = 1
@@ -49,7 +128,7 @@ class ShardedStage(Stage):
 
     @abstractmethod
     def shard_builder(self, progress: Progress) -> AbstractContextManager[ShardBuilder]:
-        """Hold what all shards share (connections, threads, a network) and yield what writes one of them.
+        """Open what all shards share (connections, threads, a network) and yield the function that writes one shard.
 
         With ``shards_at_a_time`` above 1 it is called from several threads.
         """
@@ -93,7 +172,7 @@ class ShardedStage(Stage):
         jobs = self.jobs()
         receipts = {} if self.is_forced() else self._kept(jobs)
         pending = [job for job in jobs if job.name not in receipts]
-        laps = Laps()
+        laps = Stopwatch()
         with Progress(self.stage_name, sum(job.rows for job in pending), self.folder) as progress:
             for receipt in receipts.values():
                 self.shard_done(receipt)
@@ -106,7 +185,7 @@ class ShardedStage(Stage):
         return [receipts[job.name] for job in jobs], len(pending), {}
 
     def shard_done(self, receipt: FileReceipt) -> None:
-        """Hear of a shard that is published, from an earlier run or just now."""
+        """Handle one shard that was published or reused; a hook, called once for each."""
 
     def _kept(self, jobs: Sequence[ShardJob]) -> dict[str, FileReceipt]:
         kept: dict[str, FileReceipt] = {}
@@ -133,7 +212,7 @@ class ShardedStage(Stage):
         write_receipt(self.folder, receipt)
         return receipt
 
-    def _publish(self, job: ShardJob, *, builder: ShardBuilder, laps: Laps) -> FileReceipt:
+    def _publish(self, job: ShardJob, *, builder: ShardBuilder, laps: Stopwatch) -> FileReceipt:
         job = replace(job, previous=self._previous(job))
         with published(self.folder / job.name) as temporary:
             tally, timings = builder(job, temporary)
@@ -141,7 +220,7 @@ class ShardedStage(Stage):
                 raise StageFailedError(f"{job.name} has {tally.rows} rows for {job.rows} clips: please report this")
             receipt = FileReceipt.of_shard(temporary, job.name, job.key, tally)
             receipt = replace(receipt, taken_over=int(timings.pop(TAKEN_OVER, 0)))
-            # The old receipt goes before the new content comes: no moment at which it speaks for other bytes.
+            # The old receipt is removed before the new content is published: it never describes other bytes.
             receipt_path(self.folder, job.name).unlink(missing_ok=True)
         timings = {**timings, "wall_seconds": laps.lap()}
         receipt = replace(receipt, timings={name: round(value, 3) for name, value in timings.items()})
@@ -149,7 +228,7 @@ class ShardedStage(Stage):
         return receipt
 
     def _previous(self, job: ShardJob) -> Path | None:
-        """Return what this folder holds of the shard, if its content is what its receipt says."""
+        """Return the shard's older version in this folder if its content matches its receipt."""
         receipt = None if self.is_forced() else read_receipt(self.folder, job.name)
         path = self.folder / job.name
         if receipt is None or not receipt.matches(self.folder) or sha256_of(path) != receipt.sha256:
@@ -169,10 +248,10 @@ class ShardedStage(Stage):
                 yield path
 
     def mark_for_retry(self) -> dict[str, int]:
-        """Let the next run attempt again what failed for a reason that may pass; the rest is kept.
+        """Mark the shards with transient failures, so that the next run builds them again; the rest is kept.
 
         Returns:
-            The clips concerned, by code.
+            The clips with transient failures, by code.
         """
         codes: dict[str, int] = {}
         for path in sorted(self.folder.glob("*.receipt.json")) if self.can_retry else ():

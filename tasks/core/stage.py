@@ -1,4 +1,4 @@
-"""What all stages share: identity, completeness, atomic publishing, re-use, and the account of the run."""
+"""The base of all stages: identity, completeness, atomic publishing, reuse, and the record of the run."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import luigi
 
-from features.base.errors import SettingError, SourceError, StageFailedError
+from features.base.errors import PipelineError, SettingError, SourceError, StageFailedError
 from features.base.files import publish_json, remove_leftovers, sha256_of_json
 from features.base.outcomes import STATUS_NUMBERS
 from tasks.config.run import current_run, force_stages, refresh, settings
-from tasks.core.console import OWN_ERRORS, UNUSABLE_SETTINGS, say
+from tasks.core.console import UNUSABLE_SETTINGS, say
 from tasks.core.locking import hold_root
 from tasks.core.process_utils import die_with_parent
 from tasks.core.receipts import SUCCESS_NAME, FileReceipt, Success, read_success, total, write_success
@@ -32,11 +32,11 @@ PARAMS_NAME = "params.json"
 
 
 @contextmanager
-def exit_on_own_errors() -> Iterator[None]:
-    """Turn an error that is the user's to mend into one line and exit code 40, before anything is scheduled."""
+def exit_on_error() -> Iterator[None]:
+    """Turn a ``PipelineError`` into one line and exit code 40, before anything is scheduled."""
     try:
         yield
-    except OWN_ERRORS as error:
+    except PipelineError as error:
         say(f"error: {error}")
         raise SystemExit(UNUSABLE_SETTINGS) from None
 
@@ -49,15 +49,15 @@ def root_folder() -> Path:
 class Stage(luigi.Task):
     """One stage of the pipeline.
 
-    A subclass names its settings and inputs, and builds its files. Where they are published, whether that is
-    complete, and which of it can be kept is decided here and nowhere else.
+    A subclass names its settings and inputs, and builds its files. This class alone decides where they are
+    published, whether the stage is complete, and which files can be kept.
     """
 
     force: str = luigi.Parameter(
         default="",
         significant=False,
         positional=False,
-        description="Stages to run again with all that lies below them, such as Extract,Train",
+        description="Stages to run again with all below them, such as Extract,Train",
     )
 
     # Raise it when the same settings and inputs give other bytes than before.
@@ -70,7 +70,7 @@ class Stage(luigi.Task):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # Luigi has no types here
-        with exit_on_own_errors():
+        with exit_on_error():
             start_run(self.force)
             self.check_settings()
 
@@ -100,7 +100,7 @@ class Stage(luigi.Task):
         return list(self.inputs().values())
 
     def deps(self) -> Any:  # noqa: ANN401 - as in Luigi
-        """Return the required tasks; Luigi asks when there is something to run, so the root is locked now."""
+        """Return the required tasks. Luigi calls this when there is something to run, so the root is locked here."""
         hold_root(root_folder())
         return super().deps()  # type: ignore[no-untyped-call]  # Luigi has no types here
 
@@ -141,12 +141,12 @@ class Stage(luigi.Task):
         return luigi.LocalTarget(str(self.folder / SUCCESS_NAME))
 
     def success(self) -> Success | None:
-        """Return the account of the complete stage, ``None`` when it is not there."""
+        """Return the record of the complete stage, ``None`` where it is not complete."""
         found = read_success(self.folder)
         return found if found is not None and found.fingerprint == self.fingerprint else None
 
     def published_success(self) -> Success:
-        """Return the account of a stage that must be complete.
+        """Return the record of a stage that must be complete.
 
         Raises:
             SourceError: It is not.
@@ -199,27 +199,27 @@ class Stage(luigi.Task):
 
     def run(self) -> None:
         """Build what is missing and publish it."""
-        # The process that scheduled this one may be killed.
+        # The parent may be killed; this process must not outlive it.
         die_with_parent()
         if self.complete():
-            # An input had to be made again and came out the same.
+            # An input was rebuilt with the same content.
             return
         try:
             self._build_and_publish()
         except OSError as error:
-            # A disk that is full while something is written does not say where.
+            # The error of a full disk does not always name the file.
             place = error.filename or self.folder
             raise SourceError(f"{error.strerror or error} ({place}): mend that, then run the same command") from error
 
     def _build_and_publish(self) -> None:
         started_at, started = datetime.now(timezone.utc), time.monotonic()
         children = children_cpu_seconds()
-        # While everything is as it was: what cannot be built must not cost what is there.
+        # Before anything changes: a stage that cannot be built must not lose its published files.
         self.check_before_build()
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.folder)
         publish_json(self.folder / PARAMS_NAME, self.identity())
-        # From here on files are replaced; a run that ends in between must not look complete.
+        # Files are replaced from here on; a run that ends in between must not look complete.
         (self.folder / SUCCESS_NAME).unlink(missing_ok=True)
         receipts, built, facts = self.build()
         success = Success(
@@ -243,7 +243,7 @@ class Stage(luigi.Task):
         say(_closing_line(success))
 
     def check_before_build(self) -> None:
-        """Refuse what is known to end in an error, before anything that is published is touched."""
+        """Raise for what is known to fail, before any published file is touched."""
 
     @abstractmethod
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
@@ -254,17 +254,17 @@ class Stage(luigi.Task):
         """
 
     def on_success(self) -> None:
-        """Hear that the stage is complete."""
+        """Clean up after the stage is complete; a hook."""
 
     def max_failed_fraction(self) -> float:
-        """Return the share of failed clips above which the stage fails."""
+        """Return the fraction of failed clips above which the stage fails."""
         return 1.0
 
     def check_failures(self, success: Success, failures: Counter[str]) -> None:
-        """Refuse to call a stage done when too many of its clips failed.
+        """Raise when too many of the stage's clips failed.
 
         Args:
-            success: The account of the stage.
+            success: The record of the stage.
             failures: Failed clips by code.
 
         Raises:
@@ -277,7 +277,7 @@ class Stage(luigi.Task):
             raise StageFailedError(
                 f"{failed} of {rows} clips failed ({reasons}), more than max_failed_fraction ="
                 f" {self.max_failed_fraction():g}; mend the cause or raise the limit, then run the same command:"
-                " shards with failures that may pass are built again"
+                " shards with transient failures are built again"
             )
 
 
@@ -346,7 +346,7 @@ def _closing_line(success: Success) -> str:
     speed = f"  {rows / success.seconds:,.1f} clips/s" if rows and success.seconds and not kept else ""
     reuse = f"  ({kept} of {len(success.files)} files kept)" if kept and success.built < len(success.files) else ""
     taken = 0 if kept else sum(item.taken_over for item in success.files)
-    copied = f"  ({taken:,} clips taken over)" if taken else ""
+    copied = f"  ({taken:,} clips reused)" if taken else ""
     return f"{success.stage:<15} done in {success.seconds:,.1f} s  {counts}{speed}{reuse}{copied}"
 
 
@@ -357,7 +357,7 @@ def children_cpu_seconds() -> float:
 
 
 def _corpus_counts(facts: Mapping[str, Any]) -> str:
-    """Return what became of the rows of a manifest, where the facts are of one."""
+    """Return the counts of a manifest's rows, empty where the facts are of another stage."""
     if "rejected" not in facts:
         return ""
     left_out = sum(facts["rejected"].values())

@@ -129,10 +129,10 @@ class Ablation(Stage):
         data = TrainingData(shard_paths(), record_paths(manifest), tuple(read_labelled_corpus(manifest).splits))
         data.write(self.folder / DATA_NAME)
         command = [sys.executable, "-m", "tasks.training.ablation_worker", str(self.folder / DATA_NAME)]
-        answers = run_jobs(command, list(jobs.values()), settings().ablation.workers)
+        results = run_jobs(command, list(jobs.values()), settings().ablation.workers)
         folders = list(jobs)
-        with Progress(self.stage_name, len(jobs), self.folder, unit="run") as progress, closing(answers):
-            for answer in answers:
+        with Progress(self.stage_name, len(jobs), self.folder, unit="run") as progress, closing(results):
+            for answer in results:
                 if answer.death:
                     failures.deaths[folders[answer.number]] = answer.death
                 elif answer.value["error"]:

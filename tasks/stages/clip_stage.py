@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from features.decoding.on_the_fly import FreshClips
     from features.downloads.download_rows import DownloadedClip
     from features.formats.tar_shard import OpenedClip
-    from tasks.core.engine import ShardJob
+    from tasks.core.sharded import ShardJob
     from tasks.core.stage import Stage
 
     IsKnown = Callable[[DownloadedClip], bool]

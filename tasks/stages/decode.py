@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from features.decoding.config import DecodeConfig
-    from tasks.core.engine import ShardJob
     from tasks.core.progress import Progress
     from tasks.core.receipts import FileReceipt
-    from tasks.core.sharded import ShardBuilder
+    from tasks.core.sharded import ShardBuilder, ShardJob
     from tasks.core.stage import Stage
 
 # The modality with a stream of frames of its own.

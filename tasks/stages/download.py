@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from tasks.core.engine import ShardJob
     from tasks.core.progress import Progress
-    from tasks.core.sharded import ShardBuilder
+    from tasks.core.sharded import ShardBuilder, ShardJob
 
 MEDIA_FOLDER = "media"
 

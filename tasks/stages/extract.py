@@ -21,7 +21,7 @@ from features.manifests.corpus import read_records
 from features.recognition.recognized_shard import read_recognized
 from tasks.config.run import settings
 from tasks.core.sharded import TAKEN_OVER
-from tasks.core.stage import exit_on_own_errors
+from tasks.core.stage import exit_on_error
 from tasks.stages.clip_stage import ClipsStage
 from tasks.stages.decode import Decode, decode_settings_of
 from tasks.stages.manifest import Manifest
@@ -35,9 +35,8 @@ if TYPE_CHECKING:
     from features.backbones.extractor.config import ExtractConfig
     from features.backbones.extractor.protocol import Extractor
     from features.formats.reuse import EmbeddedBefore
-    from tasks.core.engine import ShardJob
     from tasks.core.progress import Progress
-    from tasks.core.sharded import ShardBuilder
+    from tasks.core.sharded import ShardBuilder, ShardJob
     from tasks.core.stage import Stage
     from tasks.stages.clip_stage import ClipSource
 
@@ -84,7 +83,7 @@ class Extract(ClipsStage):
 
     def deps(self) -> Any:  # noqa: ANN401 - as in Luigi
         """Return the required tasks, after a look whether the backbone exists at all."""
-        with exit_on_own_errors():
+        with exit_on_error():
             check_backbone_exists(self.config)
         return super().deps()
 

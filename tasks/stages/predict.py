@@ -17,7 +17,7 @@ from models.prediction.recipe_diff import recipe_difference
 from tasks.config.run import settings
 from tasks.core.receipts import FileReceipt
 from tasks.core.sharded import ShardedStage
-from tasks.core.stage import exit_on_own_errors
+from tasks.core.stage import exit_on_error
 from tasks.stages.dataset import extract_stages, open_clips
 from tasks.stages.train import train_stages
 
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from features.formats.prediction_shard import PredictionShard
     from features.formats.sharded_clips import ShardedClips
     from models.prediction.predict import Predictor
-    from tasks.core.engine import ShardJob
     from tasks.core.progress import Progress
-    from tasks.core.sharded import ShardBuilder
+    from tasks.core.sharded import ShardBuilder, ShardJob
     from tasks.core.stage import Stage
 
 PREDICTIONS_NAME = "predictions.jsonl"
@@ -67,7 +66,7 @@ class Predict(ShardedStage):
     def deps(self) -> Any:  # noqa: ANN401 - as in Luigi
         """Return the required tasks, after a look whether a given checkpoint goes with the features to come."""
         if self.is_given():
-            with exit_on_own_errors():
+            with exit_on_error():
                 self._check_recipes()
         return super().deps()
 

@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from features.recognition.protocol import Recognizer
-    from tasks.core.engine import ShardJob
     from tasks.core.progress import Progress
-    from tasks.core.sharded import ShardBuilder
+    from tasks.core.sharded import ShardBuilder, ShardJob
     from tasks.stages.clip_stage import ClipSource
 
 # Text field -> the modality that it is read from.

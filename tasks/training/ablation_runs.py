@@ -1,7 +1,7 @@
 """The runs of an ablation: what each is a function of, where it is kept, and what is read from it.
 
-A training is kept by its content, in a folder that has its digest for a name: all variants and ablations that need it
-share it, and a kill costs at most the trainings that were at work.
+A training is kept in a folder named by the digest of its settings and data: all variants and ablations that need it
+share it, and a kill loses at most the trainings in progress.
 """
 
 from __future__ import annotations
@@ -71,15 +71,15 @@ class Run:
     scoring: Scoring
 
     def files(self) -> tuple[Path, Path]:
-        """Return where the account of the training stands, and the metrics."""
+        """Return the paths of the training's record and of its metrics."""
         return self.plan.folder / TRAINING_NAME, self.plan.folder / self.scoring.file_name
 
     def is_done(self) -> bool:
-        """Return whether everything about it is there."""
+        """Return whether its training and its metrics are complete."""
         return all(path.exists() for path in self.files())
 
     def result(self) -> AblationRun:
-        """Return what came of it."""
+        """Return its result."""
         from models.ablation.runs import AblationRun  # noqa: PLC0415 - loads numpy
 
         training, metrics = map(_read, self.files())
@@ -122,7 +122,7 @@ def training_digest(network: NetworkConfig, train: TrainConfig, data_digest: str
 
 @dataclass(frozen=True)
 class BaselineRun:
-    """The baselines, which know of no seed and no variant.
+    """The baselines, which have no seed and no variant.
 
     Attributes:
         folder: Where their metrics are kept.
@@ -150,7 +150,7 @@ class BaselineRun:
 
     @property
     def file(self) -> Path:
-        """Where their metrics stand."""
+        """Path of their metrics."""
         return self.folder / f"{self.split}.json"
 
     def results(self, seeds: Iterable[int]) -> list[AblationRun]:
@@ -161,12 +161,12 @@ class BaselineRun:
         return [AblationRun(name, seed, found[name], 0, 0.0) for seed in seeds for name in BASELINES]
 
     def job(self) -> dict[str, Any]:
-        """Return what a worker is told."""
+        """Return the job for a worker."""
         return {"baselines": {"file": str(self.file), "split": self.split, "calibrated": self.calibrated}}
 
 
 def jobs_of(runs: Sequence[Run]) -> dict[Path, dict[str, Any]]:
-    """Return what a worker is told for each training, by its folder, in the order of the runs."""
+    """Return the worker's job of each training, by its folder, in the order of the runs."""
     jobs: dict[Path, dict[str, Any]] = {}
     for run in runs:
         job = jobs.setdefault(run.plan.folder, {"plan": run.plan.to_json(), "scorings": []})
@@ -177,7 +177,7 @@ def jobs_of(runs: Sequence[Run]) -> dict[Path, dict[str, Any]]:
 
 
 def forget(folders: Iterable[Path]) -> None:
-    """Let the trainings in ``folders`` be done again."""
+    """Delete the results in ``folders``, so that the trainings are run again."""
     for folder in folders:
         for path in (*folder.glob("*.json"), folder / RESUME_NAME):
             path.unlink(missing_ok=True)

@@ -11,9 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.base.errors import one_line
+from features.base.errors import PipelineError, one_line
 from features.base.files import publish_json
-from tasks.core.console import OWN_ERRORS
 from tasks.core.process_utils import die_with_parent
 from tasks.training.ablation_runs import TRAINING_NAME, Scoring
 from tasks.training.flat_metrics import flat_metrics
@@ -41,7 +40,7 @@ def do_job(data: TrainingData, job: Mapping[str, Any]) -> str:
             _score_baselines(data, **job["baselines"])
         else:
             _train_and_score(data, TrainingPlan.from_json(job["plan"]), job["scorings"])
-    except OWN_ERRORS as error:
+    except PipelineError as error:
         return one_line(error)
     return ""
 

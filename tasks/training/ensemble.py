@@ -37,12 +37,12 @@ def ensemble_members() -> tuple[str, ...]:
 
 
 def fold_members() -> tuple[str, ...]:
-    """Return a member for every fold, also where no ensemble is asked for."""
+    """Return a member for every fold, also without an ensemble."""
     return tuple(f"fold-{number}" for number in range(num_folds()))
 
 
 def num_folds() -> int:
-    """Return into how many folds the corpus is cut when folds are asked for."""
+    """Return the number of folds that the corpus is cut into."""
     folds = settings().ensemble.folds
     return folds if folds >= MIN_FOLDS else FOLDS_UNLESS_SET
 

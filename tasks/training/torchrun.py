@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from features.base.errors import PipelineError, SettingError, StageFailedError, one_line
 from features.base.files import publish_json
 from models.config.artifacts import HISTORY_NAME
-from tasks.core.console import OWN_ERRORS, say
+from tasks.core.console import say
 from tasks.core.process_utils import die_with_parent
 from tasks.training.training_job import TrainingData, TrainingFacts, TrainingPlan, train_here
 
@@ -34,7 +34,7 @@ _POLL_SECONDS = 0.5
 
 
 def num_processes(config: TrainConfig) -> int:
-    """Return how many processes train: as the setting says, or one for each GPU where that is 0."""
+    """Return the number of training processes: the setting, or one for each GPU where it is 0."""
     if config.num_processes:
         return config.num_processes
     from models.data.distributed import num_gpus  # noqa: PLC0415 - loads torch
@@ -43,7 +43,7 @@ def num_processes(config: TrainConfig) -> int:
 
 
 def check_machine(config: TrainConfig) -> None:
-    """Compare what the settings ask for with the GPUs that there are, and with the batch that is shared.
+    """Check the settings against the GPUs of this machine and the size of the batch.
 
     Raises:
         SettingError: There are fewer GPUs than processes, and they are not to compute on the CPU; the device is
@@ -70,7 +70,7 @@ def check_machine(config: TrainConfig) -> None:
 
 
 def train_together(data: TrainingData, plan: TrainingPlan, number: int, on_epoch: Callable[[], None]) -> TrainingFacts:
-    """Train by ``number`` processes, and say how it went.
+    """Train in ``number`` processes and return the facts of the training.
 
     Args:
         data: What is learnt from.
@@ -79,7 +79,7 @@ def train_together(data: TrainingData, plan: TrainingPlan, number: int, on_epoch
         on_epoch: Called after each epoch of this run.
 
     Raises:
-        StageFailedError: They did not come to the end; what went wrong is on the screen.
+        StageFailedError: A process failed; its error is on the screen.
     """
     files = [plan.folder / name for name in (DATA_NAME, PLAN_NAME, FACTS_NAME)]
     data.write(files[0])
@@ -101,13 +101,13 @@ def train_together(data: TrainingData, plan: TrainingPlan, number: int, on_epoch
                 time.sleep(_POLL_SECONDS)
                 seen = _tell_new(plan.folder, seen, on_epoch)
         finally:
-            # torchrun ends its processes when it is asked to end.
+            # torchrun ends its processes on SIGTERM.
             process.terminate()
     _tell_new(plan.folder, seen, on_epoch)
     if process.returncode or not files[2].exists():
         raise StageFailedError(
-            f"the {number} processes of the training ended with exit code {process.returncode}: mend what they say"
-            " above, or train by one with [train] num_processes = 1; the same command goes on after the last epoch"
+            f"the {number} processes of the training ended with exit code {process.returncode}: fix the errors"
+            " above, or train in one with [train] num_processes = 1; the same command resumes after the last epoch"
         )
     facts = TrainingFacts(**json.loads(files[2].read_text(encoding="utf-8")))
     for path in files:
@@ -131,7 +131,7 @@ def _num_epochs(folder: Path) -> int:
 
 
 def main(data_path: Path, plan_path: Path) -> None:
-    """Be one of the processes."""
+    """Run one of the processes."""
     from models.data.distributed import own_slice, process_group  # noqa: PLC0415 - loads torch
 
     die_with_parent()
@@ -145,7 +145,7 @@ def main(data_path: Path, plan_path: Path) -> None:
 if __name__ == "__main__":
     try:
         main(Path(sys.argv[1]), Path(sys.argv[2]))
-    except OWN_ERRORS as error:
+    except PipelineError as error:
         say(f"error: {one_line(error)}")
         raise SystemExit(1) from None
     # Everything is on disk. Threads of gloo may still be there, and a C++ program that ends with such threads aborts.

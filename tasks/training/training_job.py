@@ -104,7 +104,7 @@ class TrainingFacts:
 
     @classmethod
     def of(cls, summary: TrainSummary) -> TrainingFacts:
-        """Return what is told of a training."""
+        """Return the facts of a training's summary."""
         return cls(**{item.name: getattr(summary, item.name) for item in fields(cls)})
 
 
@@ -115,7 +115,7 @@ def train_here(
     *,
     device: str | None = None,
 ) -> TrainSummary:
-    """Train in this process; a run that was killed goes on after its last epoch."""
+    """Train in this process; a killed training resumes after its last epoch."""
     from models.data.labels import positions_of  # noqa: PLC0415 - loads torch
     from models.training.train import train  # noqa: PLC0415 - loads torch
 

@@ -11,10 +11,9 @@ from features.base.errors import SettingError, one_line
 from tasks.config.load import nearest, read_section
 from tasks.config.run import settings
 from tasks.config.schema import SECTIONS
-from tasks.training.default_variants import usual_variants
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from models.config.network import NetworkConfig
     from models.config.training import TrainConfig
@@ -50,8 +49,8 @@ def read_variants() -> tuple[Variant, ...]:
     """
     config = settings().ablation
     modalities = settings().features.names()
-    changes = _read_file(Path(config.variants).expanduser()) if config.variants else usual_variants(modalities)
-    where = config.variants or "the usual variants"
+    changes = _read_file(Path(config.variants).expanduser()) if config.variants else default_variants(modalities)
+    where = config.variants or "the default variants"
     variants = tuple(_variant(name, own, where) for name, own in changes.items())
     names = [variant.name for variant in variants]
     if config.reference not in names:
@@ -112,3 +111,56 @@ def _hidden(text: str, network: NetworkConfig) -> tuple[str, ...]:
         raise SettingError(f"{HIDDEN_KEY} is {text!r}: name some of {', '.join(used)}, and not all of them")
     # The order does not matter, and so it is not part of what is hidden.
     return tuple(name for name in used if name in names)
+
+
+# Variant -> what is different in it.
+_QUESTIONS: dict[str, dict[str, str]] = {
+    "default": {},
+    # Does a network do better than means?
+    "mean_linear": {"network.preset": "mean_linear"},
+    # Does the order of the frames matter?
+    "frames: mean": {"network.frames_aggregator": "mean"},
+    "frames: attention": {"network.frames_aggregator": "attention"},
+    "frames: trn": {"network.frames_aggregator": "trn"},
+    "frames: nextvlad": {"network.frames_aggregator": "nextvlad"},
+    "frames: trn_x": {"network.frames_aggregator": "trn_x"},
+    # How are the modalities put together?
+    "fusion: concat": {"network.fusion": "concat"},
+    "fusion: gate_fusion": {"network.fusion": "gate_fusion"},
+    "fusion: low_rank": {"network.fusion": "low_rank"},
+    "missing: masked": {"network.missing": "masked"},
+    "no modality dropout": {"network.modality_dropout": "0"},
+    # Do the heads help each other?
+    "heads: cascade": {"network.heads": "cascade"},
+    "heads: hierarchical": {"network.heads": "hierarchical"},
+    "tags: moe": {"network.tag_head": "moe"},
+    "heads of modalities": {"network.modality_heads": "true"},
+    "mixture of 2": {"network.num_experts": "2"},
+    # Does the training?
+    "adversarial: fgm": {"train.adversarial": "fgm"},
+    "adversarial: pgd": {"train.adversarial": "pgd"},
+    "tags: asymmetric loss": {"train.tag_loss": "asymmetric"},
+    "tags: focal loss": {"train.tag_loss": "focal"},
+    "class weights": {"train.class_weight_power": "0.5"},
+    "no label smoothing": {"train.label_smoothing": "0"},
+    "no running mean": {"train.ema_decay": "0"},
+}
+
+
+def default_variants(modalities: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return variant -> what is different in it; with several modalities also what each of them is worth."""
+    has_pictures = not {"frames", "motion"}.isdisjoint(modalities)
+    found = {name: changes for name, changes in _QUESTIONS.items() if has_pictures or not name.startswith("frames:")}
+    if "text" in modalities:
+        for name in ("frozen", "trained"):
+            found[f"text: {name}"] = {"network.text_embedding": name}
+    if {"text", "cover", "motion"} <= set(modalities):
+        found["seed_baseline"] = {"network.preset": "seed_baseline"}
+    if len(modalities) > 1:
+        for name in modalities:
+            if len(modalities) > 2:  # noqa: PLR2004 - of two, one alone is without the other
+                found[f"{name} alone"] = {"network.modalities": name}
+            rest = ", ".join(other for other in modalities if other != name)
+            found[f"without {name}"] = {"network.modalities": rest}
+            found[f"{name} hidden"] = {"predict.hidden": name}
+    return found

@@ -1,7 +1,7 @@
-"""Jobs in processes of their own, so that one that dies costs its job and nothing else.
+"""Jobs in worker processes: one that dies loses its job and nothing else.
 
-A worker reads a job from its standard input, one JSON value a line, and answers with one on its standard output. It
-lives for many jobs: starting it loads torch, which takes seconds.
+A worker reads jobs from its standard input, one JSON value a line, and writes one result a line to its standard
+output. It serves many jobs, because starting it loads torch, which takes seconds.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _ENVIRONMENT = {**_THREADS, "PYTHONSAFEPATH": "1"}
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came of one job.
+class JobResult:
+    """The result of one job.
 
     Attributes:
         number: Of the job, from 0.
-        value: What the worker said; ``None`` when it died.
-        death: How it died, in words; empty when it did not.
+        value: JSON value that the worker returned; ``None`` when it died.
+        death: How the worker died, in words; empty when it did not.
     """
 
     number: int
@@ -41,8 +41,8 @@ class Answer:
     death: str = ""
 
 
-def run_jobs(command: Sequence[str], jobs: Sequence[object], num_workers: int) -> Generator[Answer, None, None]:
-    """Yield the answer to each job, as they come; jobs are begun in their order.
+def run_jobs(command: Sequence[str], jobs: Sequence[object], num_workers: int) -> Generator[JobResult, None, None]:
+    """Yield the result of each job as it completes; jobs start in their order.
 
     Args:
         command: Starts a worker.
@@ -54,7 +54,7 @@ def run_jobs(command: Sequence[str], jobs: Sequence[object], num_workers: int) -
     for worker in workers:
         idle.put(worker)
 
-    def answer(number: int) -> Answer:
+    def answer(number: int) -> JobResult:
         worker = idle.get()
         try:
             return worker.answer(number, jobs[number])
@@ -68,7 +68,7 @@ def run_jobs(command: Sequence[str], jobs: Sequence[object], num_workers: int) -
                 for future in as_completed(futures):
                     yield future.result()
             finally:
-                # Who asked for the answers may have gone: nothing is begun any more, and what runs is ended.
+                # The consumer may have stopped iterating: cancel pending jobs, stop running ones.
                 for future in futures:
                     future.cancel()
                 for worker in workers:
@@ -87,23 +87,23 @@ class _Worker:
         self._killed = False
         self._starting = threading.Lock()
 
-    def answer(self, number: int, job: object) -> Answer:
-        """Return what the process says about a job."""
+    def answer(self, number: int, job: object) -> JobResult:
+        """Return the process's result of a job."""
         process = self._started()
         line = ""
-        # A process that is dead may not even take the job.
+        # A dead process does not take the job.
         with contextlib.suppress(BrokenPipeError):
             print(json.dumps(job), file=process.stdin, flush=True)
             line = process.stdout.readline() if process.stdout else ""
         if line.endswith("\n"):
-            return Answer(number, json.loads(line))
-        return Answer(number, None, self.close())
+            return JobResult(number, json.loads(line))
+        return JobResult(number, None, self.close())
 
     def _started(self) -> subprocess.Popen[str]:
         with self._starting:
             if self._killed:
                 raise CancelledError
-            # Away from the terminal's Ctrl-C: who started it ends it.
+            # Not in the terminal's process group, so that Ctrl-C reaches the parent alone, which stops the workers.
             self._process = self._process or subprocess.Popen(
                 self._command,
                 stdin=subprocess.PIPE,
@@ -126,7 +126,7 @@ class _Worker:
         process, self._process = self._process, None
         if process is None:
             return ""
-        # What a dead process did not read is lost.
+        # Input that a dead process did not read is lost.
         with contextlib.suppress(BrokenPipeError), process:
             try:
                 process.wait(END_SECONDS)

@@ -20,7 +20,7 @@ from pipeline.commands.status import read_status
 from tasks.core import stage as stage_module
 from tasks.stages import ablation as ablation_module
 from tasks.stages.ablation import Ablation, read_ablation
-from tasks.training.worker_pool import Answer
+from tasks.training.worker_pool import JobResult
 from tests.end_to_end.run import wait_until
 from tests.pipeline.learning import SETTINGS, VARIANTS, ablation_settings, accuracy_of, clips_of, records_of
 
@@ -136,9 +136,9 @@ def test_a_run_whose_process_dies_is_reported_and_the_others_are_in_the_table(
     (ablation.folder / "_SUCCESS.json").unlink()
     asked: list[object] = []
 
-    def die(command: Sequence[str], jobs: Sequence[object], num_workers: int) -> Iterator[Answer]:
+    def die(command: Sequence[str], jobs: Sequence[object], num_workers: int) -> Iterator[JobResult]:
         asked.extend(jobs)
-        yield Answer(0, None, "killed by signal 9")
+        yield JobResult(0, None, "killed by signal 9")
 
     monkeypatch.setattr(ablation_module, "run_jobs", die)
     with pytest.raises(
@@ -167,8 +167,8 @@ def test_a_run_that_cannot_be_is_a_row_less_and_no_failure(
         path.unlink()
     (ablation.folder / "_SUCCESS.json").unlink()
 
-    def refuse(command: Sequence[str], jobs: Sequence[object], num_workers: int) -> Iterator[Answer]:
-        yield Answer(0, {"error": "the loss became infinite"})
+    def refuse(command: Sequence[str], jobs: Sequence[object], num_workers: int) -> Iterator[JobResult]:
+        yield JobResult(0, {"error": "the loss became infinite"})
 
     monkeypatch.setattr(ablation_module, "run_jobs", refuse)
     ablation.run()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.commands.clean import clean, render_waste
+from pipeline.commands.clean import clean, render_unused
 from pipeline.commands.cli import main
 from tasks.stages.decode import Decode
 
@@ -44,7 +44,7 @@ def test_without_yes_it_only_tells(root: Path) -> None:
         (str((Decode().folder / ".tmp-1-shard-00001.tar").relative_to(root)), "left by a killed run", 7),
     ]
     assert (root / "decode" / "000000000000").exists()
-    assert "can be freed" in render_waste(found, deleted=False)
+    assert "can be freed" in render_unused(found, deleted=False)
 
 
 def test_with_yes_it_deletes_that_and_nothing_else(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from features.base.errors import SettingError
-from tasks.core.console import OwnErrorsInOneLine
+from tasks.core.console import OneLineErrors
 
 
 class _Task:
@@ -26,7 +26,7 @@ def _failure(error: BaseException) -> logging.LogRecord:
 def test_an_error_of_ours_is_one_line_without_traceback() -> None:
     record = _failure(SettingError("max_frames is 0:\n give more"))
 
-    assert OwnErrorsInOneLine().filter(record)
+    assert OneLineErrors().filter(record)
     assert record.getMessage() == "Extract --modality audio failed: max_frames is 0: give more"
     assert record.exc_info is None
 
@@ -38,18 +38,18 @@ def test_a_foreign_error_keeps_its_traceback() -> None:
         record = _failure(error)
         record.exc_info = sys.exc_info()
 
-    assert OwnErrorsInOneLine().filter(record)
+    assert OneLineErrors().filter(record)
     assert record.exc_info is not None
     assert record.exc_info[0] is ZeroDivisionError
 
 
 @pytest.mark.parametrize("error", [SystemExit(143), KeyboardInterrupt()])
 def test_a_stop_is_not_explained(error: BaseException) -> None:
-    assert not OwnErrorsInOneLine().filter(_failure(error))
+    assert not OneLineErrors().filter(_failure(error))
 
 
 def test_luigis_chatter_is_dropped_and_its_summary_kept() -> None:
-    rule = OwnErrorsInOneLine()
+    rule = OneLineErrors()
 
     assert not rule.filter(_record(logging.INFO, "Informed scheduler that task %s", "x"))
     assert rule.filter(_record(logging.INFO, "\n===== Luigi Execution Summary =====\n"))
@@ -60,6 +60,6 @@ def test_at_debug_level_everything_is_shown() -> None:
     logger = logging.getLogger("test-console")
     logger.setLevel(logging.DEBUG)
     try:
-        assert OwnErrorsInOneLine().filter(_record(logging.INFO, "Informed scheduler"))
+        assert OneLineErrors().filter(_record(logging.INFO, "Informed scheduler"))
     finally:
         logger.setLevel(logging.NOTSET)

@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from tasks.core.engine import ShardJob
     from tasks.core.progress import Progress
-    from tasks.core.sharded import ShardBuilder
+    from tasks.core.sharded import ShardBuilder, ShardJob
 
     Configure = Callable[[Mapping[str, Mapping[str, str]]], None]
 

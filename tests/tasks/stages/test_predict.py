@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from tasks.core.engine import ShardJob
     from tasks.core.progress import Progress
+    from tasks.core.sharded import ShardJob
 
     Configure = Callable[[Mapping[str, Mapping[str, str]]], None]
 

@@ -89,7 +89,7 @@ def test_a_file_that_is_not_there_is_named(configure: Configure) -> None:
 
 
 @pytest.mark.parametrize("modalities", ["frames", "frames, audio", "frames, motion, audio, cover, text"])
-def test_the_usual_variants_can_all_be_run_and_differ(configure: Configure, modalities: str) -> None:
+def test_the_default_variants_can_all_be_run_and_differ(configure: Configure, modalities: str) -> None:
     configure({"features": {"modalities": modalities}})
 
     found = read_variants()

@@ -43,10 +43,10 @@ def _processes(folder: Path) -> list[int]:
 
 @pytest.mark.parametrize("num_workers", [1, 3])
 def test_every_job_has_its_answer(tmp_path: Path, num_workers: int) -> None:
-    answers = {item.number: item for item in run_jobs(_command(tmp_path), list(range(10)), num_workers)}
+    results = {item.number: item for item in run_jobs(_command(tmp_path), list(range(10)), num_workers)}
 
-    assert {number: item.value for number, item in answers.items()} == {n: [2 * n, "1"] for n in range(10)}
-    assert not any(item.death for item in answers.values())
+    assert {number: item.value for number, item in results.items()} == {n: [2 * n, "1"] for n in range(10)}
+    assert not any(item.death for item in results.values())
     assert 1 <= len(_processes(tmp_path)) <= num_workers
 
 
@@ -69,8 +69,8 @@ def test_no_job_is_no_process(tmp_path: Path) -> None:
 
 
 def test_when_the_asker_leaves_what_runs_is_ended(tmp_path: Path) -> None:
-    with closing(run_jobs(_command(tmp_path), [1, "wait", "wait"], 2)) as answers:
-        next(answers)
+    with closing(run_jobs(_command(tmp_path), [1, "wait", "wait"], 2)) as results:
+        next(results)
         while not (tmp_path / "waiting").exists():
             time.sleep(0.01)
 
