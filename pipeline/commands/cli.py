@@ -9,6 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.base.errors import PipelineError, SettingError
+from pipeline.commands.clean import clean, render_unused
+from pipeline.commands.doctor import examine, render_findings
+from pipeline.commands.inspect import Inspection, inspect_file, render_inspection
+from pipeline.commands.retry import render_retry, retry
+from pipeline.commands.settings_docs import settings_reference
+from pipeline.commands.status import read_status, render_status
+from pipeline.commands.verify import render_verification, verify
 from tasks.core.console import UNUSABLE_SETTINGS, say
 
 if TYPE_CHECKING:
@@ -97,24 +104,18 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from pipeline.commands.status import read_status, render_status  # noqa: PLC0415 - each command loads its own needs
-
     status = read_status()
     _print(status if options.json else render_status(status))
     return 0
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from pipeline.commands.inspect import Inspection, inspect_file, render_inspection  # noqa: PLC0415 - as above
-
     found = inspect_file(Inspection(options.file, options.clip, options.png, options.pictures, options.scatter))
     _print(found if options.json else render_inspection(found))
     return 0
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from pipeline.commands.doctor import examine, render_findings  # noqa: PLC0415 - as above
-
     findings = examine(load_networks=options.load)
     _print([vars(finding) for finding in findings] if options.json else render_findings(findings))
     return int(any(finding.state == "fault" for finding in findings))
@@ -144,32 +145,24 @@ def _positive(text: str) -> int:
 
 
 def _retry(options: argparse.Namespace) -> int:
-    from pipeline.commands.retry import render_retry, retry  # noqa: PLC0415 - as above
-
     found, code = retry()
     _print(found.to_json() if options.json else render_retry(found))
     return code
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from pipeline.commands.verify import render_verification, verify  # noqa: PLC0415 - as above
-
     found = verify(media=options.media, dry_run=options.dry_run)
     _print(found.to_json() if options.json else render_verification(found))
     return int(bool(found.damages))
 
 
 def _clean(options: argparse.Namespace) -> int:
-    from pipeline.commands.clean import clean, render_unused  # noqa: PLC0415 - as above
-
     found = clean(delete=options.yes)
     _print([vars(item) for item in found] if options.json else render_unused(found, deleted=options.yes))
     return 0
 
 
 def _settings(options: argparse.Namespace) -> int:  # noqa: ARG001 - the signature of a command
-    from pipeline.commands.settings_docs import settings_reference  # noqa: PLC0415 - as above
-
     _print(settings_reference().rstrip("\n"))
     return 0
 
