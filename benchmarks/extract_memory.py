@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from benchmarks.clips import add_data_option, decode, media_files
 from benchmarks.machine import keep, machine_facts
 from features.backbones.extractor.clip_inputs import media_inputs, text_inputs
-from features.backbones.extractor.config import TEXT_FIELDS, ExtractConfig
+from features.backbones.extractor.extract_config import TEXT_FIELDS, ExtractConfig
 from features.backbones.extractor.extraction import extract_shard
-from features.backbones.extractor.loading import load_extractor
+from features.backbones.extractor.extractor import load_extractor
 from features.base.outcomes import Outcome
 from features.decoding.ffmpeg import find_ffmpeg
 from features.formats.records import ClipRecord

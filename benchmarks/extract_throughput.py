@@ -27,13 +27,13 @@ from benchmarks.clips import add_data_option, decode, media_files
 from benchmarks.floors import Recorder, decode_jpegs, stored_frames
 from benchmarks.machine import in_turns, keep, machine_facts, median_ratio
 from features.backbones.extractor.clip_inputs import media_inputs
-from features.backbones.extractor.config import ExtractConfig
+from features.backbones.extractor.extract_config import ExtractConfig
 from features.backbones.extractor.extraction import extract_shard
-from features.backbones.extractor.loading import load_extractor
-from features.backbones.image.efficientnet_lite import efficientnet_lite
-from features.backbones.image.torchvision_images import cut_before_last_layer
-from features.backbones.pretrained.bundled_weights import BUNDLED
+from features.backbones.extractor.extractor import load_extractor
+from features.backbones.pretrained.bundled_weights import BUNDLED_IMAGES
 from features.backbones.runtime.runner import worst_cosine
+from features.backbones.vision.efficientnet_lite import efficientnet_lite
+from features.backbones.vision.torchvision_images import cut_before_last_layer
 from features.formats.hdf5_shard import ShardReader
 from features.formats.matroska import StoredPicture, stored_pictures
 from features.formats.tar_shard import open_tar_shard, read_tar_shard
@@ -142,7 +142,7 @@ def _worst_cosine(other: OtherWay, clips: list[list[StoredPicture]], embedded: S
 
 
 def _bundled_way() -> OtherWay:
-    model = BUNDLED["frames"][BUNDLED_NAME]
+    model = BUNDLED_IMAGES[BUNDLED_NAME]
     network = efficientnet_lite(BUNDLED_NAME, model.verified_folder() / model.weights_name).eval()
     steps = [
         v2.Resize(256, interpolation=v2.InterpolationMode.BICUBIC),

@@ -20,9 +20,9 @@ from benchmarks.clips import add_data_option, decode, media_files
 from benchmarks.floors import Recorder, decode_jpegs, stored_frames
 from benchmarks.machine import in_turns, keep, machine_facts, median_ratio
 from features.backbones.extractor.clip_inputs import media_inputs
-from features.backbones.extractor.config import ExtractConfig
+from features.backbones.extractor.extract_config import ExtractConfig
 from features.backbones.extractor.extraction import extract_shard
-from features.backbones.extractor.loading import load_extractor
+from features.backbones.extractor.extractor import load_extractor
 from features.base.files import sha256_of
 from features.base.parallel import WorkerPool, num_cpus
 from features.decoding.commands import clip_command

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from features.backbones.extractor.config import TEXT_FIELDS
-from features.backbones.pretrained.bundled_weights import BUNDLED
-from features.backbones.pretrained.model_folder import is_folder_name, model_folder
+from features.backbones.extractor.extract_config import TEXT_FIELDS
+from features.backbones.pretrained.bundled_weights import BUNDLED_TEXTS
+from features.backbones.pretrained.model_files import is_folder_name, model_folder
 from features.base.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def _text(tokenizer: tokenizers.Tokenizer, number: int) -> str:
 
 def _tokenizer_file(backbone: str) -> Path | None:
     source, _, name = backbone.partition(":")
-    if source == "bundled" and name in BUNDLED["text"]:
-        path = BUNDLED["text"][name].verified_folder() / TOKENIZER_NAME
+    if source == "bundled" and name in BUNDLED_TEXTS:
+        path = BUNDLED_TEXTS[name].verified_folder() / TOKENIZER_NAME
     elif source == "transformers" and is_folder_name(name):
         path = model_folder(name) / TOKENIZER_NAME
     else:

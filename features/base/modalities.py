@@ -12,7 +12,7 @@ class Modality:
 
     Attributes:
         name: Its name in settings, folders and files.
-        kind: ``pictures``, ``sound`` or ``text``: what an extractor takes of a clip.
+        kind: ``image``, ``video`` (windows of pictures), ``sound`` or ``text``: which backbones it takes.
         backbone: Default of ``[extract_NAME] backbone``.
         is_default: Whether ``[features] modalities`` lists it unless set.
         has_steps: Whether a clip gives a sequence of embeddings rather than one at most.
@@ -28,11 +28,11 @@ class Modality:
 
 
 _ALL = (
-    Modality("frames", "pictures", "bundled:efficientnet_lite0"),
+    Modality("frames", "image", "bundled:efficientnet_lite0"),
     # Motion needs a second stream of frames, which Decode stores only when it is asked to.
-    Modality("motion", "pictures", "torchvision:r3d_18", is_default=False),
+    Modality("motion", "video", "torchvision:r3d_18", is_default=False),
     Modality("audio", "sound", "dsp:logmel"),
-    Modality("cover", "pictures", "bundled:efficientnet_lite0", has_steps=False),
+    Modality("cover", "image", "bundled:efficientnet_lite0", has_steps=False),
     Modality("text", "text", "bundled:all-minilm-l6-v2", is_decoded=False),
 )
 

@@ -15,7 +15,7 @@ from features.backbones.audio.sound_windows import WindowSizes, check_sample_rat
 from features.backbones.pretrained.transformers_models import Pretrained, quiet
 from features.base.errors import SettingError, ShardError, SourceError
 from features.base.versions import tool_versions
-from features.recognition.protocol import Recognition, Segment
+from features.recognition.recognizer import Recognition, Segment
 from features.recognition.whisper import Whisper
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from features.backbones.audio.sound_windows import Window
     from features.formats.clip_data import Sound
-    from features.recognition.config import AsrConfig
+    from features.recognition.recognition_config import AsrConfig
 
 # Passages below this root mean square, -60 dB of full scale, are not listened to: a Whisper invents words for
 # silence.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from features.backbones.extractor.identity import transformers_identity
-from features.recognition.config import OcrConfig
+from features.backbones.pretrained.model_files import transformers_identity
 from features.recognition.ocr_weights import ocr_weights_sha256
+from features.recognition.recognition_config import OcrConfig
 
 if TYPE_CHECKING:
-    from features.recognition.config import AsrConfig
+    from features.recognition.recognition_config import AsrConfig
 
 
 def recognizer_identity(config: AsrConfig | OcrConfig) -> str:

@@ -13,14 +13,14 @@ from features.backbones.runtime.openvino_runner import import_openvino, openvino
 from features.base.errors import SettingError, ShardError, ToolError, one_line
 from features.base.versions import tool_versions
 from features.recognition.ocr_weights import ocr_weights_sha256, verified_weights
-from features.recognition.protocol import Recognition
+from features.recognition.recognizer import Recognition
 from features.recognition.text_lines import Line, in_reading_order, merged_over_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from features.formats.clip_data import Picture, UInt8
-    from features.recognition.config import OcrConfig
+    from features.recognition.recognition_config import OcrConfig
 
 # Times of frames are float32 fractions of the frame rate.
 TIME_TOLERANCE_SECONDS = 1e-3

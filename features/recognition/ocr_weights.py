@@ -7,7 +7,7 @@ import importlib.util
 from pathlib import Path
 from types import MappingProxyType
 
-from features.backbones.pretrained.weights_digest import sha256_of_file
+from features.backbones.pretrained.model_files import sha256_of_file
 from features.base.errors import SourceError, ToolError
 
 DETECTOR = "PP-OCRv6_det_small.onnx"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from features.base.errors import ShardError
 from features.base.outcomes import STATUS_NUMBERS, Outcome
 from features.base.prefetch import close_iterator
-from features.recognition.protocol import Segment
+from features.recognition.recognizer import Segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from features.backbones.extractor.clip_inputs import ClipInput
     from features.base.outcomes import Status
-    from features.recognition.protocol import Recognition, Recognizer
+    from features.recognition.recognizer import Recognition, Recognizer
 
 # Equal rows give equal bytes; what no JSON holds (NaN) is refused.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, allow_nan=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
-from features.recognition.protocol import Recognition, Segment
+from features.recognition.recognizer import Recognition, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

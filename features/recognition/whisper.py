@@ -14,7 +14,7 @@ from features.base.errors import SettingError
 
 if TYPE_CHECKING:
     from features.formats.clip_data import Float32
-    from features.recognition.config import AsrConfig
+    from features.recognition.recognition_config import AsrConfig
 
 # Start, language, task and "no timestamps" stand before the text and count as tokens.
 PROMPT_TOKENS = 4

@@ -135,7 +135,7 @@ def _ffmpeg(what: str) -> Finding:
 
 
 def _network(modality: str) -> Finding:
-    from features.backbones.extractor.loading import load_extractor  # noqa: PLC0415 - loads a network library
+    from features.backbones.extractor.extractor import load_extractor  # noqa: PLC0415 - loads a network library
 
     what, config = f"extract_{modality}", settings().extract[modality]
     try:

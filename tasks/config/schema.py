@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from features.backbones.extractor.config import ONLY_FOR, ExtractConfig
+from features.backbones.extractor.extract_config import ONLY_FOR, ExtractConfig
 from features.base.errors import SettingError
 from features.base.modalities import MODALITIES
 from features.base.settings import is_from_preset, is_identity
 from features.decoding.config import DecodeConfig
 from features.downloads.config import DownloadConfig
 from features.manifests.config import CorpusConfig, ManifestConfig
-from features.recognition.config import AsrConfig, OcrConfig
+from features.recognition.recognition_config import AsrConfig, OcrConfig
 from features.sample.corpus.config import SampleConfig
 from models.config.network import NetworkConfig
 from models.config.presets import PRESETS

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import luigi
 
-from features.backbones.extractor.identity import check_backbone_exists, weights_identity
-from features.backbones.pretrained.model_folder import without_folder
+from features.backbones.pretrained.model_files import without_folder
 from features.base.errors import SettingError
 from features.base.files import sha256_of_json
 from features.base.modalities import MODALITIES
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from features.backbones.extractor.clip_inputs import ClipInput
-    from features.backbones.extractor.config import ExtractConfig
-    from features.backbones.extractor.protocol import Extractor
+    from features.backbones.extractor.extract_config import ExtractConfig
+    from features.backbones.extractor.extractor import Extractor
     from features.formats.reuse import EmbeddedBefore
     from tasks.core.progress import Progress
     from tasks.core.sharded import ShardBuilder, ShardJob
@@ -79,12 +78,12 @@ class Extract(ClipsStage):
         given = identity_values(self.config)
         used = {name: value for name, value in given.items() if name not in self.config.unused_fields()}
         used["backbone"] = without_folder(self.config.backbone)
-        return {**used, "weights": weights_identity(self.config)}
+        return {**used, "weights": self.config.weights_identity()}
 
     def deps(self) -> Any:  # noqa: ANN401 - as in Luigi
         """Return the required tasks, after a look whether the backbone exists at all."""
         with exit_on_error():
-            check_backbone_exists(self.config)
+            self.config.check_backbone_exists()
         return super().deps()
 
     @property
@@ -131,7 +130,7 @@ class Extract(ClipsStage):
     @functools.cached_property
     def extractor(self) -> Extractor[Any]:
         """The network, loaded when the first shard needs it."""
-        from features.backbones.extractor.loading import load_extractor  # noqa: PLC0415 - loads a network library
+        from features.backbones.extractor.extractor import load_extractor  # noqa: PLC0415 - loads a network library
 
         return load_extractor(self.config)
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import luigi
 
-from features.backbones.pretrained.model_folder import without_folder
+from features.backbones.pretrained.model_files import without_folder
 from features.base.errors import SettingError
 from features.base.outcomes import Tally
 from features.base.settings import identity_values
-from features.recognition.config import AsrConfig, OcrConfig
 from features.recognition.identity import recognizer_identity
+from features.recognition.recognition_config import AsrConfig, OcrConfig
 from tasks.config.run import settings
 from tasks.core.sharded import TAKEN_OVER
 from tasks.stages.clip_stage import ClipsStage
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from features.recognition.protocol import Recognizer
+    from features.recognition.recognizer import Recognizer
     from tasks.core.progress import Progress
     from tasks.core.sharded import ShardBuilder, ShardJob
     from tasks.stages.clip_stage import ClipSource

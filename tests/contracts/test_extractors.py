@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from features.backbones.extractor.config import ExtractConfig
-from features.backbones.extractor.identity import weights_identity
-from features.backbones.extractor.protocol import PROVENANCE_KEYS
+from features.backbones.extractor.extract_config import ExtractConfig
+from features.backbones.extractor.extractor import PROVENANCE_KEYS
 from features.backbones.extractor.streaming import MAX_HELD_BATCHES
 from features.base.errors import ShardError
 from features.formats.clip_data import ClipFeatures, ImageSequence, Sound, Waveform
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from features.backbones.extractor.protocol import Extractor
+    from features.backbones.extractor.extractor import Extractor
 
 BATCH_SIZE = 4
 # Clips that an extractor may take before it gives the first one back: those that wait for a batch, and those
@@ -238,7 +237,7 @@ def test_provenance_says_how_the_features_came_about(kind: Kind) -> None:
         assert "\n" not in text, key
     assert provenance["backbone"] == kind.config.backbone
     if kind.config.source in {"bundled", "transformers", "dsp"}:
-        assert provenance["weights_sha256"] == weights_identity(kind.config)
+        assert provenance["weights_sha256"] == kind.config.weights_identity()
 
 
 def _holds_something(clip: ImageSequence | Waveform | dict[str, str] | None) -> bool:

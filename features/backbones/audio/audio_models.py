@@ -1,4 +1,4 @@
-"""How each kind of transformers model listens to a window of sound, and what of its output is the embedding.
+"""How each kind of transformers model takes a window of sound, and what of its output is the embedding.
 
 The embedding of a window is, by the first rule that fits:
 
@@ -15,24 +15,23 @@ The embedding of a window is, by the first rule that fits:
 
 from __future__ import annotations
 
+import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import transformers
+from scipy.signal import firwin, resample_poly
+from torch import nn
 
-from features.backbones.audio.audio_networks import MeanOverSound, PooledSound, SharedSpace
 from features.backbones.audio.logmel import SAMPLE_RATE_HZ
-from features.backbones.audio.resampling import resample
 from features.base.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import nn
+    from collections.abc import Callable, Mapping
 
     from features.formats.clip_data import Float32
 
@@ -40,13 +39,17 @@ HIDDEN_NDIM = 3
 # AST looks at 25 ms every 10 ms, whatever its settings.
 AST_FRAME_SAMPLES = 400
 AST_FRAMES_PER_SECOND = 100
+# Zero crossings of the low-pass filter on each side of its centre, and the shape of its Kaiser window: what
+# lies 10 % above the lower of the two Nyquist frequencies is 80 dB down.
+FILTER_CROSSINGS = 32
+KAISER_BETA = 9.0
 # What a model raises that cannot do with the arrays it is given.
 RUN_ERRORS = (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError)
 
 
 @dataclass(frozen=True)
-class SoundBackbone:
-    """A network with what it wants to hear.
+class SoundModel:
+    """A network with its preprocessing.
 
     Attributes:
         network: The arrays of a batch of windows in, ``(B, D)`` out.
@@ -72,7 +75,7 @@ def longest_window_seconds(extractor: Any) -> float:  # noqa: ANN401
     return math.inf
 
 
-def sound_backbone(model: Any, extractor: Any, window_samples: int, *, has_pooler: bool) -> SoundBackbone:  # noqa: ANN401
+def sound_model(model: Any, extractor: Any, window_samples: int, *, has_pooler: bool) -> SoundModel:  # noqa: ANN401
     """Return the model with the first rule that fits it, for windows of so many samples at 16 kHz.
 
     Raises:
@@ -84,7 +87,7 @@ def sound_backbone(model: Any, extractor: Any, window_samples: int, *, has_poole
             if isinstance(extractor, transformers.ClapFeatureExtractor):
                 return _shared_space(model, front)
             if isinstance(extractor, transformers.ASTFeatureExtractor):
-                return _pooled(model, front, AST_FRAME_SAMPLES)
+                return _pooled(model, "input_values", front, AST_FRAME_SAMPLES)
             if isinstance(extractor, transformers.WhisperFeatureExtractor):
                 return _covered_steps(model.get_encoder(), front)
             if isinstance(extractor, transformers.Wav2Vec2FeatureExtractor) and hasattr(model.config, "conv_stride"):
@@ -114,34 +117,49 @@ class _Front:
         return {name: _typed(np.asarray(value)[0]) for name, value in found.items()}
 
 
-def _shared_space(model: Any, front: _Front) -> SoundBackbone:  # noqa: ANN401
-    def prepare(samples: Float32) -> tuple[npt.NDArray[Any], ...]:
-        return (front.arrays(resample(samples, front.rate_hz))["input_features"],)
+@dataclass(frozen=True)
+class _Prepare:
+    """Returns the arrays of a window: resampled, filled up with zeros, through the feature extractor.
 
-    return SoundBackbone(SharedSpace(model), prepare, "audio features of the shared space")
+    Attributes:
+        front: The feature extractor.
+        names: Which of its arrays, in the order in which the network takes them.
+        least: Samples at the model's rate up to which a window is filled up.
+        options: Given to the feature extractor.
+        weights: Samples of a window before it was filled up -> ``(L,)`` weights of the network's steps, which come
+            last; ``None`` where it takes none.
+    """
+
+    front: _Front
+    names: tuple[str, ...]
+    least: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    weights: Callable[[int], Float32] | None = None
+
+    def __call__(self, samples: Float32) -> tuple[npt.NDArray[Any], ...]:
+        sound = resample(samples, self.front.rate_hz)
+        arrays = self.front.arrays(_filled(sound, self.least), **self.options)
+        inputs = tuple(arrays[name] for name in self.names)
+        return inputs if self.weights is None else (*inputs, self.weights(sound.size))
 
 
-def _pooled(model: nn.Module, front: _Front, least_samples: int) -> SoundBackbone:
-    def prepare(samples: Float32) -> tuple[npt.NDArray[Any], ...]:
-        return (front.arrays(_filled(resample(samples, front.rate_hz), least_samples))["input_values"],)
-
-    return SoundBackbone(PooledSound(model, "input_values"), prepare, "pooler output")
+def _shared_space(model: Any, front: _Front) -> SoundModel:  # noqa: ANN401
+    return SoundModel(SharedSpace(model), _Prepare(front, ("input_features",)), "audio features of the shared space")
 
 
-def _covered_steps(encoder: Any, front: _Front) -> SoundBackbone:  # noqa: ANN401
-    num_steps = int(encoder.config.max_source_positions)
-    total_samples = int(front.extractor.n_samples)
+def _pooled(model: nn.Module, name: str, front: _Front, least: int) -> SoundModel:
+    return SoundModel(PooledSound(model, name), _Prepare(front, (name,), least), "pooler output")
 
-    def prepare(samples: Float32) -> tuple[npt.NDArray[Any], ...]:
-        resampled = resample(samples, front.rate_hz)
-        covered = math.ceil(num_steps * resampled.size / total_samples)
-        return front.arrays(resampled)["input_features"], _weights(covered, num_steps)
 
+def _covered_steps(encoder: Any, front: _Front) -> SoundModel:  # noqa: ANN401
+    names = ("input_features",)
+    # Every window is filled up to 30 s by the feature extractor itself.
+    weights = _by_share(int(encoder.config.max_source_positions), int(front.extractor.n_samples))
     rule = "mean of the encoder's last hidden state over the steps that the window covers"
-    return SoundBackbone(MeanOverSound(encoder, ("input_features",)), prepare, rule)
+    return SoundModel(MeanOverSound(encoder, names), _Prepare(front, names, weights=weights), rule)
 
 
-def _wave(model: Any, front: _Front, window_samples: int) -> SoundBackbone:  # noqa: ANN401
+def _wave(model: Any, front: _Front, window_samples: int) -> SoundModel:  # noqa: ANN401
     # The fewest samples that give a step.
     least = 1
     for kernel, stride in zip(reversed(model.config.conv_kernel), reversed(model.config.conv_stride), strict=True):
@@ -154,43 +172,64 @@ def _wave(model: Any, front: _Front, window_samples: int) -> SoundBackbone:  # n
         # Without its head the model has the steps of its front, with an adapter fewer.
         return int(model._get_feat_extract_output_lengths(num_samples))  # noqa: SLF001 - the only way to ask
 
-    def prepare(samples: Float32) -> tuple[npt.NDArray[Any], ...]:
-        sound = _filled(resample(samples, front.rate_hz), least)
-        # The mask makes the extractor normalise the sound alone, and fill up with zeros behind it.
-        arrays = front.arrays(sound, padding="max_length", max_length=full, return_attention_mask=True)
-        return (*(arrays[name] for name in names), _weights(steps_of(sound.size), steps_of(full)))
+    def weights(num_samples: int) -> Float32:
+        return _weights(steps_of(max(num_samples, least)), steps_of(full))
 
+    # The mask makes the extractor normalise the sound alone, and fill up with zeros behind it.
+    options = {"padding": "max_length", "max_length": full, "return_attention_mask": True}
     with_mask = "with an attention mask" if masked else "filled up with zeros, without an attention mask"
     rule = f"mean of the last hidden state over the steps that hold sound, {with_mask}"
-    return SoundBackbone(MeanOverSound(model, names), prepare, rule)
+    return SoundModel(MeanOverSound(model, names), _Prepare(front, names, least, options, weights), rule)
 
 
-def _other(model: Any, front: _Front, window_samples: int, *, has_pooler: bool) -> SoundBackbone:  # noqa: ANN401
+def _other(model: Any, front: _Front, window_samples: int, *, has_pooler: bool) -> SoundModel:  # noqa: ANN401
     network = model.get_encoder() if getattr(model.config, "is_encoder_decoder", False) else model
     full = front.samples_at_rate(window_samples)
     inputs = front.arrays(np.random.default_rng(0).uniform(-0.5, 0.5, full).astype(np.float32))
     names = tuple(name for name in front.extractor.model_input_names if name in inputs)
     output = network(**{name: torch.from_numpy(inputs[name])[None] for name in names})
-    pooled = getattr(output, "pooler_output", None)
-    if has_pooler and pooled is not None and len(names) == 1:
-
-        def prepare_pooled(samples: Float32) -> tuple[npt.NDArray[Any], ...]:
-            return (front.arrays(_filled(resample(samples, front.rate_hz), full))[names[0]],)
-
-        return SoundBackbone(PooledSound(network, names[0]), prepare_pooled, "pooler output")
+    if has_pooler and getattr(output, "pooler_output", None) is not None and len(names) == 1:
+        return _pooled(network, names[0], front, full)
     hidden = output.last_hidden_state
     if hidden.ndim != HIDDEN_NDIM:
         raise ValueError(f"its last hidden state has shape {tuple(hidden.shape)}, not (B, L, D)")
-    num_steps = hidden.shape[1]
-
-    def prepare(samples: Float32) -> tuple[npt.NDArray[Any], ...]:
-        sound = resample(samples, front.rate_hz)
-        arrays = front.arrays(_filled(sound, full))
-        covered = math.ceil(num_steps * sound.size / full)
-        return (*(arrays[name] for name in names), _weights(covered, num_steps))
-
+    prepare = _Prepare(front, names, full, weights=_by_share(hidden.shape[1], full))
     rule = "mean of the last hidden state over the share of its steps that holds sound"
-    return SoundBackbone(MeanOverSound(network, names), prepare, rule)
+    return SoundModel(MeanOverSound(network, names), prepare, rule)
+
+
+def _by_share(num_steps: int, total_samples: int) -> Callable[[int], Float32]:
+    """Return the function that gives ones to the share of ``num_steps`` that some of ``total_samples`` cover."""
+    return lambda num_samples: _weights(math.ceil(num_steps * num_samples / total_samples), num_steps)
+
+
+def resample(samples: Float32, rate_hz: int) -> Float32:
+    """Return ``(ceil(S rate / 16000),)`` samples at ``rate_hz`` of ``(S,)`` samples at 16 kHz.
+
+    A polyphase filter with linear phase; before and after the sound there is silence. Nothing is added above
+    8 kHz.
+    """
+    if rate_hz == SAMPLE_RATE_HZ:
+        return samples
+    up, down = _ratio(rate_hz)
+    resampled: Float32 = resample_poly(samples.astype(np.float64), up, down, window=_low_pass(up, down)).astype(
+        np.float32
+    )
+    return resampled
+
+
+def _ratio(rate_hz: int) -> tuple[int, int]:
+    common = math.gcd(rate_hz, SAMPLE_RATE_HZ)
+    return rate_hz // common, SAMPLE_RATE_HZ // common
+
+
+@functools.cache
+def _low_pass(up: int, down: int) -> npt.NDArray[np.float64]:
+    factor = max(up, down)
+    taps: npt.NDArray[np.float64] = firwin(
+        2 * FILTER_CROSSINGS * factor + 1, 1 / factor, window=("kaiser", KAISER_BETA)
+    )
+    return taps
 
 
 def _filled(samples: Float32, least: int) -> Float32:
@@ -205,3 +244,50 @@ def _weights(covered: int, num_steps: int) -> Float32:
 
 def _typed(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
+
+
+class SharedSpace(nn.Module):
+    """``(B, 1 or 4, frames, bands)`` spectra to ``(B, D)`` embeddings in the space of the text tower."""
+
+    # Any: transformers' models have no common type.
+    def __init__(self, model: Any) -> None:  # noqa: ANN401
+        super().__init__()
+        self.model = model
+
+    def forward(self, spectra: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings, of length 1."""
+        is_longer = torch.zeros((spectra.shape[0], 1), dtype=torch.bool)
+        features = self.model.get_audio_features(input_features=spectra, is_longer=is_longer)
+        # Up to transformers 4 a tensor, from 5 on an output whose pooler_output is that tensor.
+        tensor: torch.Tensor = getattr(features, "pooler_output", features)
+        return tensor
+
+
+class PooledSound(nn.Module):
+    """``(B, ...)`` of one input to the ``(B, D)`` pooler output."""
+
+    def __init__(self, model: nn.Module, name: str) -> None:
+        super().__init__()
+        self.model = model
+        self.name = name
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings."""
+        tensor: torch.Tensor = self.model(**{self.name: values}).pooler_output
+        return tensor
+
+
+class MeanOverSound(nn.Module):
+    """Inputs and ``(B, L)`` weights, 1 where a step holds sound and else 0, to the ``(B, D)`` mean of those steps."""
+
+    def __init__(self, model: nn.Module, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.model = model
+        self.names = names
+
+    def forward(self, *arrays: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings."""
+        weights = arrays[-1][:, :, None]  # (B, L, 1)
+        hidden = self.model(**dict(zip(self.names, arrays, strict=False))).last_hidden_state  # (B, L, D)
+        mean: torch.Tensor = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
+        return mean

@@ -15,9 +15,7 @@ import numpy.typing as npt
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
-# Counts up whenever the numbers that this module gives change.
-LOGMEL_VERSION = "1"
-
+# When what is computed here or in ``logmel_extractor`` changes, so does the version in ``features.backbones.families``.
 SAMPLE_RATE_HZ = 16_000
 FRAME_SAMPLES = 400
 HOP_SAMPLES = 160

@@ -5,26 +5,23 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from features.backbones.audio.logmel import FRAME_SAMPLES, HOP_SAMPLES, NUM_BANDS, POWER_FLOOR, SAMPLE_RATE_HZ, log_mel
 from features.backbones.audio.sound_windows import SampleReader, WindowSizes, check_sample_rate, window_starts
-from features.backbones.extractor.identity import weights_identity
-from features.backbones.extractor.streaming import BatchSettings, Item, Steps, embed_clips
-from features.backbones.extractor.weightless import PassThrough
+from features.backbones.extractor.extractor import BatchedExtractor, StepLabels
+from features.backbones.extractor.streaming import Computed
 from features.base.errors import SettingError
-from features.base.parallel import num_cpus
 from features.base.versions import tool_versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator
 
-    from features.backbones.extractor.config import ExtractConfig
+    from features.backbones.extractor.extract_config import ExtractConfig
     from features.backbones.extractor.streaming import Piece
-    from features.formats.clip_data import ClipFeatures, Float32, Sound
+    from features.formats.clip_data import Float32, Sound
 
 # A window is held in memory as a whole: 19 MB of samples and as much of bands.
 MAX_WINDOW_SECONDS = 300
@@ -37,7 +34,7 @@ MAX_STRETCH_WINDOWS = 64
 MARGIN_SAMPLES = 4 * HOP_SAMPLES
 
 
-class LogMelExtractor:
+class LogMelExtractor(BatchedExtractor["Sound"]):
     """Statistics of the log-mel spectrum in windows of sound.
 
     Windows begin every ``hop_seconds`` until every sample is covered; the last one may be shorter, and sound
@@ -47,47 +44,35 @@ class LogMelExtractor:
     that is not finite makes the windows NaN that it lies in.
     """
 
-    dim = 2 * NUM_BANDS
-
     def __init__(self, config: ExtractConfig) -> None:
         if config.window_seconds > MAX_WINDOW_SECONDS:
             raise SettingError(
                 f"window_seconds {config.window_seconds:g} is too long for {config.backbone}: "
                 f"give at most {MAX_WINDOW_SECONDS}"
             )
-        self._backbone = config.backbone
         self._sizes = WindowSizes.of_seconds(config.window_seconds, config.hop_seconds)
-        self._batches = BatchSettings(config.batch_size, config.workers or num_cpus())
-        self._runner = PassThrough()
-        self._provenance = {
+        provenance = {
             "backbone": config.backbone,
-            "weights_sha256": weights_identity(config),
+            "weights_sha256": config.weights_identity(),
             "preprocessing": (
                 "mono 16 kHz; 25 ms Hann frames every 10 ms, 512-point power spectrum, 64 HTK mel bands from "
                 f"0 to 8000 Hz, ln with floor {POWER_FLOOR:g}; mean and deviation of each band in windows of "
                 f"{config.window_seconds:g} s every {config.hop_seconds:g} s; time is the window's centre"
             ),
-            "runtime": self._runner.name,
+            "runtime": "numpy",
             "versions": tool_versions("numpy"),
         }
+        super().__init__(config, 2 * NUM_BANDS, provenance)
 
-    @property
-    def provenance(self) -> Mapping[str, str]:
-        """How the features come about, one line for each of ``PROVENANCE_KEYS``."""
-        return MappingProxyType(self._provenance)
-
-    def extract(self, clips: Iterable[Sound | None]) -> Iterator[ClipFeatures]:
-        """Yield ``(T, 128)`` statistics per clip, in order.
+    def pieces(self, clip: Sound) -> Iterator[Piece[StepLabels, Float32]]:
+        """Yield a call for some windows at a time.
 
         Raises:
             SettingError: The sound has another sample rate than 16 kHz.
         """
-        return embed_clips(clips, self._pieces, self._runner, self.dim, self._batches)
-
-    def _pieces(self, sound: Sound) -> Iterator[Piece]:
-        check_sample_rate(sound, self._backbone)
-        for stretch in _stretches(sound, self._sizes):
-            yield partial(stretch.items, sound.start_seconds, _num_windows(self._sizes))
+        check_sample_rate(clip, self.provenance["backbone"])
+        for stretch in _stretches(clip, self._sizes):
+            yield partial(stretch.features, clip.start_seconds)
 
 
 def load(config: ExtractConfig) -> LogMelExtractor:
@@ -113,14 +98,13 @@ class _Stretch:
     first: int
     windows: list[tuple[int, int]]
 
-    def items(self, start_seconds: float, num_rows: int) -> list[Item]:
-        """Return the statistics of the windows, filled up to ``num_rows`` so that stretches have one shape."""
+    def features(self, start_seconds: float) -> list[Computed[StepLabels, Float32]]:
+        """Return the statistics of the windows, ``(n, 128)``, which need no network."""
         bands = log_mel(self.samples)  # (F, 64)
-        features = np.zeros((num_rows, 2 * NUM_BANDS), np.float32)
-        for row, (start, stop) in zip(features, self.windows, strict=False):
-            row[:] = _statistics(bands, start - self.first, stop - self.first)
+        rows = np.stack([_statistics(bands, start - self.first, stop - self.first) for start, stop in self.windows])
         centres = [(start + stop) / 2 / SAMPLE_RATE_HZ for start, stop in self.windows]
-        return [Item((features,), Steps(np.array(centres, np.float32) + np.float32(start_seconds)))]
+        labels = StepLabels(np.array(centres, np.float32) + np.float32(start_seconds))
+        return [Computed(labels, rows)]
 
 
 def _stretches(sound: Sound, sizes: WindowSizes) -> Iterator[_Stretch]:

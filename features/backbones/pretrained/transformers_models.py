@@ -1,18 +1,24 @@
-"""Loads transformers models quietly, without remote code, and with nothing left at random."""
+"""Models of transformers: fetched from the hub once, loaded quietly, without remote code, and with nothing random."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import huggingface_hub
 import transformers
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from safetensors import SafetensorError
 
-from features.backbones.pretrained.hub import hub_model
-from features.backbones.pretrained.model_folder import is_folder_name, model_folder
-from features.backbones.pretrained.weights_digest import sha256_of_model
-from features.base.errors import SourceError
+from features.backbones.pretrained.model_files import (
+    MODEL_SUFFIXES,
+    is_folder_name,
+    model_folder,
+    sha256_of_model,
+)
+from features.base.errors import SourceError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +30,9 @@ if TYPE_CHECKING:
 LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError, SafetensorError)
 # Weights that a checkpoint may lack: poolers, which are then not used, and what only training looks at.
 MAY_LACK = ("pooler.", "masked_spec_embed")
+# Weights in pickled form are fetched only where there are none as safetensors.
+PICKLED = "*.bin"
+WANTED = tuple(f"*{suffix}" for suffix in MODEL_SUFFIXES if f"*{suffix}" != PICKLED)
 
 
 class Pretrained:
@@ -102,3 +111,61 @@ def quiet() -> Iterator[None]:
             reports.enable_progress_bar()
         if hub_bars:
             enable_progress_bars()
+
+
+def hub_model(name: str, revision: str) -> Path:
+    """Return the folder of the local cache that holds the files of a model.
+
+    What the cache knows as ``revision`` is what is used, although a branch may have moved on since: nothing
+    is asked for again that is there. With ``HF_HUB_OFFLINE=1``, or when the hub cannot be reached, the cache
+    has to hold the model. ``HF_HOME``, ``HF_ENDPOINT`` and ``HF_TOKEN`` mean what they mean to the hub's own
+    programs.
+
+    Raises:
+        SourceError: The hub has no such model or revision, or cannot be reached while files are lacking.
+    """
+    try:
+        folder = _fetch(name, _pinned(name, revision), WANTED)
+        if not any(folder.glob("*.safetensors")):
+            folder = _fetch(name, _pinned(name, revision), (PICKLED,))
+    except Exception as error:
+        # What its requests raise depends on the version of the hub's package.
+        raise SourceError(_reason(name, revision, error)) from error
+    if not (folder / "config.json").is_file():
+        raise SourceError(
+            f"model {name!r} at {revision!r} has no config.json on the hub: choose a model that transformers can load"
+        )
+    return folder
+
+
+def _pinned(name: str, revision: str) -> str:
+    """Return the commit that the cache knows as ``revision``, else the revision itself."""
+    config = huggingface_hub.try_to_load_from_cache(name, "config.json", revision=revision)
+    return Path(config).parent.name if isinstance(config, str) else revision
+
+
+def _fetch(name: str, revision: str, patterns: tuple[str, ...]) -> Path:
+    return Path(
+        huggingface_hub.snapshot_download(
+            name, revision=revision, allow_patterns=list(patterns), ignore_patterns=["*/*"]
+        )
+    )
+
+
+def _reason(name: str, revision: str, error: Exception) -> str:
+    if isinstance(error, RevisionNotFoundError):
+        return f"model {name!r} has no revision {revision!r} on the hub: name one of its branches, tags or commits"
+    if isinstance(error, GatedRepoError):
+        return f"model {name!r} is gated: accept its terms on the hub and set HF_TOKEN"
+    if isinstance(error, RepositoryNotFoundError):
+        return f"the hub has no model {name!r} that may be read: check the id, or set HF_TOKEN for a private one"
+    if huggingface_hub.constants.HF_HUB_OFFLINE:
+        return (
+            f"model {name!r} at {revision!r} is not complete in the local cache and HF_HUB_OFFLINE is set: unset it "
+            "once, or give the folder of a complete model"
+        )
+    reason = one_line(error)[:300] or type(error).__name__
+    return (
+        f"model {name!r} at {revision!r} cannot be fetched from the hub ({reason}): "
+        "run again when it can be reached, or give the folder of a complete model"
+    )

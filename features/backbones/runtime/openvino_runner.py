@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+import time
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch.jit._trace import TracerWarning
 
+from features.base.busy_time import BusyTime
 from features.base.errors import ToolError, one_line
 from features.base.parallel import num_cpus
 
@@ -50,6 +52,7 @@ class OpenVinoRunner:
         self._free: list[Any] = []
         self.name = f"openvino {precision} on cpu"
         self.max_in_flight = max_in_flight
+        self.busy = BusyTime()
 
     def start(self, *inputs: npt.NDArray[Any]) -> Callable[[], Float32]:
         """Begin with one batch, and return what waits for its output.
@@ -59,12 +62,13 @@ class OpenVinoRunner:
         """
         # The requests read these very arrays: what is returned keeps them alive.
         arrays = [np.ascontiguousarray(array) for array in inputs]
-        requests = []
+        requests, starts = [], []
         with self._failures_named():
             try:
                 for start in range(0, len(arrays[0]), ROWS_PER_REQUEST):
                     request = self._free.pop() if self._free else self._compiled.create_infer_request()
                     part = [array[start : start + ROWS_PER_REQUEST] for array in arrays]
+                    starts.append(time.perf_counter())
                     request.start_async(part, share_inputs=True)
                     requests.append(request)
             except Exception:
@@ -79,6 +83,9 @@ class OpenVinoRunner:
                     request.wait()
                 # A copy: the next batch is written to the same memory.
                 rows = np.concatenate([request.get_output_tensor(0).data for request in requests])
+            for started, request in zip(starts, requests, strict=True):
+                # A request may have ended long before its result is asked for. Its latency is in milliseconds.
+                self.busy.add(started, started + request.latency / 1000)
             arrays.clear()
             self._free.extend(requests)
             requests.clear()

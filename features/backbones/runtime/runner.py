@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from features.base.busy_time import BusyTime
+
 logger = logging.getLogger(__name__)
 
 Float32 = npt.NDArray[np.float32]
@@ -49,6 +51,11 @@ class Runner(Protocol):
     @property
     def max_in_flight(self) -> int:
         """Batches that may have been started before the oldest one's result is asked for."""
+        ...
+
+    @property
+    def busy(self) -> BusyTime:
+        """Wall time in which the network ran."""
         ...
 
     def start(self, *inputs: npt.NDArray[Any]) -> Callable[[], Float32]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from features.base.busy_time import BusyTime
 from features.base.errors import ToolError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class TorchRunner:
         kind = str(autocast or torch.float32).removeprefix("torch.")
         self.name = f"torch {kind} on {device}"
         self.max_in_flight = 1
+        self.busy = BusyTime()
 
     def start(self, *inputs: npt.NDArray[Any]) -> Callable[[], Float32]:
         """Begin with one batch, and return what waits for its output."""
@@ -49,8 +51,9 @@ class TorchRunner:
         return self.start(*inputs)()
 
     def _run(self, inputs: tuple[npt.NDArray[Any], ...]) -> Float32:
-        tensors = [laid_out(torch.from_numpy(array).to(self._device)) for array in inputs]
-        result: Float32 = forward(self._network, tensors, self._autocast).cpu().numpy()
+        with self.busy.running():
+            tensors = [laid_out(torch.from_numpy(array).to(self._device)) for array in inputs]
+            result: Float32 = forward(self._network, tensors, self._autocast).cpu().numpy()
         return result
 
 
@@ -68,6 +71,7 @@ class CudaRunner:
         kind = str(autocast or torch.float32).removeprefix("torch.")
         self.name = f"torch {kind} on {device}"
         self.max_in_flight = GPU_BATCHES_IN_FLIGHT
+        self.busy = BusyTime()
         # The weights were copied on the current stream.
         self._cuda.synchronize(device)
 
@@ -78,17 +82,21 @@ class CudaRunner:
             tensors = [torch.from_numpy(array).pin_memory().to(self._device, non_blocking=True) for array in inputs]
         self._computing.wait_stream(self._copying)
         with self._cuda.stream(self._computing):
+            begun = self._cuda.Event(enable_timing=True)
+            begun.record(self._computing)
             for tensor in tensors:
                 # Else the copying stream would take the memory for the next batch while this one is read.
                 tensor.record_stream(self._computing)
             output = forward(self._network, [laid_out(tensor) for tensor in tensors], self._autocast)
             host = torch.empty(output.shape, dtype=torch.float32, pin_memory=True)
             host.copy_(output, non_blocking=True)
-            done = self._cuda.Event()
+            done = self._cuda.Event(enable_timing=True)
             done.record(self._computing)
 
         def wait() -> Float32:
             done.synchronize()
+            # Batches follow one another on the computing stream. Elapsed time is in milliseconds.
+            self.busy.seconds += begun.elapsed_time(done) / 1000
             result: Float32 = host.numpy()
             return result
 

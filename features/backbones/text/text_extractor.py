@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 from functools import partial
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import transformers
+from torch import nn
 
-from features.backbones.extractor.config import TEXT_FIELDS
-from features.backbones.extractor.streaming import BatchSettings, Item, Steps, embed_clips
-from features.backbones.pretrained.transformers_models import quiet
-from features.backbones.runtime.runner import Runner, RuntimeSettings, load_runner
+from features.backbones.extractor.extract_config import TEXT_FIELDS
+from features.backbones.extractor.extractor import Backbone, NetworkExtractor, StepLabels
+from features.backbones.extractor.streaming import Item
+from features.backbones.pretrained.bundled_weights import BUNDLED_TEXTS
+from features.backbones.pretrained.transformers_models import Pretrained, quiet
 from features.backbones.text.hidden_states import LAST_LAYER, HiddenStates, network_up_to
-from features.backbones.text.text_models import pretrained_text_model, text_encoder
 from features.backbones.text.tokenizer import LENGTH_STEP, Int64, Tokens
 from features.base.errors import SettingError, SourceError
-from features.base.parallel import num_cpus
-from features.base.versions import tool_versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from torch import nn
-
-    from features.backbones.extractor.config import ExtractConfig
+    from features.backbones.extractor.extract_config import ExtractConfig
     from features.backbones.extractor.streaming import Piece
-    from features.backbones.pretrained.transformers_models import Pretrained
-    from features.formats.clip_data import ClipFeatures, Int32
+    from features.formats.clip_data import Float32, Int32
 
 # Two batches of unlike size and length (in tokens), in the two scripts that titles have.
 PROBES = (
@@ -39,7 +35,7 @@ PROBES = (
 MODEL_ERRORS = (TypeError, ValueError, AttributeError, IndexError, RuntimeError)
 
 
-class TextExtractor:
+class TextExtractor(NetworkExtractor["Mapping[str, str]"]):
     """One embedding for each token of each text field of a clip, with the token's id and the field's.
 
     A clip's fields go through the network one by one, in the order of ``TEXT_FIELDS``, each with special tokens of
@@ -48,54 +44,38 @@ class TextExtractor:
     has special tokens only gives no token.
     """
 
+    output_ndim = 3
+    step = "token"
+    advice = "a text encoder"
+
     def __init__(self, config: ExtractConfig, pretrained: Pretrained) -> None:
         self._tokens = Tokens(config, pretrained)
         self._fields = config.text_fields()
         examples = [self._tokens.batch(texts, length) for length, texts in PROBES]
-        network = _network(config, pretrained, examples[0])
-        self._runner: Runner = load_runner(
-            network,
-            examples,
-            RuntimeSettings(config.device, config.runtime, config.num_threads, config.batch_size),
-        )
-        self._settings = BatchSettings(config.batch_size, config.workers or num_cpus())
-        self._dim: int = self._runner(*examples[0]).shape[-1]
         layer = "last hidden state" if config.layer == LAST_LAYER else f"hidden state {config.layer}"
-        self._provenance = {
-            "backbone": config.backbone,
-            "weights_sha256": pretrained.digest(),
-            "preprocessing": (
+        backbone = Backbone(
+            network=_network(config, pretrained, examples[0]),
+            prepare=self._tokens.padded,
+            preprocessing=(
                 f"{', '.join(self._fields)}, each by itself; {self._tokens.describe()}; {layer} of every token, "
                 "special tokens included; blank text gives no token"
             ),
-            "runtime": self._runner.name,
-            "versions": tool_versions("transformers", "tokenizers", "torch", self._runner.name.split(maxsplit=1)[0]),
-        }
+            weights_sha256=pretrained.digest(),
+            packages=("transformers", "tokenizers"),
+        )
+        super().__init__(config, backbone, examples, checks_full_batch=True)
 
-    @property
-    def dim(self) -> int:
-        """Width D of the embeddings."""
-        return self._dim
-
-    @property
-    def provenance(self) -> Mapping[str, str]:
-        """How the features come about, one line for each of ``PROVENANCE_KEYS``."""
-        return MappingProxyType(self._provenance)
-
-    def extract(self, clips: Iterable[Mapping[str, str] | None]) -> Iterator[ClipFeatures]:
-        """Yield ``(T, D)`` token embeddings per clip, in order, with token and field ids; times are zeros."""
-        return embed_clips(clips, self._pieces, self._runner, self._dim, self._settings)
-
-    def _pieces(self, texts: Mapping[str, str]) -> Iterator[Piece]:
+    def pieces(self, clip: Mapping[str, str]) -> Iterator[Piece[StepLabels, Float32]]:
+        """Yield a call for each field that has text; times are zeros."""
         for name in self._fields:
             # Here and not in the piece: a tokenizer must not be used by two threads at a time.
-            ids = self._tokens.ids(texts.get(name, ""))
+            ids = self._tokens.ids(clip.get(name, ""))
             if ids.size:
                 yield partial(self._items, ids, TEXT_FIELDS.index(name))
 
-    def _items(self, ids: Int32, field_id: int) -> list[Item]:
-        steps = Steps(np.zeros(ids.size, np.float32), ids, np.full(ids.size, field_id, np.uint8))
-        return [Item(self._tokens.padded(ids), steps)]
+    def _items(self, ids: Int32, field_id: int) -> list[Item[StepLabels]]:
+        labels = StepLabels(np.zeros(ids.size, np.float32), ids, np.full(ids.size, field_id, np.uint8))
+        return [Item(self.prepare(ids), labels)]
 
 
 def load(config: ExtractConfig) -> TextExtractor:
@@ -152,3 +132,47 @@ def _takes(network: nn.Module, input_ids: torch.Tensor, num_tokens: int) -> bool
     except MODEL_ERRORS:
         return False
     return True
+
+
+def pretrained_text_model(config: ExtractConfig) -> Pretrained:
+    """Return the files that ``bundled:`` or ``transformers:`` names, the bundled ones verified.
+
+    Raises:
+        ToolError: The package with the bundled weights is not installed.
+        SourceError: A bundled file is damaged, or a model folder does not exist.
+    """
+    if config.source == "bundled":
+        model = BUNDLED_TEXTS[config.name]
+        return Pretrained(str(model.verified_folder()), pinned_sha256=model.weights_sha256)
+    return Pretrained(config.name, config.revision)
+
+
+def text_encoder(pretrained: Pretrained) -> nn.Module:
+    """Return the part of a model that turns token ids into hidden states, ready for use.
+
+    That is the encoder of an encoder-decoder, the text tower of a model of pictures or sound and text (CLIP,
+    SigLIP, CLAP), and else the model.
+
+    Raises:
+        SourceError: It is missing, damaged or incomplete.
+    """
+    # Any: transformers' models have no common type.
+    whole: Any
+    whole, _ = pretrained.network(_loader(pretrained))
+    if getattr(whole.config, "is_encoder_decoder", False):
+        whole = whole.get_encoder()
+    elif isinstance(getattr(whole, "text_model", None), nn.Module):
+        whole = whole.text_model
+    whole.config.use_cache = False
+    encoder: nn.Module = whole.eval().requires_grad_(requires_grad=False)
+    return encoder
+
+
+# Any: transformers' auto classes promise nothing about what they return.
+def _loader(pretrained: Pretrained) -> Callable[..., Any]:
+    """Return what loads the model: of T5 and its like the encoder alone, for their checkpoints may have no decoder."""
+    settings = pretrained.part(transformers.AutoConfig.from_pretrained, "configuration")
+    is_listed = type(settings) in transformers.MODEL_FOR_TEXT_ENCODING_MAPPING
+    auto = transformers.AutoModelForTextEncoding if is_listed else transformers.AutoModel
+    loader: Callable[..., Any] = auto.from_pretrained
+    return loader

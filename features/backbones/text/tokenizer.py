@@ -13,7 +13,7 @@ from features.base.errors import SettingError, SourceError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from features.backbones.extractor.config import ExtractConfig
+    from features.backbones.extractor.extract_config import ExtractConfig
     from features.backbones.pretrained.transformers_models import Pretrained
     from features.formats.clip_data import Int32
 

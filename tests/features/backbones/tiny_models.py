@@ -14,15 +14,15 @@ from sklearn.datasets import load_sample_image
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import nn
 
-from features.backbones.extractor.loading import load_extractor
+from features.backbones.extractor.extractor import load_extractor
 from features.formats.clip_data import ImageSequence, UInt8, Waveform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from features.backbones.extractor.config import ExtractConfig
-    from features.backbones.extractor.protocol import Extractor
+    from features.backbones.extractor.extract_config import ExtractConfig
+    from features.backbones.extractor.extractor import Extractor
 
 WORDS = [
     "[PAD]",

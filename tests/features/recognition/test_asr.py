@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from features.backbones.extractor.protocol import PROVENANCE_KEYS
-from features.backbones.pretrained.weights_digest import sha256_of_model
+from features.backbones.extractor.extractor import PROVENANCE_KEYS
+from features.backbones.pretrained.model_files import sha256_of_model
 from features.base.errors import SettingError, ShardError, SourceError
 from features.formats.clip_data import Sound, Waveform
 from features.recognition.asr import SILENCE_RMS, SpeechRecognizer, load_asr
-from features.recognition.config import AsrConfig
-from features.recognition.protocol import Recognition
+from features.recognition.recognition_config import AsrConfig
+from features.recognition.recognizer import Recognition
 from tests.features.backbones import tiny_audio, tiny_models
 from tests.features.backbones.tiny_audio import LIBRARY
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from features.backbones.extractor.protocol import PROVENANCE_KEYS
+from features.backbones.extractor.extractor import PROVENANCE_KEYS
 from features.base.errors import SettingError, ShardError, ToolError
-from features.recognition.config import OcrConfig
 from features.recognition.identity import recognizer_identity
+from features.recognition.recognition_config import OcrConfig
 from tests.features.backbones.tiny_models import photo
 from tests.features.recognition.text_pictures import CHINESE_LINES, chinese, clip, drawn
 

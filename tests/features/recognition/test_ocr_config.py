@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from features.base.errors import SettingError
-from features.recognition.config import OcrConfig
+from features.recognition.recognition_config import OcrConfig
 
 
 def test_nothing_is_read_by_default() -> None:

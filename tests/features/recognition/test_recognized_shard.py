@@ -9,7 +9,6 @@ import pytest
 from features.backbones.extractor.clip_inputs import ClipInput, digest_of
 from features.base.errors import ShardError
 from features.base.outcomes import Outcome
-from features.recognition.protocol import Recognition, Segment
 from features.recognition.recognized_shard import (
     RecognizedBefore,
     RecognizedText,
@@ -17,6 +16,7 @@ from features.recognition.recognized_shard import (
     read_recognized,
     recognize_shard,
 )
+from features.recognition.recognizer import Recognition, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

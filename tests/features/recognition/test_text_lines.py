@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.recognition.protocol import Recognition, Segment
+from features.recognition.recognizer import Recognition, Segment
 from features.recognition.text_lines import Line, in_reading_order, letters_and_digits, merged_over_time
 
 

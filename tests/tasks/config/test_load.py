@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from features.backbones.extractor.config import ExtractConfig
+from features.backbones.extractor.extract_config import ExtractConfig
 from features.base.errors import SettingError
 from features.base.modalities import MODALITIES
 from features.base.settings import identity_values

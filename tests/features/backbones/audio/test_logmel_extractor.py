@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from features.backbones.audio.logmel import POWER_FLOOR, log_mel
 from features.backbones.audio.logmel_extractor import LogMelExtractor, load
-from features.backbones.extractor.config import ExtractConfig
+from features.backbones.extractor.extract_config import ExtractConfig
 from features.base.errors import SettingError
 from features.formats.clip_data import ClipFeatures, Float32, Sound, Waveform
 from tests.features.backbones.tiny_models import sound
@@ -169,8 +169,8 @@ def test_windows_come_before_the_sound_has_ended() -> None:
             num_taken += 1
             yield np.zeros(16_000, np.float32)
 
-    pieces = _extractor()._pieces(Sound(blocks(), 16_000))
-    assert len(next(pieces)()[0].steps.time_seconds) == 39
+    pieces = _extractor().pieces(Sound(blocks(), 16_000))
+    assert len(next(pieces)()[0].mark.time_seconds) == 39
     assert num_taken < 23
 
 

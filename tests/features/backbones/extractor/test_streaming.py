@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.backbones.extractor.streaming import BatchSettings, Item, Steps, embed_clips
+from features.backbones.extractor.extractor import StepLabels, embed_clips, one_step
+from features.backbones.extractor.streaming import BatchSettings, Computed, Item, stream_clips
+from features.base.busy_time import BusyTime
 from features.base.errors import ShardError, ToolError
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class Doubler:
 
     def __init__(self, max_in_flight: int = 1) -> None:
         self.max_in_flight = max_in_flight
+        self.busy = BusyTime()
         self.batches: list[list[int]] = []
         self._asked: deque[int] = deque()
         self.most_in_flight = 0
@@ -53,27 +56,27 @@ class Doubler:
         return np.stack([first, 2 * first], axis=1)
 
 
-def item(number: int, width: int = 1) -> Item:
-    return Item.of_one_step(np.full(width, number, np.int64), time_seconds=number / 10)
+def item(number: int, width: int = 1) -> Item[StepLabels]:
+    return one_step(np.full(width, number, np.int64), time_seconds=number / 10)
 
 
-def one_by_one(clip: Clip) -> Iterator[Callable[[], Sequence[Item]]]:
+def one_by_one(clip: Clip) -> Iterator[Callable[[], Sequence[Item[StepLabels]]]]:
     for number in clip:
         yield functools.partial(_one, number)
 
 
-def _one(number: int) -> list[Item]:
+def _one(number: int) -> list[Item[StepLabels]]:
     return [item(number)]
 
 
-def by_width(clip: Clip) -> Iterator[Callable[[], Sequence[Item]]]:
+def by_width(clip: Clip) -> Iterator[Callable[[], Sequence[Item[StepLabels]]]]:
     """Items of three shapes, in one piece a clip."""
     yield lambda: [item(number, 1 + number % 3) for number in clip]
 
 
 def embed(
     clips: Iterable[Clip | None],
-    pieces: Callable[[Clip], Iterator[Callable[[], Sequence[Item]]]] = one_by_one,
+    pieces: Callable[[Clip], Iterator[Callable[[], Sequence[Item[StepLabels]]]]] = one_by_one,
     *,
     batch_size: int = 4,
     runner: Doubler | None = None,
@@ -125,11 +128,11 @@ def test_as_many_batches_are_in_flight_as_the_runner_takes() -> None:
 
 
 def test_the_batches_do_not_depend_on_the_threads() -> None:
-    def wait_for(number: int) -> list[Item]:
+    def wait_for(number: int) -> list[Item[StepLabels]]:
         time.sleep(0.002 * (number % 3))
         return [item(number, 1 + number % 2)]
 
-    def slow(clip: Clip) -> Iterator[Callable[[], Sequence[Item]]]:
+    def slow(clip: Clip) -> Iterator[Callable[[], Sequence[Item[StepLabels]]]]:
         for number in clip:
             yield functools.partial(wait_for, number)
 
@@ -148,9 +151,9 @@ def test_rows_of_an_item_with_steps_come_with_tokens_and_fields() -> None:
             rows = super().__call__(*inputs)
             return np.stack([rows, rows + 1, rows + 2], axis=1)
 
-    def words(clip: Clip) -> Iterator[Callable[[], Sequence[Item]]]:
+    def words(clip: Clip) -> Iterator[Callable[[], Sequence[Item[StepLabels]]]]:
         for number, length in enumerate(clip):
-            steps = Steps(
+            steps = StepLabels(
                 np.zeros(length, np.float32), np.arange(length, dtype=np.int32), np.full(length, number, np.uint8)
             )
             yield functools.partial(list, [Item((np.array([10]),), steps)])
@@ -163,14 +166,14 @@ def test_rows_of_an_item_with_steps_come_with_tokens_and_fields() -> None:
     assert found.field_id.tolist() == [0, 0, 1, 1, 1]
 
 
-def _breaks_while_cut(clip: Clip) -> Iterator[Callable[[], Sequence[Item]]]:
+def _breaks_while_cut(clip: Clip) -> Iterator[Callable[[], Sequence[Item[StepLabels]]]]:
     yield from one_by_one(clip)
     if 13 in clip:
         raise ShardError("cut in half")
 
 
-def _breaks_in_a_piece(clip: Clip) -> Iterator[Callable[[], Sequence[Item]]]:
-    def broken() -> Sequence[Item]:
+def _breaks_in_a_piece(clip: Clip) -> Iterator[Callable[[], Sequence[Item[StepLabels]]]]:
+    def broken() -> Sequence[Item[StepLabels]]:
         raise ShardError("cut in half")
 
     for call, number in zip(one_by_one(clip), clip, strict=True):
@@ -179,7 +182,7 @@ def _breaks_in_a_piece(clip: Clip) -> Iterator[Callable[[], Sequence[Item]]]:
 
 @pytest.mark.parametrize("pieces", [_breaks_while_cut, _breaks_in_a_piece])
 def test_a_clip_that_cannot_be_read_is_a_problem_of_its_own(
-    pieces: Callable[[Clip], Iterator[Callable[[], Sequence[Item]]]],
+    pieces: Callable[[Clip], Iterator[Callable[[], Sequence[Item[StepLabels]]]]],
 ) -> None:
     found = list(embed([[1, 2], [12, 13, 14], [3]], pieces))
     assert numbers(found) == [[1, 2], [], [3]]
@@ -192,7 +195,7 @@ def test_other_errors_stop_everything_and_leave_no_thread() -> None:
         def __call__(self, *inputs: npt.NDArray[Any]) -> Float32:
             raise ToolError(f"the network broke at {inputs}")
 
-    def broken(clip: Clip) -> Iterator[Callable[[], Sequence[Item]]]:
+    def broken(clip: Clip) -> Iterator[Callable[[], Sequence[Item[StepLabels]]]]:
         for _ in clip:
             raise ZeroDivisionError
         yield from ()
@@ -211,9 +214,9 @@ def test_a_network_that_gives_too_little_is_named(shape: tuple[int, ...]) -> Non
         def __call__(self, *inputs: npt.NDArray[Any]) -> Float32:
             return np.zeros(shape, np.float32) + len(inputs)
 
-    def pairs(clip: Clip) -> Iterator[Callable[[], Sequence[Item]]]:
+    def pairs(clip: Clip) -> Iterator[Callable[[], Sequence[Item[StepLabels]]]]:
         for _ in clip:
-            yield functools.partial(list, [Item((np.array([10]),), Steps(np.zeros(2, np.float32)))])
+            yield functools.partial(list, [Item((np.array([10]),), StepLabels(np.zeros(2, np.float32)))])
 
     with pytest.raises(ToolError, match="a network gave an output of shape"):
         list(embed([[1, 2, 3, 4]], pairs, runner=Short()))
@@ -255,7 +258,7 @@ def test_a_clip_is_done_with_when_the_next_is_asked_for() -> None:
             yield [number]
             open_now.remove(number)
 
-    def reading(clip: Clip) -> Iterator[Callable[[], Sequence[Item]]]:
+    def reading(clip: Clip) -> Iterator[Callable[[], Sequence[Item[StepLabels]]]]:
         assert open_now == clip
         yield from one_by_one(clip)
 
@@ -281,3 +284,21 @@ def test_batches_that_were_started_are_waited_for_when_the_caller_leaves() -> No
     found.close()  # type: ignore[attr-defined]  # a generator
     assert asked
     assert set(asked) == {1}
+
+
+def test_results_that_need_no_network_come_back_in_order() -> None:
+    def computed(clip: Clip) -> Iterator[Callable[[], Sequence[Computed[str, int]]]]:
+        for number in clip:
+            yield functools.partial(_computed, number)
+
+    found = list(stream_clips(CLIPS, computed, None, BatchSettings(4, workers=2)))
+    assert [clip.results() for clip in found] == [[(str(number), number) for number in clip or []] for clip in CLIPS]
+
+
+def _computed(number: int) -> list[Computed[str, int]]:
+    return [Computed(str(number), number)]
+
+
+def test_an_item_without_a_network_is_an_error() -> None:
+    with pytest.raises(TypeError, match="an item needs a network"):
+        list(embed_clips([[1]], one_by_one, None, DIM, BatchSettings(1, workers=1)))

@@ -8,8 +8,8 @@ import pytest
 
 from features.backbones.extractor.clip_inputs import ClipInput
 from features.backbones.extractor.extraction import extract_shard
-from features.backbones.extractor.protocol import PROVENANCE_KEYS
-from features.backbones.extractor.streaming import BatchSettings, Item, Piece, embed_clips
+from features.backbones.extractor.extractor import PROVENANCE_KEYS, StepLabels, embed_clips, one_step
+from features.backbones.extractor.streaming import BatchSettings, Item, Piece
 from features.backbones.runtime.openvino_runner import ROWS_PER_REQUEST, OpenVinoRunner
 from features.backbones.runtime.runner import outputs
 from features.base.errors import ShardError, ToolError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from features.formats.clip_data import ClipFeatures
+    from features.formats.clip_data import ClipFeatures, Float32
 
 DIM = 4
 
@@ -54,6 +54,7 @@ class FakeRequest:
         self._memory = np.zeros((0, DIM), np.float32)
         self._rows: npt.NDArray[Any] | None = None
         self._fails = False
+        self.latency = 1000.0
 
     def start_async(self, inputs: list[npt.NDArray[Any]], *, share_inputs: bool) -> None:
         assert share_inputs
@@ -112,18 +113,19 @@ class Doubled:
     def __init__(self, model: FakeModel) -> None:
         self._runner = OpenVinoRunner(model, "f32", 2)
         self.provenance: Mapping[str, str] = dict.fromkeys(PROVENANCE_KEYS, "fake")
+        self.network_seconds = 0.0
 
     def extract(self, clips: Iterable[list[float] | None]) -> Iterator[ClipFeatures]:
         return embed_clips(clips, _pieces, self._runner, DIM, BatchSettings(2, 1))
 
 
-def _pieces(clip: list[float]) -> Iterator[Piece]:
+def _pieces(clip: list[float]) -> Iterator[Piece[StepLabels, Float32]]:
     for number in clip:
         yield partial(_items, number)
 
 
-def _items(number: float) -> list[Item]:
-    return [Item.of_one_step(np.array([number, 0.0], np.float32), time_seconds=0.0)]
+def _items(number: float) -> list[Item[StepLabels]]:
+    return [one_step(np.array([number, 0.0], np.float32), time_seconds=0.0)]
 
 
 def test_a_failure_half_way_is_one_error_and_leaves_no_shard(tmp_path: Path) -> None:
@@ -141,3 +143,10 @@ def test_a_failure_half_way_is_one_error_and_leaves_no_shard(tmp_path: Path) -> 
         _ = ShardReader(path).clip_ids
     whole = extract_shard(clips, Doubled(FakeModel()), path, {"modality": "frames"})
     assert len(whole.outcomes) == len(ShardReader(path)) == 10
+
+
+def test_time_counts_once_for_requests_that_run_at_the_same_time() -> None:
+    runner = OpenVinoRunner(FakeModel(), "f32", 2)
+    list(outputs(runner, [(_batch(number),) for number in range(9)]))
+    # Nine requests of a second each, all started within a fraction of one.
+    assert 1.0 <= runner.busy.seconds < 2.0

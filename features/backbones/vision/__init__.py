@@ -1,0 +1,1 @@
+"""Backbones for pictures: one embedding a picture, or one a window of successive pictures."""
