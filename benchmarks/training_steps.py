@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,13 +23,13 @@ import torch
 
 from benchmarks.machine import in_turns, keep, machine_facts, median_ratio
 from features.base.outcomes import Outcome
+from features.base.prefetch import prefetch
 from features.formats.clip_data import ClipFeatures
 from features.formats.hdf5_shard import ShardWriter
 from features.formats.sharded_clips import ShardedClips
 from models.config.presets import PRESETS
 from models.data.batching import Batch, collate, iterate_batches
 from models.data.labels import Labels
-from models.data.prefetching import prefetched
 from models.losses.class_weights import class_weights
 from models.network.network import VideoNetwork
 from models.training.train_step import Updater
@@ -102,7 +103,7 @@ def _epoch(updater: Updater, clips: ShardedClips, labels: Labels, batch_size: in
         labels=labels,
         generator=np.random.default_rng(0),
     )
-    with prefetched(batches) as ready:
+    with closing(prefetch(batches, 2)) as ready:
         _learn(updater, ready)
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 
+_DEFAULT_GROUP = "frames"
+
+
 @dataclass(frozen=True)
 class Modality:
     """One kind of input of the network.
@@ -17,6 +20,8 @@ class Modality:
         is_default: Whether ``[features] modalities`` lists it unless set.
         has_steps: Whether a clip gives a sequence of embeddings rather than one at most.
         is_decoded: Whether it is read from the decoded clip rather than from its record.
+        network_group: Modalities of one group share their settings in [network] and [train]: ``GROUP_aggregator``
+            and ``GROUP_rate``.
     """
 
     name: str
@@ -25,16 +30,27 @@ class Modality:
     is_default: bool = True
     has_steps: bool = True
     is_decoded: bool = True
+    network_group: str = _DEFAULT_GROUP
 
 
 _ALL = (
     Modality("frames", "image", "bundled:efficientnet_lite0"),
     # Motion needs a second stream of frames, which Decode stores only when it is asked to.
     Modality("motion", "video", "torchvision:r3d_18", is_default=False),
-    Modality("audio", "sound", "dsp:logmel"),
+    Modality("audio", "sound", "dsp:logmel", network_group="audio"),
     Modality("cover", "image", "bundled:efficientnet_lite0", has_steps=False),
-    Modality("text", "text", "bundled:all-minilm-l6-v2", is_decoded=False),
+    Modality("text", "text", "bundled:all-minilm-l6-v2", is_decoded=False, network_group="text"),
 )
 
 # Name -> entry; the order is that of every listing.
 MODALITIES = MappingProxyType({modality.name: modality for modality in _ALL})
+
+
+def has_steps(name: str) -> bool:
+    """Return whether a clip has a sequence of embeddings of the modality; True for one outside the table."""
+    return name not in MODALITIES or MODALITIES[name].has_steps
+
+
+def network_group(name: str) -> str:
+    """Return the group whose network settings hold for a modality; ``frames`` for one outside the table."""
+    return MODALITIES[name].network_group if name in MODALITIES else _DEFAULT_GROUP

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
 Item = TypeVar("Item")
 # How often a thread that waits looks whether it is still wanted.
 POLL_SECONDS = 0.2
 
 
-def prefetch(items: Iterable[Item], depth: int, on_leaving: Callable[[], None] = lambda: None) -> Iterator[Item]:
+def prefetch(
+    items: Iterable[Item], depth: int, on_leaving: Callable[[], None] = lambda: None
+) -> Generator[Item, None, None]:
     """Yield ``items`` in order, taken from it by another thread, at most ``depth`` of them ahead.
 
     What the iterable raises is raised here in its place. When the caller stops early, ``on_leaving`` is called, so

@@ -6,13 +6,18 @@ from dataclasses import Field, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 Value = TypeVar("Value")
 
 
 def setting(
-    default: Value, *, identity: bool = True, from_preset: bool = True, modalities: tuple[str, ...] | None = None
+    default: Value,
+    *,
+    identity: bool = True,
+    from_preset: bool = True,
+    modalities: tuple[str, ...] | None = None,
+    check: Callable[[str, Any], None] | None = None,
 ) -> Value:
     """Return a dataclass field with its default and what is said of it.
 
@@ -22,8 +27,9 @@ def setting(
         from_preset: In a section that starts from a preset: whether a named preset replaces a configured value.
         modalities: In [decode]: modalities whose input depends on it. In [extract_*]: modalities that have the
             setting. ``None`` where the question does not arise.
+        check: Called with name and value by :func:`check_settings`; raises SettingError. ``None`` accepts any value.
     """
-    metadata = {"identity": identity, "from_preset": from_preset, "modalities": modalities}
+    metadata = {"identity": identity, "from_preset": from_preset, "modalities": modalities, "check": check}
     return field(default=default, metadata=metadata)
 
 
@@ -46,3 +52,15 @@ def modalities_of(item: Field[Any]) -> tuple[str, ...] | None:
 def identity_values(settings: Any) -> Mapping[str, object]:  # noqa: ANN401 - any dataclass of settings
     """Return name -> value of the fields that are part of a stage's identity, in their order."""
     return {item.name: getattr(settings, item.name) for item in fields(settings) if is_identity(item)}
+
+
+def check_settings(settings: Any) -> None:  # noqa: ANN401 - any dataclass of settings
+    """Apply the check of every field, in their order.
+
+    Raises:
+        SettingError: A value is out of range or an unknown name.
+    """
+    for item in fields(settings):
+        check = item.metadata.get("check")
+        if check is not None:
+            check(item.name, getattr(settings, item.name))

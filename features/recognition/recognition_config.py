@@ -87,7 +87,7 @@ class AsrConfig:
             )
         if not self.revision:
             raise SettingError("revision is empty: name a branch, tag or commit, such as 'main'")
-        check_device(self.device)
+        check_device("device", self.device)
         for key, count in (("max_new_tokens", self.max_new_tokens), ("batch_size", self.batch_size)):
             if count < 1:
                 raise SettingError(f"{key} {count} must be at least 1")

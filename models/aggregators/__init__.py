@@ -14,26 +14,26 @@ without a valid step gives a finite vector.
 
 from __future__ import annotations
 
-from models.aggregators.attention import GatedAttention
-from models.aggregators.base import Aggregator, Max, Mean
-from models.aggregators.bilstm import BiLstm
-from models.aggregators.concatenated import NeXtVladCentred, TextCnnBiLstm
-from models.aggregators.nextvlad import NeXtVlad
-from models.aggregators.textcnn import TextCnn
-from models.aggregators.trn import TemporalRelations
-from models.aggregators.trn_centred import CentredTemporalRelations
-from models.aggregators.trn_x import TemporalSegments
+from typing import TYPE_CHECKING
 
-AGGREGATORS: dict[str, type[Aggregator]] = {
-    "attention": GatedAttention,
-    "bilstm": BiLstm,
-    "max": Max,
-    "mean": Mean,
-    "nextvlad": NeXtVlad,
-    "nextvlad+trn_centred": NeXtVladCentred,
-    "textcnn": TextCnn,
-    "textcnn+bilstm": TextCnnBiLstm,
-    "trn": TemporalRelations,
-    "trn_centred": CentredTemporalRelations,
-    "trn_x": TemporalSegments,
-}
+from features.base.lazy_table import LazyTable
+
+if TYPE_CHECKING:
+    from models.aggregators.base import Aggregator
+
+# The classes are named, not imported: settings check against this table without loading torch.
+AGGREGATORS: LazyTable[type[Aggregator]] = LazyTable(
+    {
+        "attention": "models.aggregators.pooling:GatedAttention",
+        "bilstm": "models.aggregators.bilstm:BiLstm",
+        "max": "models.aggregators.pooling:Max",
+        "mean": "models.aggregators.pooling:Mean",
+        "nextvlad": "models.aggregators.nextvlad:NeXtVlad",
+        "nextvlad+trn_centred": "models.aggregators.concatenated:NeXtVladCentred",
+        "textcnn": "models.aggregators.textcnn:TextCnn",
+        "textcnn+bilstm": "models.aggregators.concatenated:TextCnnBiLstm",
+        "trn": "models.aggregators.trn:TemporalRelations",
+        "trn_centred": "models.aggregators.trn_centred:CentredTemporalRelations",
+        "trn_x": "models.aggregators.trn_x:TemporalSegments",
+    }
+)

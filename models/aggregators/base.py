@@ -1,4 +1,4 @@
-"""What every aggregator has, and the two plainest: the mean and the maximum of the steps."""
+"""What every aggregator has."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
-
-from models.data.masking import masked_max, masked_mean
 
 if TYPE_CHECKING:
     from models.config.network import NetworkConfig
@@ -36,41 +34,3 @@ class Aggregator(nn.Module, ABC):
     @abstractmethod
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """One vector a clip, ``(B, output_dim)``, from features ``(B, T, D)`` and mask ``(B, T)``."""
-
-
-class Mean(Aggregator):
-    """Mean over the valid steps; no parameters."""
-
-    order_aware = False
-
-    def __init__(self, input_dim: int) -> None:
-        super().__init__(input_dim)
-        self.output_dim = input_dim
-
-    @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> Mean:  # noqa: ARG003 - has no sizes
-        """The mean, whatever ``config`` says."""
-        return cls(input_dim)
-
-    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """``(B, D)``; zeros for a row without a valid step."""
-        return masked_mean(features, mask)
-
-
-class Max(Aggregator):
-    """Largest value over the valid steps; no parameters."""
-
-    order_aware = False
-
-    def __init__(self, input_dim: int) -> None:
-        super().__init__(input_dim)
-        self.output_dim = input_dim
-
-    @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> Max:  # noqa: ARG003 - has no sizes
-        """The maximum, whatever ``config`` says."""
-        return cls(input_dim)
-
-    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """``(B, D)``; zeros for a row without a valid step."""
-        return masked_max(features, mask)

@@ -2,7 +2,7 @@
 
 Evenly picked steps are reduced, laid side by side and read by a network of two layers, as one relation of the
 largest scale (Zhou et al. 2018, arXiv 1711.08496, section 3.1) that has a fixed place for every step. What stands
-between the picked steps is not lost: the gated attention of ``models.aggregators.attention`` over all steps is added as
+between the picked steps is not lost: the gated attention of ``models.aggregators.pooling`` over all steps is added as
 a residual.
 """
 
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.aggregators.attention import GatedAttention
 from models.aggregators.base import Aggregator
+from models.aggregators.pooling import GatedAttention
 from models.aggregators.trn import pick_segments
 from models.data.masking import zero_padding
 

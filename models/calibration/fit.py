@@ -91,7 +91,7 @@ def apply(calibration: Calibration, category_scores: Scores, tag_scores: Scores)
 
 
 def category_shares(category: Int64, num_categories: int) -> Float64:
-    """BatchSlice of each category among the clips whose category is known, `(K,)`; zeros where there are none.
+    """Share of each category among the clips whose category is known, `(K,)`; zeros where there are none.
 
     Args:
         category: `(N,)` numbers, -1 where unknown.

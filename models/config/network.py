@@ -1,44 +1,26 @@
-"""Every setting of a network, checked when it is made.
+"""Every setting of a network, checked when it is made. Imports no torch.
 
 The fields are plain (``str``, ``int``, ``float``, ``bool``), so that a configuration file maps onto them one to one.
-The defaults are for a few hundred to a few thousand clips on two CPU cores. This module imports no torch.
+The defaults are for a few hundred to a few thousand clips on two CPU cores.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from features.base.checks import check_choice, check_range, check_share
+from features.base.checks import at_least, check_share, one_of
 from features.base.errors import SettingError
+from features.base.modalities import network_group
+from features.base.settings import check_settings, setting
+from models.aggregators import AGGREGATORS
+from models.fusion import FUSIONS
+from models.heads import HEADS
+from models.tag_heads import TAG_HEADS
 
-# Names in ``models.aggregators.AGGREGATORS``.
-AGGREGATORS = (
-    "attention",
-    "bilstm",
-    "max",
-    "mean",
-    "nextvlad",
-    "nextvlad+trn_centred",
-    "textcnn",
-    "textcnn+bilstm",
-    "trn",
-    "trn_centred",
-    "trn_x",
-)
-
-# Names in ``models.fusion.FUSIONS``.
-FUSIONS = ("concat", "gate_fusion", "low_rank", "se_gate")
-
-# Names in ``models.heads.HEADS``.
-HEADS = ("cascade", "hierarchical", "independent")
-
-# What gives the logits of the tags.
-TAG_HEADS = ("linear", "moe")
-
-# What a text token is for the network: its stored embedding, a row of a trained table, or both side by side.
+# Input of a text token: its stored embedding, a row of a trained table, or both side by side.
 TEXT_EMBEDDINGS = ("frozen", "trained", "both")
 
-# What stands for a modality that a clip lacks: a learned vector, or nothing.
+# Input of the fusion for a modality that a clip lacks: a learned vector, or zeros that are masked out.
 MISSING = ("learned", "masked")
 
 
@@ -99,64 +81,53 @@ class NetworkConfig:
     """
 
     modalities: str = ""
-    frames_aggregator: str = "trn_centred"
-    audio_aggregator: str = "nextvlad+trn_centred"
-    text_aggregator: str = "textcnn+bilstm"
-    text_embedding: str = "frozen"
-    fusion: str = "se_gate"
-    missing: str = "learned"
-    heads: str = "independent"
-    tag_head: str = "linear"
+    frames_aggregator: str = setting("trn_centred", check=one_of(AGGREGATORS))
+    audio_aggregator: str = setting("nextvlad+trn_centred", check=one_of(AGGREGATORS))
+    text_aggregator: str = setting("textcnn+bilstm", check=one_of(AGGREGATORS))
+    text_embedding: str = setting("frozen", check=one_of(TEXT_EMBEDDINGS))
+    fusion: str = setting("se_gate", check=one_of(FUSIONS))
+    missing: str = setting("learned", check=one_of(MISSING))
+    heads: str = setting("independent", check=one_of(HEADS))
+    tag_head: str = setting("linear", check=one_of(TAG_HEADS))
     modality_heads: bool = False
-    num_experts: int = 1
-    max_steps: int = 64
+    num_experts: int = setting(1, check=at_least(1))
+    max_steps: int = setting(64, check=at_least(1))
     random_steps: bool = False
-    max_tokens: int = 64
-    cover_width: int = 128
-    hidden_width: int = 256
-    embedding_width: int = 128
-    dropout: float = 0.3
-    modality_dropout: float = 0.1
-    nextvlad_clusters: int = 16
-    nextvlad_groups: int = 4
-    nextvlad_expansion: int = 2
-    nextvlad_width: int = 128
-    trn_segments: int = 8
-    trn_max_scale: int = 4
-    trn_max_relations: int = 6
-    trn_width: int = 128
-    trn_neighbours: int = 0
-    text_width: int = 128
-    textcnn_channels: int = 32
-    bilstm_width: int = 64
-    attention_width: int = 128
-    se_reduction: int = 8
-    fusion_width: int = 128
-    fusion_rank: int = 4
-    head_width: int = 128
-    moe_experts: int = 2
+    max_tokens: int = setting(64, check=at_least(1))
+    cover_width: int = setting(128, check=at_least(0))
+    hidden_width: int = setting(256, check=at_least(0))
+    embedding_width: int = setting(128, check=at_least(1))
+    dropout: float = setting(0.3, check=check_share)
+    modality_dropout: float = setting(0.1, check=check_share)
+    nextvlad_clusters: int = setting(16, check=at_least(1))
+    nextvlad_groups: int = setting(4, check=at_least(1))
+    nextvlad_expansion: int = setting(2, check=at_least(1))
+    nextvlad_width: int = setting(128, check=at_least(1))
+    trn_segments: int = setting(8, check=at_least(2))
+    trn_max_scale: int = setting(4, check=at_least(2))
+    trn_max_relations: int = setting(6, check=at_least(1))
+    trn_width: int = setting(128, check=at_least(1))
+    trn_neighbours: int = setting(0, check=at_least(0))
+    text_width: int = setting(128, check=at_least(0))
+    textcnn_channels: int = setting(32, check=at_least(1))
+    bilstm_width: int = setting(64, check=at_least(1))
+    attention_width: int = setting(128, check=at_least(1))
+    se_reduction: int = setting(8, check=at_least(1))
+    fusion_width: int = setting(128, check=at_least(1))
+    fusion_rank: int = setting(4, check=at_least(1))
+    head_width: int = setting(128, check=at_least(1))
+    moe_experts: int = setting(2, check=at_least(1))
 
     def __post_init__(self) -> None:
-        for name in ("frames_aggregator", "audio_aggregator", "text_aggregator"):
-            check_choice(name, getattr(self, name), AGGREGATORS)
-        check_choice("text_embedding", self.text_embedding, TEXT_EMBEDDINGS)
-        check_choice("fusion", self.fusion, FUSIONS)
-        check_choice("missing", self.missing, MISSING)
-        check_choice("heads", self.heads, HEADS)
-        check_choice("tag_head", self.tag_head, TAG_HEADS)
-        # No layer at all is a choice of these.
-        optional = {"cover_width", "hidden_width", "text_width", "trn_neighbours"}
-        for name, value in vars(self).items():
-            if isinstance(value, int) and not isinstance(value, bool):
-                check_range(name, value, low=0 if name in optional else 1)
-        # One step has no order.
-        for name in ("trn_segments", "trn_max_scale"):
-            check_range(name, getattr(self, name), low=2)
-        check_share("dropout", self.dropout)
-        check_share("modality_dropout", self.modality_dropout)
+        check_settings(self)
         if len(set(self.modality_names())) < len(self.modality_names()):
             raise SettingError(f"modalities is {self.modalities!r}: list each modality once")
 
     def modality_names(self) -> tuple[str, ...]:
-        """The modalities that the network is restricted to, in the order listed; none = all there are."""
+        """Return the modalities that the network is restricted to, in the order listed; empty = all there are."""
         return tuple(part.strip() for part in self.modalities.split(",") if part.strip())
+
+    def aggregator_of(self, modality: str) -> str:
+        """Return the name of the aggregator of a sequence modality: that of its group of modalities."""
+        name: str = getattr(self, f"{network_group(modality)}_aggregator")
+        return name

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from features.base.checks import check_choice, check_device, check_range, check_share
+from features.base.checks import at_least, check_device, check_positive, check_share, one_of
 from features.base.errors import SettingError
-from features.base.settings import setting
+from features.base.settings import check_settings, setting
+from models.losses import CATEGORY_LOSSES, TAG_LOSSES
 
 # What early stopping looks at on the validation clips; ``map`` is the mean of category and tag mAP.
 SELECTION_METRICS = (
@@ -23,17 +24,16 @@ SELECTION_METRICS = (
 # How the learning rate falls after the warm-up.
 SCHEDULES = ("cosine", "exponential")
 
-# Losses of the tags.
-TAG_LOSSES = ("binary_cross_entropy", "focal", "asymmetric")
-
-# Losses of the category.
-CATEGORY_LOSSES = ("cross_entropy", "focal")
-
 # Adversarial perturbations of the embeddings.
 ADVERSARIAL = ("none", "fgm", "pgd")
 
 # What the forward pass computes in; weights, losses and the optimizer stay in float32.
 PRECISIONS = ("float32", "bfloat16")
+
+
+def _check_final_rate(name: str, value: float) -> None:
+    if not 0 < value <= 1:
+        raise SettingError(f"{name} is {value}: give above 0 and at most 1")
 
 
 @dataclass(frozen=True)
@@ -107,72 +107,51 @@ class TrainConfig:
         seed: Seed of the weights, the order of the clips and the dropout; at least 0.
     """
 
-    epochs: int = 60
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    frames_rate: float = 1.0
-    audio_rate: float = 1.0
-    text_rate: float = 1.0
-    head_rate: float = 1.0
-    schedule: str = "cosine"
-    final_rate_fraction: float = 0.01
-    weight_decay: float = 0.05
-    warmup_fraction: float = 0.1
-    gradient_clip: float = 1.0
-    ema_decay: float = 0.97
-    label_smoothing: float = 0.1
-    category_weight: float = 1.0
-    category_loss: str = "cross_entropy"
-    tag_weight: float = 5.0
-    tag_loss: str = "binary_cross_entropy"
-    focal_gamma: float = 2.0
-    asymmetric_positive: float = 0.0
-    asymmetric_negative: float = 4.0
-    asymmetric_margin: float = 0.05
-    class_weight_power: float = 0.0
-    flood_level: float = 0.0
-    auxiliary_weight: float = 0.3
-    distillation_weight: float = 1.0
-    distillation_temperature: float = 3.0
-    adversarial: str = "none"
-    adversarial_weight: float = 1.0
-    adversarial_steps: int = 3
-    adversarial_frames: float = 5.0
-    adversarial_motion: float = 5.0
-    adversarial_audio: float = 5.0
-    adversarial_text: float = 5.0
-    adversarial_cover: float = 2.0
-    selection_metric: str = "map"
-    patience_epochs: int = 20
+    epochs: int = setting(60, check=at_least(1))
+    batch_size: int = setting(32, check=at_least(1))
+    learning_rate: float = setting(1e-3, check=check_positive)
+    frames_rate: float = setting(1.0, check=at_least(0))
+    audio_rate: float = setting(1.0, check=at_least(0))
+    text_rate: float = setting(1.0, check=at_least(0))
+    head_rate: float = setting(1.0, check=at_least(0))
+    schedule: str = setting("cosine", check=one_of(SCHEDULES))
+    final_rate_fraction: float = setting(0.01, check=_check_final_rate)
+    weight_decay: float = setting(0.05, check=at_least(0))
+    warmup_fraction: float = setting(0.1, check=check_share)
+    gradient_clip: float = setting(1.0, check=at_least(0))
+    ema_decay: float = setting(0.97, check=check_share)
+    label_smoothing: float = setting(0.1, check=check_share)
+    category_weight: float = setting(1.0, check=at_least(0))
+    category_loss: str = setting("cross_entropy", check=one_of(CATEGORY_LOSSES))
+    tag_weight: float = setting(5.0, check=at_least(0))
+    tag_loss: str = setting("binary_cross_entropy", check=one_of(TAG_LOSSES))
+    focal_gamma: float = setting(2.0, check=at_least(0))
+    asymmetric_positive: float = setting(0.0, check=at_least(0))
+    asymmetric_negative: float = setting(4.0, check=at_least(0))
+    asymmetric_margin: float = setting(0.05, check=check_share)
+    class_weight_power: float = setting(0.0, check=at_least(0))
+    flood_level: float = setting(0.0, check=at_least(0))
+    auxiliary_weight: float = setting(0.3, check=at_least(0))
+    distillation_weight: float = setting(1.0, check=at_least(0))
+    distillation_temperature: float = setting(3.0, check=check_positive)
+    adversarial: str = setting("none", check=one_of(ADVERSARIAL))
+    adversarial_weight: float = setting(1.0, check=check_positive)
+    adversarial_steps: int = setting(3, check=at_least(1))
+    adversarial_frames: float = setting(5.0, check=at_least(0))
+    adversarial_motion: float = setting(5.0, check=at_least(0))
+    adversarial_audio: float = setting(5.0, check=at_least(0))
+    adversarial_text: float = setting(5.0, check=at_least(0))
+    adversarial_cover: float = setting(2.0, check=at_least(0))
+    selection_metric: str = setting("map", check=one_of(SELECTION_METRICS))
+    patience_epochs: int = setting(20, check=at_least(0))
     calibrate: bool = True
-    precision: str = "float32"
-    device: str = setting("auto", identity=False)
-    num_processes: int = setting(1, identity=False)
-    cache_megabytes: int = setting(2000, identity=False)
-    num_threads: int = setting(1, from_preset=False)
+    precision: str = setting("float32", check=one_of(PRECISIONS))
+    device: str = setting("auto", identity=False, check=check_device)
+    num_processes: int = setting(1, identity=False, check=at_least(0))
+    cache_megabytes: int = setting(2000, identity=False, check=at_least(0))
+    num_threads: int = setting(1, from_preset=False, check=at_least(0))
     tensorboard: bool = setting(True, identity=False)
-    seed: int = setting(0, from_preset=False)
+    seed: int = setting(0, from_preset=False, check=at_least(0))
 
     def __post_init__(self) -> None:
-        self._check_choices()
-        for name in ("epochs", "batch_size", "adversarial_steps"):
-            check_range(name, getattr(self, name), low=1)
-        for name in ("learning_rate", "distillation_temperature", "adversarial_weight"):
-            if not getattr(self, name) > 0:
-                raise SettingError(f"{name} is {getattr(self, name)}: give a number above 0")
-        if not 0 < self.final_rate_fraction <= 1:
-            raise SettingError(f"final_rate_fraction is {self.final_rate_fraction}: give above 0 and at most 1")
-        for name, value in vars(self).items():
-            if isinstance(value, int | float):
-                check_range(name, value, low=0)
-        for name in ("warmup_fraction", "ema_decay", "label_smoothing", "asymmetric_margin"):
-            check_share(name, getattr(self, name))
-
-    def _check_choices(self) -> None:
-        check_choice("selection_metric", self.selection_metric, SELECTION_METRICS)
-        check_choice("schedule", self.schedule, SCHEDULES)
-        check_choice("tag_loss", self.tag_loss, TAG_LOSSES)
-        check_choice("category_loss", self.category_loss, CATEGORY_LOSSES)
-        check_choice("adversarial", self.adversarial, ADVERSARIAL)
-        check_choice("precision", self.precision, PRECISIONS)
-        check_device(self.device)
+        check_settings(self)

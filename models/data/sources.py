@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 # The modality whose steps are tokens: a long one is cut after its first tokens.
 TEXT = "text"
 
-# The modality of one step.
-COVER = "cover"
-
 # Modality -> ``(T, D)``; T is 0 when the clip lacks the modality.
 ClipFeatures = Mapping[str, npt.NDArray[np.float16]]
 

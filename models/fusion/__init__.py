@@ -7,14 +7,19 @@ Each class is built as ``FUSIONS[name](input_dims, **sizes)``, where every size 
 
 from __future__ import annotations
 
-from models.fusion.base import Concat, Fusion
-from models.fusion.gate_fusion import GateFusion
-from models.fusion.low_rank import LowRank
-from models.fusion.se_gate import SeGate
+from typing import TYPE_CHECKING
 
-FUSIONS: dict[str, type[Fusion]] = {
-    "concat": Concat,
-    "gate_fusion": GateFusion,
-    "low_rank": LowRank,
-    "se_gate": SeGate,
-}
+from features.base.lazy_table import LazyTable
+
+if TYPE_CHECKING:
+    from models.fusion.base import Fusion
+
+# The classes are named, not imported: settings check against this table without loading torch.
+FUSIONS: LazyTable[type[Fusion]] = LazyTable(
+    {
+        "concat": "models.fusion.base:Concat",
+        "gate_fusion": "models.fusion.gate_fusion:GateFusion",
+        "low_rank": "models.fusion.low_rank:LowRank",
+        "se_gate": "models.fusion.se_gate:SeGate",
+    }
+)

@@ -7,12 +7,18 @@ with ``(B, E)`` floats and gives ``models.heads.logits.HeadOutputs``. 0 categori
 
 from __future__ import annotations
 
-from models.heads.base import Heads, Independent
-from models.heads.cascade import Cascade
-from models.heads.hierarchical import Hierarchical
+from typing import TYPE_CHECKING
 
-HEADS: dict[str, type[Heads]] = {
-    "cascade": Cascade,
-    "hierarchical": Hierarchical,
-    "independent": Independent,
-}
+from features.base.lazy_table import LazyTable
+
+if TYPE_CHECKING:
+    from models.heads.base import Heads
+
+# The classes are named, not imported: settings check against this table without loading torch.
+HEADS: LazyTable[type[Heads]] = LazyTable(
+    {
+        "cascade": "models.heads.cascade:Cascade",
+        "hierarchical": "models.heads.hierarchical:Hierarchical",
+        "independent": "models.heads.base:Independent",
+    }
+)

@@ -7,9 +7,9 @@ clips that are not known come later, in ``models.losses.head_losses``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from models.losses import category_loss, tag_losses
+from features.base.lazy_table import LazyTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,13 +18,20 @@ if TYPE_CHECKING:
 
     from models.config.training import TrainConfig
 
-CATEGORY_LOSSES: dict[str, Callable[[Tensor, Tensor, TrainConfig], Tensor]] = {
-    "cross_entropy": category_loss.cross_entropy,
-    "focal": category_loss.focal,
-}
+# (logits, labels, settings) -> losses
+Loss: TypeAlias = "Callable[[Tensor, Tensor, TrainConfig], Tensor]"
 
-TAG_LOSSES: dict[str, Callable[[Tensor, Tensor, TrainConfig], Tensor]] = {
-    "asymmetric": tag_losses.asymmetric,
-    "binary_cross_entropy": tag_losses.binary_cross_entropy,
-    "focal": tag_losses.focal,
-}
+CATEGORY_LOSSES: LazyTable[Loss] = LazyTable(
+    {
+        "cross_entropy": "models.losses.category_loss:cross_entropy",
+        "focal": "models.losses.category_loss:focal",
+    }
+)
+
+TAG_LOSSES: LazyTable[Loss] = LazyTable(
+    {
+        "asymmetric": "models.losses.tag_losses:asymmetric",
+        "binary_cross_entropy": "models.losses.tag_losses:binary_cross_entropy",
+        "focal": "models.losses.tag_losses:focal",
+    }
+)

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from features.base.errors import DataError
+from features.base.modalities import has_steps
 from models.aggregators import AGGREGATORS
-from models.aggregators.base import Mean
+from models.aggregators.pooling import Mean
 from models.data.masking import MaskedBatchNorm, masked_mean, zero_padding
-from models.data.sources import COVER, TEXT
+from models.data.sources import TEXT
 from models.network.token_embedding import TextTable
 
 if TYPE_CHECKING:
@@ -78,10 +79,10 @@ class ModalityEncoder(nn.Module):
         width = config.text_width if name == TEXT else 0
         self.reduce = nn.Linear(input_dim, width) if width else nn.Identity()
         self.aggregate: nn.Module
-        if name == COVER:
+        if not has_steps(name):
             self.aggregate = Dense(input_dim, config.cover_width) if config.cover_width else Mean(input_dim)
         else:
-            self.aggregate = AGGREGATORS[aggregator_name(name, config)].from_config(width or input_dim, config)
+            self.aggregate = AGGREGATORS[config.aggregator_of(name)].from_config(width or input_dim, config)
         self.output_dim = int(self.aggregate.output_dim)
         self.normalise = nn.LayerNorm(self.output_dim)
         self.missing = nn.Parameter(torch.zeros(self.output_dim)) if config.missing == "learned" else None
@@ -105,9 +106,3 @@ class Dense(nn.Module):
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """``(B, output_dim)``."""
         return functional.relu(self.linear(masked_mean(features, mask)))
-
-
-def aggregator_name(modality: str, config: NetworkConfig) -> str:
-    """The aggregator that ``config`` names for a sequence modality."""
-    own = {"audio": config.audio_aggregator, TEXT: config.text_aggregator}
-    return own.get(modality, config.frames_aggregator)

@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from features.base.errors import DataError
+from features.base.modalities import has_steps
 from models.aggregators.base import Aggregator
 from models.aggregators.concatenated import Joined
 from models.data.batching import Batch
-from models.data.sources import COVER, TEXT
+from models.data.sources import TEXT
 from models.fusion.base import Fusion
 from models.heads.logits import Outputs
-from models.network.encoders import aggregator_name
 from models.network.network import VideoNetwork
 from models.network.token_embedding import TextTable
 from models.structure.example import more_clips, more_steps
@@ -128,8 +128,8 @@ def _modality(name: str, network: VideoNetwork, batch: Batch, seen: Mapping[str,
     parts = [STANDARDISED] if name in network.prepare.standardise else []
     if name == TEXT and network.prepare.table is not None:
         parts.append(TRAINED_TABLE)
-    aggregator = aggregator_name(name, network.config)
-    if name == COVER:
+    aggregator = network.config.aggregator_of(name)
+    if not has_steps(name):
         aggregator = "dense" if network.config.cover_width else "mean"
     return ModalityPath(
         name=name,

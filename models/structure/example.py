@@ -2,14 +2,15 @@
 
 import torch
 
+from features.base.modalities import has_steps
 from models.data.batching import Batch
-from models.data.sources import COVER, TEXT
+from models.data.sources import TEXT
 from models.network.network import VideoNetwork
 
 
 def example_batch(network: VideoNetwork, num_clips: int = 2, num_steps: int = 16) -> Batch:
     """Clips of zeros that have all modalities of `network`, each of `num_steps` steps, but one of a cover."""
-    steps = {name: 1 if name == COVER else num_steps for name in network.modality_dims}
+    steps = {name: num_steps if has_steps(name) else 1 for name in network.modality_dims}
     needs_ids = TEXT in steps and network.config.text_embedding != "frozen"
     return Batch(
         features={name: torch.zeros(num_clips, steps[name], width) for name, width in network.modality_dims.items()},
@@ -32,7 +33,7 @@ def more_steps(batch: Batch) -> Batch:
 def _repeated(batch: Batch, *, clips: int, steps: int) -> Batch:
     features, masks = {}, {}
     for name, tensor in batch.features.items():
-        times = 1 if name == COVER else steps
+        times = steps if has_steps(name) else 1
         features[name] = tensor.repeat(clips, times, 1)
         masks[name] = batch.masks[name].repeat(clips, times)
     token_ids = None if batch.token_ids is None else batch.token_ids.repeat(clips, steps)

@@ -7,7 +7,17 @@ and gives ``(B, C)`` logits, each of a sigmoid.
 
 from __future__ import annotations
 
-from models.tag_heads.base import LinearTags, TagHead
-from models.tag_heads.mixture import MixtureTags
+from typing import TYPE_CHECKING
 
-TAG_HEADS: dict[str, type[TagHead]] = {"linear": LinearTags, "moe": MixtureTags}
+from features.base.lazy_table import LazyTable
+
+if TYPE_CHECKING:
+    from models.tag_heads.base import TagHead
+
+# The classes are named, not imported: settings check against this table without loading torch.
+TAG_HEADS: LazyTable[type[TagHead]] = LazyTable(
+    {
+        "linear": "models.tag_heads.base:LinearTags",
+        "moe": "models.tag_heads.mixture:MixtureTags",
+    }
+)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
+from features.base.modalities import network_group
 from models.data.masking import frozen_statistics, zero_padding
 
 if TYPE_CHECKING:
@@ -103,14 +104,9 @@ def next_perturbations(
 
 
 def strength_of(modality: str, config: TrainConfig) -> float:
-    """How far the clips of a modality are moved; one without a setting of its own moves like the frames."""
-    strengths = {
-        "audio": config.adversarial_audio,
-        "cover": config.adversarial_cover,
-        "motion": config.adversarial_motion,
-        "text": config.adversarial_text,
-    }
-    return strengths.get(modality, config.adversarial_frames)
+    """Return the largest length of a perturbation; a modality without a setting has that of its group."""
+    of_group = getattr(config, f"adversarial_{network_group(modality)}")
+    return float(getattr(config, f"adversarial_{modality}", of_group))
 
 
 def _final_perturbations(

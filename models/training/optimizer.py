@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from features.base.modalities import network_group
+from models.data.sources import TEXT
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from models.config.training import TrainConfig
 
 _MATRIX_RANK = 2
@@ -27,37 +32,32 @@ def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optim
     trained text table is not decayed either: the row of a token that no clip of a batch has would shrink
     with nothing to hold it.
     """
-    rates = {
-        "frames": config.frames_rate,
-        "audio": config.audio_rate,
-        "text": config.text_rate,
-        "head": config.head_rate,
-    }
     groups: dict[tuple[str, float], list[nn.Parameter]] = {}
     for name, weight in network.named_parameters():
         is_decayed = weight.ndim >= _MATRIX_RANK and not name.startswith(_TABLE)
-        decay = config.weight_decay if is_decayed else 0.0
-        groups.setdefault((part_of(name), decay), []).append(weight)
+        groups.setdefault((part_of(name), config.weight_decay if is_decayed else 0.0), []).append(weight)
     return torch.optim.AdamW(
-        [
-            {"params": weights, "weight_decay": decay, "rate": rates[part], "lr": config.learning_rate * rates[part]}
-            for (part, decay), weights in groups.items()
-        ],
-        fused=True,
+        [_group(part, decay, weights, config) for (part, decay), weights in groups.items()], fused=True
     )
 
 
-def part_of(weight_name: str) -> str:
-    """``frames``, ``audio``, ``text`` or ``head``: the part of a ``VideoNetwork`` that the named weight is in.
+def _group(part: str, decay: float, weights: Sequence[nn.Parameter], config: TrainConfig) -> dict[str, object]:
+    """Return the optimizer's options of weights of one part."""
+    rate = getattr(config, f"{part}_rate")
+    return {"params": weights, "weight_decay": decay, "rate": rate, "lr": config.learning_rate * rate}
 
-    What encodes a modality, and its own heads, are that modality's; all modalities but audio and text count as
-    frames. Everything else is the head.
+
+def part_of(weight_name: str) -> str:
+    """Return the part of a ``VideoNetwork`` that the named weight is in: ``frames``, ``audio``, ``text`` or ``head``.
+
+    The encoder of a modality and its own heads belong to the group of the modality, for instance those of motion to
+    ``frames``. Everything else is the head.
     """
     if weight_name.startswith(_TABLE):
-        return "text"
+        return TEXT
     match weight_name.split("."):
         case ["experts", _, part, modality, *_] if part in _OF_MODALITY:
-            return modality if modality in {"audio", "text"} else "frames"
+            return network_group(modality)
     return "head"
 
 

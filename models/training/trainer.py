@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from features.base.errors import DataError, SettingError
+from features.base.prefetch import prefetch
 from models.data.batching import Batch, iterate_batches
 from models.data.distributed import WHOLE_BATCH, BatchSlice, all_reduce_scalar, broadcast, own_slice
-from models.data.prefetching import prefetched
 from models.data.sources import TEXT, FeatureSource, used_modalities
 from models.losses.class_weights import class_weights
 from models.network.network import VideoNetwork
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from models.config.network import NetworkConfig
     from models.config.training import TrainConfig
     from models.data.labels import Indices, Labels
+
+# Batches that a thread collates while the last one is learned from.
+_BATCHES_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,7 @@ class Trainer:
         self.network.train()
         with (
             seeded(self.config.seed, epoch, self.device, rank=self.slice.rank) as generator,
-            prefetched(self._batches("train", generator, self.slice)) as batches,
+            closing(prefetch(self._batches("train", generator, self.slice), _BATCHES_AHEAD)) as batches,
         ):
             for batch in batches:
                 rate = learning_rate_at(step, self.config.epochs * steps_per_epoch, self.config)
@@ -213,7 +217,7 @@ class Trainer:
         return self.updater.step(batch, batch.labels, learning_rate) * num_clips
 
     def _validate(self) -> Validation:
-        with prefetched(self._batches("validation", None, WHOLE_BATCH)) as batches:
+        with closing(prefetch(self._batches("validation", None, WHOLE_BATCH), _BATCHES_AHEAD)) as batches:
             return validate(self._evaluated(), batches, self.config, self.device)
 
     def _evaluated(self) -> VideoNetwork:

@@ -116,7 +116,7 @@ class PredictConfig:
         for name in ("batch_size", "top_k"):
             if getattr(self, name) < 1:
                 raise SettingError(f"{name} is {getattr(self, name)}: give 1 or more")
-        check_device(self.device)
+        check_device("device", self.device)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from models.aggregators import AGGREGATORS
-from models.config.network import AGGREGATORS as AGGREGATOR_NAMES
 from models.config.network import NetworkConfig
 from models.data.masking import MaskedBatchNorm
 
@@ -46,10 +45,6 @@ def reorder(features: Tensor, mask: Tensor) -> Tensor:
     for row, length in enumerate(mask.sum(dim=1).tolist()):
         flipped[row, :length] = features[row, :length].flip(0)
     return flipped
-
-
-def test_table_holds_the_names_of_the_settings() -> None:
-    assert tuple(NAMES) == AGGREGATOR_NAMES
 
 
 def test_default_for_frames_sees_the_order() -> None:

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.config.network import FUSIONS as CONFIG_NAMES
 from models.config.network import MISSING, NetworkConfig
 from models.fusion import FUSIONS
 from models.network.encoders import ModalityEncoder
@@ -43,10 +42,6 @@ def clips(num_clips: int = NUM_CLIPS) -> tuple[list[Tensor], Tensor]:
         for column, width in enumerate(INPUT_DIMS)
     ]
     return vectors, present
-
-
-def test_table_holds_the_names_of_the_settings() -> None:
-    assert tuple(NAMES) == CONFIG_NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,8 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.config.network import HEADS as CONFIG_NAMES
-from models.config.network import TAG_HEADS as CONFIG_TAG_NAMES
 from models.config.network import NetworkConfig
 from models.heads import HEADS
 from models.heads.logits import HeadOutputs, Logits, category_probabilities, tag_probabilities
@@ -57,11 +55,6 @@ def check_shapes(answers: Logits, num_clips: int, counts: tuple[int, int]) -> No
     for logits, count in zip((answers.category_logits, answers.tag_logits), counts, strict=True):
         assert (logits is None) == (count == 0)
         assert logits is None or logits.shape == (num_clips, count)
-
-
-def test_tables_hold_the_names_of_the_settings() -> None:
-    assert tuple(sorted(HEADS)) == CONFIG_NAMES
-    assert tuple(sorted(TAG_HEADS)) == CONFIG_TAG_NAMES
 
 
 @parametrize_cases

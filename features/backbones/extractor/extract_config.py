@@ -61,7 +61,7 @@ class ExtractConfig:
         self._check_numbers()
         if not self.revision:
             raise SettingError("revision is empty: name a branch, tag or commit, such as 'main'")
-        check_device(self.device)
+        check_device("device", self.device)
         if self.runtime not in RUNTIMES:
             raise SettingError(f"unknown runtime {self.runtime!r}: expected one of {', '.join(RUNTIMES)}")
         if self.runtime == "openvino" and self.device.startswith("cuda"):

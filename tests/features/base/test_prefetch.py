@@ -48,7 +48,7 @@ def test_no_more_than_depth_items_are_taken_ahead(depth: int) -> None:
         time.sleep(0.01)
     time.sleep(0.1)
     assert taken == depth + 2
-    items.close()  # type: ignore[attr-defined]  # a generator
+    items.close()
 
 
 def test_an_error_comes_after_what_was_before_it() -> None:
@@ -83,7 +83,7 @@ def test_work_that_takes_long_hears_of_a_caller_that_has_left_and_of_no_other() 
     items = prefetch(slow(), 1, left.set)
     next(items)
     started = time.monotonic()
-    items.close()  # type: ignore[attr-defined]  # a generator
+    items.close()
     assert time.monotonic() - started < 10
     left.clear()
     assert list(prefetch([1, 2], 1, left.set)) == [1, 2]
@@ -103,6 +103,6 @@ def test_stopping_early_closes_the_iterable_and_ends_the_thread() -> None:
     before = threading.active_count()
     items = prefetch(endless(), 2)
     next(items)
-    items.close()  # type: ignore[attr-defined]  # a generator
+    items.close()
     assert closed.is_set()
     assert threading.active_count() == before

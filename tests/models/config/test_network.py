@@ -1,19 +1,31 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import fields
+from typing import TYPE_CHECKING, get_type_hints
 
 import pytest
 
 from features.base.errors import SettingError
+from features.base.modalities import MODALITIES, network_group
+from models.aggregators import AGGREGATORS
 from models.config.network import NetworkConfig
 from models.config.training import TrainConfig
+from models.fusion import FUSIONS
+from models.heads import HEADS
+from models.losses import CATEGORY_LOSSES, TAG_LOSSES
+from models.tag_heads import TAG_HEADS
+
+if TYPE_CHECKING:
+    from features.base.lazy_table import LazyTable
 
 
 @pytest.mark.parametrize("config", [NetworkConfig, TrainConfig])
 def test_every_field_is_plain_and_documented(config: type[NetworkConfig] | type[TrainConfig]) -> None:
-    documentation = config.__doc__ or ""
+    documentation, hints = config.__doc__ or "", get_type_hints(config)
     for field in fields(config):
-        assert field.type in (str, int, float, bool)
+        assert hints[field.name] in (str, int, float, bool)
         assert f"        {field.name}: " in documentation
 
 
@@ -57,3 +69,32 @@ def test_impossible_training_settings_are_refused(name: str, value: float) -> No
 def test_relations_need_two_steps(name: str) -> None:
     with pytest.raises(SettingError, match=f"{name} is 1.*at least 2"):
         NetworkConfig(**{name: 1})  # type: ignore[arg-type]
+
+
+def test_a_modality_has_the_aggregator_of_its_kind() -> None:
+    config = NetworkConfig(frames_aggregator="mean", audio_aggregator="max", text_aggregator="bilstm")
+    found = {name: config.aggregator_of(name) for name in ("frames", "motion", "audio", "text", "thermal")}
+    assert found == {"frames": "mean", "motion": "mean", "audio": "max", "text": "bilstm", "thermal": "mean"}
+
+
+@pytest.mark.parametrize("config", [NetworkConfig, TrainConfig])
+def test_settings_of_a_modality_name_one_of_the_table(config: type[NetworkConfig] | type[TrainConfig]) -> None:
+    kinds = {network_group(name) for name in MODALITIES}
+    for field in fields(config):
+        if field.name.endswith("_aggregator"):
+            assert field.name.removesuffix("_aggregator") in kinds
+        if field.name.endswith("_rate") and field.name not in {"learning_rate", "head_rate"}:
+            assert field.name.removesuffix("_rate") in kinds
+
+
+@pytest.mark.parametrize("module", ["models.config.presets", "models.config.artifacts", "tasks.config.schema"])
+def test_settings_load_neither_torch_nor_numpy(module: str) -> None:
+    """The tables of aggregators, fusions, heads and losses name their entries without importing them."""
+    code = f"import sys, {module}; sys.exit(sum(name in sys.modules for name in ('torch', 'numpy')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("table", [AGGREGATORS, FUSIONS, HEADS, TAG_HEADS, CATEGORY_LOSSES, TAG_LOSSES])
+def test_every_entry_of_a_table_can_be_imported(table: LazyTable[object]) -> None:
+    assert all(callable(found) for found in table.values())
+    assert list(table) == sorted(table)

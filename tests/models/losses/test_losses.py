@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 from torch import Tensor
 
-from models.config import training as train_config
 from models.config.training import TrainConfig
 from models.losses import CATEGORY_LOSSES, TAG_LOSSES
 
@@ -49,11 +48,6 @@ def softmax(logits: Array) -> Array:
 def sigmoid(logits: Array) -> Array:
     found: Array = 1 / (1 + np.exp(-logits))
     return found
-
-
-def test_the_tables_hold_the_names_of_the_settings() -> None:
-    assert set(CATEGORY_LOSSES) == set(train_config.CATEGORY_LOSSES)
-    assert set(TAG_LOSSES) == set(train_config.TAG_LOSSES)
 
 
 def test_cross_entropy_is_scikit_learns() -> None:

@@ -1,18 +1,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 
 from features.base.errors import DataError
-from models.config.network import AGGREGATORS, FUSIONS, HEADS, NetworkConfig
+from models.aggregators import AGGREGATORS
 from models.config.training import TrainConfig
 from models.data.batching import Batch, BatchLabels, iterate_batches
+from models.fusion import FUSIONS
+from models.heads import HEADS
 from models.losses.total_loss import total_loss
 from models.network.network import VideoNetwork
 from tests.models.synthetic import SMALL_NETWORK, random_source
+
+if TYPE_CHECKING:
+    from models.config.network import NetworkConfig
 
 DIMS = {"frames": 10, "motion": 6, "audio": 7, "text": 9, "cover": 10}
 

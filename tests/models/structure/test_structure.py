@@ -9,14 +9,17 @@ import torch
 
 from features.base.errors import DataError
 from models.aggregators import AGGREGATORS
-from models.config.network import FUSIONS, HEADS, MISSING, TAG_HEADS, TEXT_EMBEDDINGS, NetworkConfig
+from models.config.network import MISSING, TEXT_EMBEDDINGS, NetworkConfig
 from models.config.presets import PRESETS
 from models.data.batching import Batch
+from models.fusion import FUSIONS
+from models.heads import HEADS
 from models.network.network import VideoNetwork
 from models.structure.describe import describe
 from models.structure.example import example_batch
 from models.structure.modules import ModuleRow, Structure
 from models.structure.serialization import parse_json, render_json
+from models.tag_heads import TAG_HEADS
 from tests.models.synthetic import SMALL_NETWORK
 
 DIMS = {"frames": 10, "motion": 6, "audio": 7, "text": 9, "cover": 10}

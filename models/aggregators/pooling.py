@@ -13,10 +13,48 @@ from torch import Tensor, nn
 
 from models.aggregators.base import Aggregator
 from models.aggregators.onednn_linear import dense
-from models.data.masking import masked_softmax, place_rows, valid_rows, zero_padding
+from models.data.masking import masked_max, masked_mean, masked_softmax, place_rows, valid_rows, zero_padding
 
 if TYPE_CHECKING:
     from models.config.network import NetworkConfig
+
+
+class Mean(Aggregator):
+    """Mean over the valid steps; no parameters."""
+
+    order_aware = False
+
+    def __init__(self, input_dim: int) -> None:
+        super().__init__(input_dim)
+        self.output_dim = input_dim
+
+    @classmethod
+    def from_config(cls, input_dim: int, config: NetworkConfig) -> Mean:  # noqa: ARG003 - has no sizes
+        """The mean, whatever ``config`` says."""
+        return cls(input_dim)
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """``(B, D)``; zeros for a row without a valid step."""
+        return masked_mean(features, mask)
+
+
+class Max(Aggregator):
+    """Largest value over the valid steps; no parameters."""
+
+    order_aware = False
+
+    def __init__(self, input_dim: int) -> None:
+        super().__init__(input_dim)
+        self.output_dim = input_dim
+
+    @classmethod
+    def from_config(cls, input_dim: int, config: NetworkConfig) -> Max:  # noqa: ARG003 - has no sizes
+        """The maximum, whatever ``config`` says."""
+        return cls(input_dim)
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """``(B, D)``; zeros for a row without a valid step."""
+        return masked_max(features, mask)
 
 
 class GatedAttention(Aggregator):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from models.aggregators.attention import GatedAttention
+from models.aggregators.pooling import GatedAttention
 
 
 def test_output_equals_the_paper() -> None:
