@@ -3,16 +3,14 @@
 from pathlib import Path
 
 from features.base.files import publish_bytes
+from models.config.artifacts import STRUCTURE_JSON_NAME, STRUCTURE_MARKDOWN_NAME, STRUCTURE_PICTURE_NAME
 from models.network.network import VideoNetwork
 from models.structure.describe import describe
 from models.structure.example import example_batch
 from models.structure.markdown import render_markdown
 from models.structure.modules import Structure
 from models.structure.picture import draw
-from models.structure.serialization import JSON_NAME, render_json
-
-MARKDOWN_NAME = "network.md"
-PICTURE_NAME = "network.svg"
+from models.structure.serialization import render_json
 
 
 def write_structure(folder: Path, network: VideoNetwork) -> Structure:
@@ -25,9 +23,9 @@ def write_structure(folder: Path, network: VideoNetwork) -> Structure:
     """
     structure = describe(network, example_batch(network))
     files = {
-        JSON_NAME: render_json(structure),
-        MARKDOWN_NAME: render_markdown(structure, picture_name=PICTURE_NAME),
-        PICTURE_NAME: f"{draw(structure)}\n",
+        STRUCTURE_JSON_NAME: render_json(structure),
+        STRUCTURE_MARKDOWN_NAME: render_markdown(structure, picture_name=STRUCTURE_PICTURE_NAME),
+        STRUCTURE_PICTURE_NAME: f"{draw(structure)}\n",
     }
     for name, content in files.items():
         publish_bytes(folder / name, content.encode())

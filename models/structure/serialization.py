@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from features.base.errors import DataError
+from models.config.artifacts import STRUCTURE_JSON_NAME
 from models.structure.modules import ModalityPath, ModuleRow, Structure
-
-JSON_NAME = "network.json"
-"""Name of the document beside a checkpoint."""
 
 _TOTALS = ("num_parameters", "flops_per_clip")
 
@@ -43,7 +41,7 @@ def read_structure(folder: Path) -> Structure | None:
     Raises:
         DataError: The file is no such document.
     """
-    path = folder / JSON_NAME
+    path = folder / STRUCTURE_JSON_NAME
     try:
         return parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

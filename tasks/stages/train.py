@@ -8,7 +8,7 @@ import luigi
 
 from features.base.files import published, sha256_of_json
 from features.base.settings import identity_values
-from models.config.artifacts import CALIBRATION_NAME, CHECKPOINT_NAMES, HISTORY_NAME, RESUME_NAME
+from models.config.artifacts import CALIBRATION_NAME, CHECKPOINT_NAMES, HISTORY_NAME, RESUME_NAME, STRUCTURE_NAMES
 from tasks.config.run import settings
 from tasks.core.progress import Progress
 from tasks.core.receipts import FileReceipt
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from models.config.training import TrainConfig
-
-# For a person: no later stage scores by them.
-PICTURE_NAMES = ("network.json", "network.md", "network.svg")
 
 
 class Train(Stage):
@@ -79,7 +76,7 @@ class Train(Stage):
         manifest = Manifest()
         corpus = read_labelled_corpus(manifest)
         splits = member_splits(corpus.records, corpus.splits, self.member)
-        return TrainingData(shard_paths(), record_paths(manifest), tuple(splits))
+        return TrainingData(shard_paths(), record_paths(manifest), tuple(splits), corpus.labels)
 
     def check_before_build(self) -> None:
         """Check that the machine has what the settings ask for."""
@@ -105,10 +102,10 @@ class Train(Stage):
             temporary.write_text(seen, encoding="utf-8")
 
     def _receipts(self, num_epochs: int) -> list[FileReceipt]:
-        there = [name for name in (CALIBRATION_NAME, *PICTURE_NAMES) if (self.folder / name).exists()]
+        there = [name for name in (CALIBRATION_NAME, *STRUCTURE_NAMES) if (self.folder / name).exists()]
         return [
             *(FileReceipt.of(self.folder, name, 1) for name in CHECKPOINT_NAMES),
-            *(FileReceipt.of(self.folder, name, 1, is_record=name in PICTURE_NAMES) for name in there),
+            *(FileReceipt.of(self.folder, name, 1, is_record=name in STRUCTURE_NAMES) for name in there),
             FileReceipt.of(self.folder, HISTORY_NAME, num_epochs, is_record=True),
         ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,11 +34,13 @@ class TrainingData:
         shards: Modality -> its embedding shards, in order.
         records: The record shards of the same clips, in order.
         splits: ``train``, ``validation`` or ``test`` of every clip.
+        known_labels: The labels of every clip, where this process has them already; they are not written.
     """
 
     shards: Mapping[str, tuple[Path, ...]]
     records: tuple[Path, ...]
     splits: tuple[str, ...]
+    known_labels: Labels | None = field(default=None, compare=False, repr=False)
 
     @functools.cached_property
     def clips(self) -> ShardedClips:
@@ -49,7 +51,9 @@ class TrainingData:
 
     @functools.cached_property
     def labels(self) -> Labels:
-        """The labels of every clip."""
+        """The labels of every clip; read from the record shards unless they are known."""
+        if self.known_labels is not None:
+            return self.known_labels
         records = [record for path in self.records for record in read_records(path)]
         return labels_of(records, self.records[0].parent)
 
