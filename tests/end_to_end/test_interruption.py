@@ -111,7 +111,7 @@ def test_a_failed_stage_exits_30_and_says_why(workplace: Workplace) -> None:
         ("features", {"modalities": "smell"}, "modalities is 'smell'"),
         ("manifest", {"validation_fraction": "nan"}, "validation_fraction is 'nan': expected a number"),
         ("paths", {"root": ""}, "root is empty"),
-        ("Train", {"epochs": "2"}, "the settings stand in [train]"),
+        ("Train", {"epochs": "2"}, "unknown section [Train] in the configuration: write [train]"),
         ("network", {"frames_aggregator": "lstm9000"}, "unknown frames_aggregator 'lstm9000'"),
     ],
 )

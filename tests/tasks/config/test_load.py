@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import luigi.configuration
 import pytest
 
 from features.backbones.extractor.extract_config import ExtractConfig
@@ -12,7 +18,7 @@ from features.base.settings import identity_values
 from features.decoding.config import DecodeConfig
 from models.config.presets import PRESETS
 from pipeline.workflow import RunAll
-from tasks.config.load import check_keys, read_section
+from tasks.config.load import check_keys, nearest, read_section, read_settings
 from tasks.config.run import settings
 from tasks.config.schema import SECTIONS
 
@@ -20,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     Configure = Callable[[Mapping[str, Mapping[str, str]]], None]
+
+HOME = Path(__file__).resolve().parents[3]
 
 
 def _read_all() -> None:
@@ -224,3 +232,122 @@ def test_every_setting_is_documented_where_it_is_defined() -> None:
         text = " ".join(doc for kind in section.kind.__mro__ if (doc := kind.__doc__) and kind is not object)
         for item in fields(section.kind):
             assert f"{item.name}:" in text, f"[{name}] {item.name} has no line in its docstring"
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [("corpus", "tag_separator"), ("paths", "root"), ("network", "preset"), ("train", "epochs"), ("decode", "store")],
+)
+def test_a_text_that_is_no_utf8_is_refused_in_one_line(
+    configure: Configure, section: str, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure({section: {key: "a\udcff"}})
+
+    with pytest.raises(SettingError) as caught:
+        settings()
+    assert str(caught.value).isprintable()
+    assert f"[{section}] " in str(caught.value)
+    assert "\\udcff" in str(caught.value)
+    with pytest.raises(SystemExit) as stopped:
+        RunAll()
+    assert stopped.value.code == 40
+    assert capsys.readouterr().err == f"error: {caught.value}\n"
+
+
+def test_a_command_line_that_is_no_utf8_is_refused_by_its_exit_code(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "luigi", "--module", "pipeline", "Manifest", "--corpus-tag-separator", b"\xff"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(HOME), "PYTHONUTF8": "1"},
+        capture_output=True,
+        check=False,
+        timeout=100,
+    )
+
+    error = done.stderr.decode("utf-8")
+    assert done.returncode == 40, error
+    assert "error: [corpus] tag_separator is '\\udcff', which is no UTF-8 text: write it in UTF-8" in error
+    assert "Traceback" not in error
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), (" True ", True), ("FALSE", False), ("false\n", False)])
+def test_booleans_may_be_written_in_any_case(configure: Configure, text: str, value: bool) -> None:
+    configure({"decode": {"store": text}})
+    assert settings().decode.store is value
+
+
+@pytest.mark.parametrize("text", ["yes", "1", "", "on"])
+def test_other_words_are_no_booleans(configure: Configure, text: str) -> None:
+    configure({"decode": {"store": text}})
+    with pytest.raises(SettingError, match=r"\[decode\] store is '.*': expected true or false"):
+        settings()
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "", "2,5"])
+def test_a_number_is_finite_and_written_with_a_point(configure: Configure, text: str) -> None:
+    configure({"decode": {"max_seconds": text}})
+    with pytest.raises(SettingError, match=rf"\[decode\] max_seconds is '{text}': expected a number"):
+        settings()
+
+
+def test_a_single_per_cent_sign_is_explained(configure: Configure) -> None:
+    config = luigi.configuration.get_config()
+    configure({})
+    config.remove_section("paths")
+    with pytest.raises(ValueError, match="%"):
+        config.set("paths", "root", "50%")
+    configure({"paths": {"root": "50%%"}})
+    assert settings().paths.root == "50%"
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        # The name of a task, which Luigi takes for a section.
+        ("Decode", "unknown section [Decode] in the configuration: write [decode]"),
+        ("decodes", "unknown section [decodes] in the configuration: did you mean 'decode'?"),
+        ("nothing_like_it", "in the configuration: expected one of paths, corpus, sample"),
+    ],
+)
+def test_a_section_that_there_is_not_is_told_how_to_be_written(configure: Configure, section: str, told: str) -> None:
+    configure({section: {"workers": "3"}})
+    with pytest.raises(SettingError, match=re.escape(told)):
+        check_keys()
+
+
+def test_sections_of_loggers_may_have_any_name(configure: Configure) -> None:
+    configure({"logger_mine": {"level": "INFO"}, "handler_x": {"a": "b"}, "formatter_y": {"a": "b"}})
+    check_keys()
+
+
+def test_the_nearest_word_is_named_and_else_all_of_them() -> None:
+    assert nearest("workrs", ["workers", "store"]) == ": did you mean 'workers'?"
+    assert nearest("zzz", ["workers", "store"]) == ": expected one of workers, store"
+
+
+def test_changes_of_other_sections_do_not_concern_a_section(configure: Configure) -> None:
+    configure({"decode": {"workers": "3"}})
+
+    assert read_section("decode", {"network.fusion": "concat", "train.epochs": "x"}) == settings().decode
+    assert read_section("decode", {"decode.workers": "5"}) == replace(settings().decode, workers=5)
+    with pytest.raises(SettingError, match=r"\[decode\] workers is 'x': expected a whole number"):
+        read_section("decode", {"decode.workers": "x"})
+
+
+def test_spaces_around_a_text_do_not_count(configure: Configure) -> None:
+    configure({"decode": {"codec": "  lossless "}, "network": {"preset": " trn_light "}})
+
+    assert settings().decode.codec == "lossless"
+    assert settings().network == PRESETS["trn_light"].network
+
+
+def test_reading_leaves_no_trace_of_a_failed_attempt(configure: Configure) -> None:
+    configure({"decode": {"workers": "many"}})
+    for _ in range(2):
+        with pytest.raises(SettingError, match=r"\[decode\] workers is 'many'"):
+            settings()
+    configure({"decode": {"workers": "2"}})
+    assert settings().decode.workers == 2
+    assert read_settings() == settings()
+    assert read_settings() is not settings()
