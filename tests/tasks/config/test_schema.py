@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 import pytest
-from features.backbones.extractor.extract_config import ONLY_FOR, ExtractConfig
 
+from features.backbones.extractor.extract_config import ONLY_FOR, ExtractConfig
 from features.base.errors import SettingError
 from features.base.modalities import MODALITIES
 from features.base.settings import identity_values, is_from_preset, is_identity, modalities_of, setting
