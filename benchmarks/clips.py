@@ -12,9 +12,9 @@ from features.decoding.config import DecodeConfig
 from features.decoding.ffmpeg import find_ffmpeg
 from features.decoding.shard import decode_shard
 from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
-from features.downloads.media_type import SNIFF_BYTES, kind_of
-from features.sample.corpus.config import SampleConfig
-from features.sample.corpus.render import MANIFEST_NAME, render_corpus
+from features.downloads.media_spec import SNIFF_BYTES, kind_of
+from features.sample.config import SampleConfig
+from features.sample.render import MANIFEST_NAME, render_corpus
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

@@ -23,7 +23,7 @@ from features.decoding.clip import Decoder, decode_clip
 from features.decoding.config import SAMPLINGS, DecodeConfig
 from features.decoding.ffmpeg import ffmpeg_version, find_ffmpeg
 from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
-from features.downloads.media_type import SNIFF_BYTES, kind_of
+from features.downloads.media_spec import SNIFF_BYTES, kind_of
 from features.formats.matroska import read_frames
 
 

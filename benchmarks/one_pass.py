@@ -28,7 +28,7 @@ from features.base.parallel import WorkerPool, num_cpus
 from features.decoding.commands import clip_command
 from features.decoding.config import DecodeConfig
 from features.decoding.ffmpeg import find_ffmpeg
-from features.decoding.on_the_fly import FreshClips
+from features.decoding.shard import FreshClips
 from features.formats.tar_shard import open_tar_shard
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 import pipeline  # noqa: F401 - sets Luigi's settings
-from features.splits.assignment import assign_splits
+from features.splits.stratified_split import assign_splits
 from models.config.network import NetworkConfig
 from models.config.training import TrainConfig
 from models.data.labels import positions_of

@@ -13,11 +13,10 @@ from features.downloads.store_index import PartialFacts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from features.downloads.media_spec import Wanted
-    from features.downloads.partial import Partial
-    from features.downloads.store_index import StoredFacts
+    from features.downloads.media_spec import StoredFacts, Wanted
+    from features.downloads.store import Partial
+    from features.http.client import Answer
     from features.http.config import HttpConfig
-    from features.http.response import Answer
 
 HTTP_OK = 200
 HTTP_PARTIAL = 206

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from features.base.checks import check_fraction
 from features.base.errors import SettingError
 from features.base.settings import setting
-from features.downloads.media_type import EXTRA_VIDEO_KINDS, VIDEO_KINDS
+from features.downloads.media_spec import EXTRA_VIDEO_KINDS, VIDEO_KINDS
 from features.http.config import HttpConfig
 
 

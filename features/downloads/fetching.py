@@ -13,20 +13,17 @@ from features.base.errors import ClipError, TransientError
 from features.base.outcomes import is_transient
 from features.downloads.body import HTTP_BAD_RANGE, HTTP_OK, HTTP_PARTIAL, finished_before, range_headers, receive
 from features.http.guard import Guard
-from features.http.scheduler import Turn
+from features.http.rate_limit import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from features.downloads.download_rows import MediaFile
     from features.downloads.media_spec import Wanted
-    from features.downloads.partial import Partial
-    from features.downloads.store import MediaStore
-    from features.http.client import HttpClient
+    from features.downloads.store import MediaStore, Partial
+    from features.http.client import Answer, HttpClient
     from features.http.config import HttpConfig
-    from features.http.rate_limit import HostGates
-    from features.http.response import Answer
-    from features.http.scheduler import Steps
+    from features.http.rate_limit import HostGates, Steps
 
 # Pauses are drawn between 0 and 1, 2, 4, ... times this: full jitter (Brooker, "Exponential backoff and jitter", 2015).
 FIRST_PAUSE_SECONDS = 1.0

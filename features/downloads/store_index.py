@@ -9,6 +9,8 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+from features.downloads.media_spec import StoredFacts
+
 INDEX_NAME = "index.sqlite"
 # Another process that holds the index is waited for.
 BUSY_SECONDS = 60.0
@@ -21,15 +23,6 @@ CREATE TABLE IF NOT EXISTS files (url TEXT PRIMARY KEY, sha256 TEXT, kind TEXT, 
 CREATE TABLE IF NOT EXISTS partials
     (url TEXT PRIMARY KEY, total INTEGER, etag TEXT, last_modified TEXT, boot TEXT) WITHOUT ROWID;
 """
-
-
-@dataclass(frozen=True)
-class StoredFacts:
-    """A whole file: its digest, its kind and its size in bytes."""
-
-    sha256: str
-    kind: str
-    num_bytes: int
 
 
 @dataclass(frozen=True)

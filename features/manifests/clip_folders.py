@@ -8,7 +8,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from features.formats.rejections import RowError
+from features.formats.records import RowError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

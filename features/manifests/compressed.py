@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import zstandard
 
 from features.base.errors import SourceError
-from features.formats.rejections import RowError
+from features.formats.records import RowError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from features.base.files import publish_json, published
 from features.formats.records import ClipRecord
 from features.manifests.reading import read_manifest
-from features.splits.assignment import assign_splits
 from features.splits.label_space import LabelSpace, build_label_space
+from features.splits.stratified_split import assign_splits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -6,8 +6,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
-from features.formats.records import SPLITS, ClipRecord
-from features.formats.rejections import RowError
+from features.formats.records import SPLITS, ClipRecord, RowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

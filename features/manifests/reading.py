@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from features.base.errors import SourceError
-from features.formats.records import ClipRecord
-from features.formats.rejections import KEPT_ROW_CODES, Rejection, RowError
+from features.formats.records import KEPT_ROW_CODES, ClipRecord, Rejection, RowError
 from features.manifests.categories import category_name
 from features.manifests.clip_folders import read_folder
 from features.manifests.compressed import open_text
 from features.manifests.config import FOLDER_PRESET
-from features.manifests.csv_rows import read_csv
 from features.manifests.fields import parse_row
-from features.manifests.json_rows import read_json_lines
+from features.manifests.rows import read_csv, read_json_lines
 from features.manifests.source import check_manifest, format_of
 
 if TYPE_CHECKING:

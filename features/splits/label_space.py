@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from features.formats.rejections import Rejection
+from features.formats.records import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from features.base.errors import SourceError
 from features.formats.records import SPLITS
 from features.manifests.corpus import SPLITS_NAME, read_records
-from features.splits.assignment import normalised_title
+from features.splits.stratified_split import normalised_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

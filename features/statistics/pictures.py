@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from features.base.parallel import WorkerPool, num_cpus
 from features.decoding.shard import decode_shard
-from features.downloads.local_media import locate_unchanged
+from features.downloads.download import locate_unchanged
 from features.formats.matroska import read_cover, read_frames
 from features.formats.tar_shard import index_tar_shard
 

@@ -14,7 +14,7 @@ from features.decoding.config import DecodeConfig
 from features.downloads.config import DownloadConfig
 from features.manifests.config import CorpusConfig, ManifestConfig
 from features.recognition.recognition_config import AsrConfig, OcrConfig
-from features.sample.corpus.config import SampleConfig
+from features.sample.config import SampleConfig
 from models.config.network import NetworkConfig
 from models.config.presets import PRESETS
 from models.config.training import TrainConfig

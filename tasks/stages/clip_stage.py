@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from features.decoding.on_the_fly import FreshClips
+    from features.decoding.shard import FreshClips
     from features.downloads.download_rows import DownloadedClip
     from features.formats.tar_shard import OpenedClip
     from tasks.core.sharded import ShardJob
@@ -111,7 +111,7 @@ class ClipSource:
         """Return the clips of a shard; what is decoded now waits beside ``path``, and known clips are not decoded."""
         if self._downloader is None or self._pool is None:
             return open_tar_shard(_intact(job.inputs["decode"], job.digests["decode"]))
-        from features.decoding.on_the_fly import FreshClips  # noqa: PLC0415 - loads the codec libraries
+        from features.decoding.shard import FreshClips  # noqa: PLC0415 - loads the codec libraries
 
         clips = read_downloaded(job.inputs["download"])
         config = settings().decode
@@ -138,7 +138,7 @@ def some_clips(clip_ids: Collection[str], positions: Sequence[int], folder: Path
         paths = [decode.folder / name for name in _shards_with(decode, positions)]
         yield itertools.chain.from_iterable(open_tar_shard(path) for path in paths)
         return
-    from features.decoding.on_the_fly import FreshClips  # noqa: PLC0415 - loads the codec libraries
+    from features.decoding.shard import FreshClips  # noqa: PLC0415 - loads the codec libraries
 
     download = Download()
     rows = [row for name in _shards_with(download, positions) for row in read_downloaded(download.folder / name)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from features.base.files import publish_json, published
-from features.splits.folds import NO_FOLD
+from features.splits.stratified_split import NO_FOLD
 from models.ablation.scoring import HELD_OUT_FOLDS
 from tasks.config.run import settings
 from tasks.core.console import say

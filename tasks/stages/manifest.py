@@ -16,7 +16,7 @@ from features.base.settings import identity_values
 from features.decoding.ffmpeg import find_ffmpeg
 from features.manifests.corpus import build_corpus
 from features.manifests.source import check_manifest, manifest_digest, manifest_folder
-from features.sample.corpus.render import render_corpus
+from features.sample.render import render_corpus
 from tasks.config.run import settings
 from tasks.core.console import say
 from tasks.core.progress import Progress

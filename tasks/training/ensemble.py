@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from features.base.errors import SettingError
-from features.splits.folds import NO_FOLD, assign_folds
+from features.splits.stratified_split import NO_FOLD, assign_folds
 from tasks.config.run import settings
 from tasks.config.task_settings import MIN_FOLDS
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from features.http.addresses import is_public
+from features.http.guard import is_public
 from tests.features.server import Site, serve
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def internet() -> Iterator[Internet]:
         found = Internet(stack.enter_context(serve(PUBLIC)), stack.enter_context(serve()))
         stack.enter_context(mock.patch("socket.getaddrinfo", found.resolve))
         stack.enter_context(
-            mock.patch("features.http.addresses.is_public", lambda address: address == PUBLIC or is_public(address))
+            mock.patch("features.http.guard.is_public", lambda address: address == PUBLIC or is_public(address))
         )
         yield found
 

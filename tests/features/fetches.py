@@ -9,13 +9,11 @@ import pytest
 
 from features.base.errors import ClipError
 from features.downloads.fetching import Fetcher
-from features.downloads.media_spec import Wanted
-from features.downloads.media_type import VIDEO_KINDS
+from features.downloads.media_spec import VIDEO_KINDS, Wanted
 from features.downloads.store import MediaStore
 from features.http.client import HttpClient
 from features.http.config import HttpConfig
-from features.http.rate_limit import HostGates
-from features.http.scheduler import finish
+from features.http.rate_limit import HostGates, finish
 
 if TYPE_CHECKING:
     from pathlib import Path

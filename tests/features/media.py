@@ -15,9 +15,9 @@ from features.base.outcomes import Outcome
 from features.base.parallel import WorkerPool
 from features.decoding.clip import Decoder, decode_clip
 from features.decoding.shard import Decoding, decode_shard
+from features.downloads.download import locate_unchanged
 from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
-from features.downloads.local_media import locate_unchanged
-from features.downloads.media_type import COVER_KINDS, EXTRA_VIDEO_KINDS, SNIFF_BYTES, VIDEO_KINDS, kind_of
+from features.downloads.media_spec import COVER_KINDS, EXTRA_VIDEO_KINDS, SNIFF_BYTES, VIDEO_KINDS, kind_of
 from features.formats.tar_shard import DecodedClip
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from features.decoding.ffmpeg import find_ffmpeg
-from features.sample.corpus.config import SampleConfig
-from features.sample.corpus.render import render_corpus
+from features.sample.config import SampleConfig
+from features.sample.render import render_corpus
 from tests.features.server import answer
 
 if TYPE_CHECKING:

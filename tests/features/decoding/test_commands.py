@@ -5,7 +5,7 @@ import pytest
 from features.base.errors import ClipError
 from features.decoding.commands import PICTURE_FORMATS, VIDEO_FORMATS, clip_command, cover_command
 from features.decoding.config import DecodeConfig
-from features.downloads.media_type import COVER_KINDS, EXTRA_VIDEO_KINDS, VIDEO_KINDS
+from features.downloads.media_spec import COVER_KINDS, EXTRA_VIDEO_KINDS, VIDEO_KINDS
 
 
 def options_before_input(command: list[str]) -> dict[str, str]:

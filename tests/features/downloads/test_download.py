@@ -15,7 +15,7 @@ from features.downloads.config import DownloadConfig
 from features.downloads.download import Downloader, download_shard
 from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile, read_downloaded
 from features.formats.records import ClipRecord
-from features.http.scheduler import finish
+from features.http.rate_limit import finish
 
 if TYPE_CHECKING:
     from tests.features.server import Site

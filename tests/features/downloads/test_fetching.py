@@ -512,7 +512,7 @@ def test_a_disk_that_takes_a_part_of_a_body_stops_the_run(
     site: Site, fetches: Fetches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = site.add("/a", MP4)
-    monkeypatch.setattr("features.downloads.partial.os.fdopen", lambda number, *_, **__: FullFile(number, "r+"))
+    monkeypatch.setattr("features.downloads.store.os.fdopen", lambda number, *_, **__: FullFile(number, "r+"))
     with pytest.raises(OSError, match="No space left on device"):
         fetches.get(url)
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from features.base.errors import SourceError
-from features.formats.records import ClipRecord
-from features.formats.rejections import RowError
+from features.formats.records import ClipRecord, RowError
 from features.manifests.clip_folders import MAX_TEXT_FILE_BYTES, parse_description
 from features.manifests.config import CorpusConfig
 from features.manifests.reading import Reading, read_manifest

@@ -8,7 +8,7 @@ import pytest
 import zstandard
 
 from features.base.errors import SourceError
-from features.formats.rejections import RowError
+from features.formats.records import RowError
 from features.manifests import compressed
 from features.manifests.compressed import MAX_LINE_BYTES, Lines, open_text
 from tests.memory import peak_megabytes

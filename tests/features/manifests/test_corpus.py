@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks.manifest_scale import prove_splits, write_manifest
 from features.base.errors import SourceError
-from features.formats.records import ClipRecord
-from features.formats.rejections import KEPT_ROW_CODES
+from features.formats.records import KEPT_ROW_CODES, ClipRecord
 from features.manifests.config import CorpusConfig, ManifestConfig
 from features.manifests.corpus import build_corpus, read_labels, read_records, read_splits
 

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.formats.records import ClipRecord
-from features.formats.rejections import RowError
+from features.formats.records import ClipRecord, RowError
 from features.manifests.config import PRESETS
 from features.manifests.fields import parse_row
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.base.errors import SourceError
-from features.formats.rejections import KEPT_ROW_CODES
+from features.formats.records import KEPT_ROW_CODES
 from features.manifests.compressed import MAX_LINE_BYTES
 from features.manifests.config import PRESETS, CorpusConfig
 from features.manifests.reading import Reading, read_manifest

@@ -1,7 +1,7 @@
 import pytest
 
 from features.base.errors import SettingError
-from features.sample.corpus.config import SampleConfig
+from features.sample.config import SampleConfig
 
 
 def test_defaults_are_valid() -> None:

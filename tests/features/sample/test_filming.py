@@ -4,10 +4,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from features.sample.corpus.config import SampleConfig
-from features.sample.corpus.filming import WORLD_WIDTHS, build_world, film_clip, picture_cover
-from features.sample.corpus.labels import SCENES
-from features.sample.corpus.plan import ClipPlan
+from features.sample.config import SampleConfig
+from features.sample.filming import WORLD_WIDTHS, build_world, film_clip, picture_cover
+from features.sample.plan import SCENES, ClipPlan
 
 CONFIG = SampleConfig(width=96, height=72)
 

@@ -3,10 +3,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from features.sample.corpus.config import SampleConfig
-from features.sample.corpus.labels import CATEGORIES, TAGS
-from features.sample.corpus.plan import DAMAGES, ClipPlan, plan_corpus
-from features.sample.corpus.titles import compose_title
+from features.sample.config import SampleConfig
+from features.sample.plan import CATEGORIES, DAMAGES, TAGS, ClipPlan, plan_corpus
+from features.sample.titles import compose_title
 
 PLANS = plan_corpus(SampleConfig())
 

@@ -9,12 +9,11 @@ import pytest
 from PIL import Image, UnidentifiedImageError
 
 from features.base.errors import SettingError, ToolError
-from features.sample.corpus.config import SampleConfig
-from features.sample.corpus.encode import encode_clip
-from features.sample.corpus.filming import build_world, count_frames, film_clip
-from features.sample.corpus.plan import ClipPlan, plan_corpus
-from features.sample.corpus.render import render_corpus
-from features.sample.corpus.sound import record_sound
+from features.sample.config import SampleConfig
+from features.sample.filming import build_world, count_frames, film_clip
+from features.sample.plan import ClipPlan, plan_corpus
+from features.sample.render import encode_clip, render_corpus
+from features.sample.sound import record_sound
 
 CONFIG = SampleConfig(num_clips=24, width=96, height=72)
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()

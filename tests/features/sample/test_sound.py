@@ -4,9 +4,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from features.sample.corpus.config import SampleConfig
-from features.sample.corpus.plan import ClipPlan
-from features.sample.corpus.sound import SAMPLE_RATE_HZ, record_sound
+from features.sample.config import SampleConfig
+from features.sample.plan import ClipPlan
+from features.sample.sound import SAMPLE_RATE_HZ, record_sound
 
 CONFIG = SampleConfig()
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from features.sample.corpus.filming import count_frames
+from features.sample.filming import count_frames
 
 if TYPE_CHECKING:
-    from features.sample.corpus.config import SampleConfig
-    from features.sample.corpus.plan import ClipPlan
+    from features.sample.config import SampleConfig
+    from features.sample.plan import ClipPlan
 
 Float64 = npt.NDArray[np.float64]
 

@@ -1,15 +1,109 @@
-"""Things that move before a panorama, and the presenter of a cover: pictures with a transparent ground."""
+"""A drawing surface measured in picture heights, so that no scene depends on the number of pixels."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from features.sample.worlds.painter import Painter, UInt8
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Iterable
 
-    from features.sample.worlds.palette import Colour
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours of the sky and what the light does to every other colour.
+
+    Attributes:
+        shade: Factor on red, green and blue of everything that does not shine.
+        lit_share: Share of windows with a light behind them.
+    """
+
+    sky_top: Colour
+    sky_low: Colour
+    orb: Colour
+    shade: tuple[float, float, float]
+    lit_share: float
+    is_night: bool
+
+    def tint(self, colour: Colour, factor: float = 1.0) -> Colour:
+        """Return ``colour`` as this light shows it, made ``factor`` times as bright before."""
+        pairs = zip(colour, self.shade, strict=True)
+        red, green, blue = (min(255, round(channel * factor * shade)) for channel, shade in pairs)
+        return red, green, blue
+
+
+DAYS = (
+    Palette((92, 160, 222), (205, 228, 240), (255, 244, 190), (1.0, 1.0, 1.0), 0.08, False),
+    Palette((120, 136, 186), (250, 196, 140), (255, 214, 130), (1.0, 0.86, 0.80), 0.25, False),
+    Palette((150, 162, 172), (206, 210, 212), (236, 236, 226), (0.84, 0.87, 0.90), 0.15, False),
+)
+NIGHTS = (
+    Palette((8, 12, 38), (34, 44, 86), (240, 240, 220), (0.28, 0.30, 0.44), 0.6, True),
+    Palette((18, 12, 44), (70, 48, 96), (250, 232, 200), (0.34, 0.28, 0.42), 0.6, True),
+)
+WINDOW_LIGHT: Colour = (255, 214, 110)
+
+
+def draw_palette(is_night: bool, rng: np.random.Generator) -> Palette:
+    """Return one of the lights that fit."""
+    choices = NIGHTS if is_night else DAYS
+    return choices[int(rng.integers(len(choices)))]
+
+
+UInt8 = npt.NDArray[np.uint8]
+# Shapes are drawn twice as large as shown and averaged down, which smooths their edges.
+OVERSAMPLING = 2
+
+
+class Painter:
+    """Draws flat shapes; x runs to the right from 0 to ``length``, y downwards from 0 to 1."""
+
+    def __init__(self, length: float, height_pixels: int, *, background: Colour | None = None) -> None:
+        self.length = length
+        self._scale = OVERSAMPLING * height_pixels
+        size = (OVERSAMPLING * round(length * height_pixels), self._scale)
+        self._image = Image.new("RGB", size, background) if background else Image.new("RGBA", size)
+        self._draw = ImageDraw.Draw(self._image)
+
+    def polygon(self, points: Iterable[tuple[float, float]], colour: Colour) -> None:
+        """Fill the outline through ``points``."""
+        self._draw.polygon([(x * self._scale, y * self._scale) for x, y in points], fill=colour)
+
+    def box(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
+        """Fill a rectangle; one of no size leaves nothing."""
+        if right > left and bottom > top:
+            corners = ((left, top), (right, top), (right, bottom), (left, bottom))
+            self.polygon(corners, colour)
+
+    def oval(self, x: float, y: float, across: float, down: float, colour: Colour) -> None:
+        """Fill an ellipse around ``(x, y)`` with the half axes ``across`` and ``down``."""
+        edges = (x - across, y - down, x + across, y + down)
+        self._draw.ellipse([edge * self._scale for edge in edges], fill=colour)
+
+    def line(self, points: Iterable[tuple[float, float]], thickness: float, colour: Colour) -> None:
+        """Draw a line through ``points``, at least one drawn pixel thick."""
+        width = max(1, round(thickness * self._scale))
+        self._draw.line([(x * self._scale, y * self._scale) for x, y in points], fill=colour, width=width)
+
+    def gradient(self, top: float, bottom: float, upper: Colour, lower: Colour) -> None:
+        """Fill the whole length between two heights, from one colour to the other."""
+        first, last = round(top * self._scale), round(bottom * self._scale)
+        for row in range(first, last):
+            share = (row - first) / (last - first)
+            mixed = tuple(round(a + (b - a) * share) for a, b in zip(upper, lower, strict=True))
+            self._draw.line([(0, row), (self._image.width, row)], fill=mixed)
+
+    def pixels(self) -> UInt8:
+        """Return the picture, ``(rows, columns, 3)``; without a background ``(rows, columns, 4)``."""
+        return np.asarray(self._image.reduce(OVERSAMPLING), dtype=np.uint8)
+
 
 PAINTS: tuple[Colour, ...] = ((60, 110, 180), (236, 236, 230), (70, 140, 96), (214, 170, 60), (200, 56, 50))
 SKINS: tuple[Colour, ...] = ((236, 196, 164), (204, 150, 112), (140, 96, 70), (96, 64, 48))

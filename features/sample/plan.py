@@ -11,15 +11,47 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from features.sample.corpus.labels import CATEGORIES, MOVES, TAGS, TONES
-from features.sample.corpus.titles import compose_title
+from features.sample.titles import compose_title
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from features.sample.corpus.config import SampleConfig
+    from features.sample.config import SampleConfig
+
+SCENES = ("harbour", "city", "forest")
+SOUNDS = ("music", "motor", "birdsong")
+MOVES = ("pan left", "pan right", "fade in", "fade out", "still")
+TONES = ("rising tone", "falling tone", "", "")
+
+CATEGORIES = {
+    ("harbour", "music"): "seaside concert",
+    ("harbour", "motor"): "boat trip",
+    ("harbour", "birdsong"): "coastal birds",
+    ("city", "music"): "street music",
+    ("city", "motor"): "traffic",
+    ("city", "birdsong"): "city garden",
+    ("forest", "music"): "campfire evening",
+    ("forest", "motor"): "timber work",
+    ("forest", "birdsong"): "woodland walk",
+}
+
+TAGS = (
+    "pan left",
+    "pan right",
+    "fade in",
+    "fade out",
+    "rising tone",
+    "falling tone",
+    "beeping",
+    "night",
+    "red balloon",
+    "tutorial",
+    "for sale",
+    "presenter",
+)
+
 
 T = TypeVar("T")
 

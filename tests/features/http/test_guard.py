@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from features.base.errors import ClipError
-from features.http.addresses import is_public, resolve
+from features.http.guard import is_public, resolve
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from features.downloads.media_type import COVER_KINDS, SNIFF_BYTES, VIDEO_KINDS, kind_of
+from features.downloads.media_spec import COVER_KINDS, SNIFF_BYTES, VIDEO_KINDS, kind_of
 from tests.features.media import render_clip
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from features.sample.worlds.figures import (
+from features.sample.painter import (
     OTHER_BALLOONS,
     RED_BALLOON,
     draw_balloon,
@@ -23,12 +23,12 @@ from features.sample.worlds.figures import (
     draw_presenter,
     paste,
 )
-from features.sample.worlds.registry import paint_world
+from features.sample.worlds import paint_world
 
 if TYPE_CHECKING:
-    from features.sample.corpus.config import SampleConfig
-    from features.sample.corpus.plan import ClipPlan
-    from features.sample.worlds.painter import UInt8
+    from features.sample.config import SampleConfig
+    from features.sample.painter import UInt8
+    from features.sample.plan import ClipPlan
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]

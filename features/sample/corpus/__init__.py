@@ -1,1 +1,0 @@
-"""What the sample corpus holds: its plan, labels and titles, and how it is rendered."""

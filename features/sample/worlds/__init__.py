@@ -1,1 +1,0 @@
-"""The scenes that the sample corpus shows, painted frame by frame."""
