@@ -242,6 +242,16 @@ def index_tar_shard(path: Path) -> dict[str, StoredClip]:
     return clips
 
 
+def read_parts(path: Path, clip: StoredClip) -> dict[str, bytes]:
+    """Return the parts of one clip of a decoded shard: suffix (``mkv``, ``cover.jpg``) -> bytes."""
+    with path.open("rb") as stream:
+        parts = {}
+        for suffix, (position, size) in clip.parts.items():
+            stream.seek(position)
+            parts[suffix] = stream.read(size)
+    return parts
+
+
 def _headers(stream: IO[bytes]) -> Iterator[tuple[str, int, int]]:
     """Yield name, position and length of every member; the caller may move the position of ``stream``."""
     end = 0

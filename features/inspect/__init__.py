@@ -1,1 +1,1 @@
-"""A close look at published files, as plain values and pictures; ``files`` chooses by the kind of the file."""
+"""Inspection of published files, as plain values and pictures; ``inspect_file`` chooses by the kind of the file."""

@@ -1,4 +1,4 @@
-"""A decoded shard, and one of its clips: frames, the denser frames for motion, cover and sound."""
+"""Inspects a decoded shard, and one of its clips: frames, frames for motion, cover and sound."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ import numpy as np
 from features.base.errors import ShardError, SourceError
 from features.base.outcomes import Tally
 from features.formats.matroska import read_cover, read_waveform, stored_pictures
-from features.formats.tar_shard import COVER, MATROSKA, StoredClip, index_tar_shard
-from features.inspect.result import Drawing, Found
-from features.plots.contact_sheet import Cell, small_picture, write_sheet
-from features.plots.sound_plot import draw_sound
+from features.formats.tar_shard import COVER, MATROSKA, index_tar_shard, read_parts
+from features.inspect.plots.contact_sheet import Cell, small_picture, write_sheet
+from features.inspect.plots.sound_plot import draw_sound
+from features.inspect.result import Drawing, InspectResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from features.formats.clip_data import Picture
-    from features.inspect.result import Look
+    from features.formats.tar_shard import StoredClip
+    from features.inspect.result import InspectQuery
 
 MAX_FRAMES = 64
 COVER_HEIGHT = 420  # pixels at most
 
 
-def look_at_decoded(path: Path, look: Look) -> Found:
-    """Return the account of a decoded shard, and one of its clips; only that clip's content is read.
+def inspect_decoded(path: Path, query: InspectQuery) -> InspectResult:
+    """Return the outcomes of a decoded shard, and one of its clips; only the media of that clip are read.
 
     Raises:
-        SourceError: It does not hold the clip.
+        SourceError: It has no such clip.
         ShardError: It is damaged.
     """
     clips = index_tar_shard(path)
@@ -38,24 +39,24 @@ def look_at_decoded(path: Path, look: Look) -> Found:
     values: dict[str, Any] = {
         "kind": "decoded shard", "clips": {"rows": tally.rows, **tally.counts, **tally.codes}
     }  # fmt: skip
-    clip = _chosen(path, clips, look.clip_id)
+    clip = _chosen(path, clips, query.clip_id)
     if clip is None:
-        return Found(values)
+        return InspectResult(values)
     about: dict[str, Any] = {
         "clip_id": clip.outcome.clip_id,
-        **look.labels(clip.outcome.clip_id),
+        **query.labels(clip.outcome.clip_id),
         "outcome": " ".join(filter(None, (clip.outcome.status, clip.outcome.code, clip.outcome.detail))),
         **clip.about,
     }
     try:
-        drawings = _drawings(read_parts(path, clip), about, look.heading(clip.outcome.clip_id))
+        drawings = _drawings(read_parts(path, clip), about, query.heading(clip.outcome.clip_id))
     except ShardError as error:
         raise ShardError(f"{path}: {error}") from error
-    return Found({**values, "clip": about}, tuple(drawings))
+    return InspectResult({**values, "clip": about}, tuple(drawings))
 
 
 def _drawings(parts: Mapping[str, bytes], about: dict[str, Any], heading: str) -> list[Drawing]:
-    """Return the pictures of a clip, after adding to ``about`` what its streams hold."""
+    """Return the pictures of a clip; adds the facts about its streams to ``about``."""
     drawings: list[Drawing] = []
     if MATROSKA in parts:
         drawings += _frames(parts[MATROSKA], about, heading, motion=False)
@@ -67,22 +68,12 @@ def _drawings(parts: Mapping[str, bytes], about: dict[str, Any], heading: str) -
     return drawings
 
 
-def read_parts(path: Path, clip: StoredClip) -> dict[str, bytes]:
-    """Return what a decoded shard holds of one clip: suffix (``mkv``, ``cover.jpg``) -> bytes."""
-    with path.open("rb") as stream:
-        parts = {}
-        for suffix, (position, size) in clip.parts.items():
-            stream.seek(position)
-            parts[suffix] = stream.read(size)
-    return parts
-
-
 def _chosen(path: Path, clips: Mapping[str, StoredClip], clip_id: str | None) -> StoredClip | None:
     if clip_id is None:
         decoded = (clip for clip in clips.values() if MATROSKA in clip.parts)
         return next(decoded, next(iter(clips.values()), None))
     if clip_id not in clips:
-        raise SourceError(f"{path} does not hold the clip {clip_id!r}")
+        raise SourceError(f"{path} has no clip {clip_id!r}")
     return clips[clip_id]
 
 
@@ -106,7 +97,7 @@ def _frames(matroska: bytes, about: dict[str, Any], heading: str, *, motion: boo
 
 
 def write_frames(pictures: Sequence[Picture], heading: str, path: Path) -> None:
-    """Write the frames of a clip as a sheet with their times; of more than 64 as many, evenly chosen."""
+    """Write at most 64 frames of a clip, evenly chosen, as a sheet with their times."""
     rows = np.unique(np.linspace(0, len(pictures) - 1, min(len(pictures), MAX_FRAMES)).round().astype(int))
     chosen = [pictures[row] for row in rows]
     cells = [Cell(small_picture(picture.pixels()), (f"{picture.time_seconds:.2f} s",)) for picture in chosen]

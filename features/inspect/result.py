@@ -1,12 +1,13 @@
-"""What a look asks for, and what it gives: plain values, and pictures that are drawn on demand."""
+"""Query and result of an inspection: plain values, and pictures that are drawn on demand."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from features.analysis.projection import PROJECTIONS
 from features.base.errors import SettingError
+from features.base.text import one_line
+from features.inspect.plots.scatter_plot import PROJECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -14,19 +15,18 @@ if TYPE_CHECKING:
 
     from features.formats.records import ClipRecord
 
-# No picture has room for more.
-MAX_TITLE_CHARACTERS = 200
+MAX_TITLE_COLUMNS = 200  # a picture has no room for more
 
 
 @dataclass(frozen=True)
-class Look:
-    """What to look at.
+class InspectQuery:
+    """What to inspect.
 
     Attributes:
-        clip_id: The clip to look at closely; ``None`` = the first that has something to show.
-        records: The clips as the manifest has them, by id, as far as they are known: names and labels.
-        decoded: The decoded shard of the same clips, where there is one: their pictures.
-        projection: How a shard becomes a scatter plot: ``pca`` or ``tsne``.
+        clip_id: The clip to inspect in detail; ``None`` = the first with features, frames or a row.
+        records: The records of the clips by id, as far as they are known: titles and labels.
+        decoded: The decoded shard of the same clips, where there is one, for their pictures.
+        projection: Projection of the scatter plot: ``pca`` or ``tsne``.
     """
 
     clip_id: str | None = None
@@ -55,36 +55,31 @@ class Look:
     def heading(self, clip_id: str) -> str:
         """Return id, category and title of a clip in one line, as far as they are known."""
         parts = (clip_id, self.category(clip_id) or "", self.title(clip_id))
-        return "   ".join(one_line(part) for part in parts if part)
-
-
-def one_line(text: str) -> str:
-    """Return text as a picture can show it: in one line, cut, without halves of surrogate pairs."""
-    return " ".join(text[:MAX_TITLE_CHARACTERS].split()).encode("utf-8", "replace").decode("utf-8")
+        return "   ".join(one_line(part, MAX_TITLE_COLUMNS) for part in parts if part)
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """One picture that can be drawn.
+    """One picture, drawn on demand.
 
     Attributes:
         name: Plain name of the file, without its suffix.
-        shows: What it shows, in one line.
-        draw: Writes the PNG to a path; raises ``ToolError`` when a package is missing.
+        caption: Its content in one line.
+        draw: Writes the PNG to a path.
     """
 
     name: str
-    shows: str
+    caption: str
     draw: Callable[[Path], None]
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a file holds.
+class InspectResult:
+    """The content of a file.
 
     Attributes:
         values: JSON values: text, numbers, lists of numbers, and tables as lists of rows.
-        drawings: The pictures that apply, the most telling one first; none for a file of rows.
+        drawings: The pictures of this kind of file, the main one first; none for a file of rows.
     """
 
     values: dict[str, Any]

@@ -1,28 +1,32 @@
-"""HTML and SVG whose text is escaped unless its type says that it is markup already."""
+"""HTML whose text is escaped unless its type is ``Html``."""
+
+from __future__ import annotations
 
 import html
-import re
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-# Characters that HTML forbids, and halves of surrogate pairs, which cannot be written as UTF-8.
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+from features.base.text import replace_forbidden
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _VOID_ELEMENTS = frozenset({"img", "meta"})
 
 
 class Html(str):
-    """Markup that goes into a page as it stands; every plain `str` is text, and is escaped."""
+    """Markup that is inserted as it is; every plain ``str`` is text and is escaped."""
 
     __slots__ = ()
 
 
-def element(name: str, /, *children: str, **attributes: str | float | None) -> Html:
-    """Return one element around its children: `Html` as it stands, other text escaped.
+def element(name: str, /, *children: str, **attributes: str | int | None) -> Html:
+    """Return one element around its children: ``Html`` unchanged, other text escaped.
 
-    In an attribute's name a trailing underscore is dropped (`class_`) and others become hyphens
-    (`stroke_width`). An attribute of None is left out; a number is written with at most two decimals.
+    In the name of an attribute a trailing underscore is dropped (``class_``) and others become hyphens
+    (``http_equiv``). An attribute of None is left out.
     """
     written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{_attribute_value(value)}"'
+        f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
         for key, value in attributes.items()
         if value is not None
     )
@@ -32,16 +36,10 @@ def element(name: str, /, *children: str, **attributes: str | float | None) -> H
 
 
 def join(children: Iterable[str]) -> Html:
-    """Return the children behind each other: `Html` as it stands, other text escaped."""
+    """Return the children in order: ``Html`` unchanged, other text escaped."""
     return Html("".join(child if isinstance(child, Html) else escape(child) for child in children))
 
 
 def escape(text: str) -> Html:
-    """Return the text as markup that shows it; a character that no page may hold becomes U+FFFD."""
-    return Html(html.escape(_FORBIDDEN.sub("\ufffd", text)))
-
-
-def _attribute_value(value: str | float) -> str:
-    if isinstance(value, str):
-        return escape(value)
-    return f"{value:.2f}".rstrip("0").rstrip(".")
+    """Return the text as markup that shows it; a character that HTML forbids becomes U+FFFD."""
+    return Html(html.escape(replace_forbidden(text)))

@@ -1,17 +1,23 @@
 """Plain-text tables for a terminal, with Chinese titles in straight columns."""
 
+from __future__ import annotations
+
 import unicodedata
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from features.base.text import display_width, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 GAP = "  "
-ELLIPSIS = "…"
 
 
 def render_table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, max_column_width: int = 60) -> str:
     """Return the table as lines of text without a final newline: headers, a rule, one line per row.
 
     A column of numbers only is aligned to the right, others to the left. None is shown as "-". A cell wider
-    than `max_column_width` is cut and ends in "…". Control characters, line breaks among them, become spaces,
+    than ``max_column_width`` is cut and ends in "…". Control characters, line breaks among them, become spaces,
     so that no title can move the cursor. The empty table is its headers and the rule.
 
     Raises:
@@ -24,24 +30,6 @@ def render_table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, ma
     lines = [_line(text_row, widths, is_number or [False] * len(widths)) for text_row in texts]
     rule = GAP.join("-" * width for width in widths)
     return "\n".join([lines[0], rule, *lines[1:]])
-
-
-def display_width(text: str) -> int:
-    """Return the columns that a terminal gives the text: 2 for a wide character, 0 for a combining one."""
-    return sum(_character_width(character) for character in text)
-
-
-def shorten(text: str, max_width: int) -> str:
-    """Return the text, cut to `max_width` columns with "…" at its end where it is wider."""
-    if display_width(text) <= max_width:
-        return text
-    kept, width = [], display_width(ELLIPSIS)
-    for character in text:
-        width += _character_width(character)
-        if width > max_width:
-            break
-        kept.append(character)
-    return "".join(kept) + ELLIPSIS
 
 
 def _cell(value: object, max_width: int) -> str:
@@ -57,12 +45,6 @@ def _line(texts: Sequence[str], widths: Sequence[int], is_number: Sequence[bool]
 
 def _is_number(value: object) -> bool:
     return value is None or isinstance(value, int | float)
-
-
-def _character_width(character: str) -> int:
-    if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def _pad(text: str, width: int, to_the_right: bool) -> str:

@@ -1,15 +1,21 @@
 """The report's section about an ablation."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from models.ablation.formatting import NOTHING, difference_text, scored_text, seeds_text
 from models.ablation.markdown import about
 from models.ablation.runs import metric_label
 from models.ablation.sentences import failure_lines, sentences
 from models.ablation.significance import Verdict
-from models.ablation.table import AblationTable, MetricSummary, VariantSummary
+from models.rendering.html_page import row, section, table
 from models.rendering.markup import Html, element
-from models.report.parts import row, section, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.ablation.table import AblationTable, MetricSummary, VariantSummary
 
 _COLOURS = {Verdict.HELPED: "up", Verdict.HARMED: "down"}
 

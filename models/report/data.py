@@ -1,12 +1,17 @@
-"""Everything that the report shows, as plain values: whoever writes a report fills this in."""
+"""The content of a report as plain values."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from models.ablation.table import AblationTable
-from models.evaluation.scores import Evaluation
-from models.structure.modules import Structure
-from models.training.history import EpochRecord
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from models.ablation.table import AblationTable
+    from models.evaluation.scores import Evaluation
+    from models.structure.structure import Structure
+    from models.training.history import EpochRecord
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,32 @@
-"""Reports: HTML files that need no network, no script and no other file."""
+"""The report: one HTML file that needs no network, no script and no other file."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from features.base.files import publish_bytes
-from models.ablation.table import AblationTable
-from models.rendering.markup import Html, element, join
+from models.rendering.html_page import render_page
+from models.rendering.markup import Html, element
 from models.report.ablation import ablation_section
 from models.report.clips import confusion_section, failures_section, worst_errors_section
-from models.report.data import ReportData
-from models.report.network import network_section
-from models.report.run import curve_section, provenance_section, settings_section, stages_section
+from models.report.run import (
+    network_section,
+    provenance_section,
+    settings_section,
+    stages_section,
+    training_section,
+)
 from models.report.scores import headline, per_class_section, scores_section
-from models.report.style import STYLE
 
-# Titles and labels come from outside. Should one get past the escaping, the page still loads and runs nothing.
-CONTENT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from models.ablation.table import AblationTable
+    from models.report.data import ReportData
 
 
 def write_report(data: ReportData, path: Path) -> None:
-    """Write the report to `path`, whole or not at all; the same data give the same bytes.
+    """Publish the report at ``path``; the same data give the same bytes.
 
     Raises:
         OSError: The folder cannot be written.
@@ -27,13 +35,13 @@ def write_report(data: ReportData, path: Path) -> None:
 
 
 def write_ablation_page(table: AblationTable, path: Path, *, title: str = "Ablation") -> None:
-    """Write a page that shows an ablation alone, as `write_report` writes.
+    """Publish a page about an ablation alone, as ``write_report`` does.
 
     Raises:
         OSError: The folder cannot be written.
     """
     heading = element("header", element("h1", title))
-    publish_bytes(path, _page(title, join((heading, ablation_section(table)))).encode())
+    publish_bytes(path, render_page(title, heading, ablation_section(table)).encode())
 
 
 def render_report(data: ReportData) -> str:
@@ -48,27 +56,13 @@ def render_report(data: ReportData) -> str:
         worst_errors_section(data),
         ablation_section(data.ablation),
         network_section(data.network),
-        curve_section(data),
+        training_section(data),
         stages_section(data),
         failures_section(data),
         settings_section(data),
         provenance_section(data),
     )
-    return _page(data.title, join(sections))
-
-
-def _page(title: str, content: Html) -> str:
-    """Return a page around its content."""
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=CONTENT_POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", title),
-        element("style", Html(STYLE)),
-    )
-    page = element("html", head, element("body", element("main", content)), lang="en")
-    return f"<!DOCTYPE html>\n{page}\n"
+    return render_page(data.title, *sections)
 
 
 def _heading(data: ReportData) -> Html:

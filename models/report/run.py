@@ -1,19 +1,40 @@
-"""The report's sections about the run: training, stages, settings, and where everything came from."""
+"""Sections of the report about the run: network, training, stages, settings, provenance."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from models.rendering.html_page import NOTHING, legend, row, seconds_text, section, table
 from models.rendering.markup import Html, element
-from models.rendering.svg_plots import Series, line_plot
-from models.report.data import ReportData, StageSummary
-from models.report.parts import NOTHING, legend, row, seconds_text, section, table
-from models.training.history import EpochRecord
+from models.rendering.plots import Series, line_plot
+from models.structure.formatting import HEADERS, row_cells, summary
+from models.structure.picture import draw_network
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from models.report.data import ReportData, StageSummary
+    from models.structure.structure import ModuleRow, Structure
+    from models.training.history import EpochRecord
+
+NUMBERS = (5, 6)  # columns of the modules' table
 
 
-def curve_section(data: ReportData) -> Html:
-    """Return loss and validation metrics over the epochs, the chosen one marked; nothing without history."""
+def network_section(structure: Structure | None) -> Html:
+    """Return the picture of the network and the table of its modules; nothing without a network."""
+    if structure is None:
+        return Html()
+    rows = [_module_row(row) for row in structure.rows]
+    modules = table(HEADERS, rows, numbers=NUMBERS, class_="modules")
+    folded = element("details", element("summary", f"Table of {len(rows)} modules"), modules)
+    return section("Network", Html(draw_network(structure)), folded, note=summary(structure))
+
+
+def training_section(data: ReportData) -> Html:
+    """Return loss and validation metrics by epoch, the epoch of the checkpoint marked; nothing without history."""
     if not data.history:
         return Html()
-    # `is_best` marks every epoch that was the best so far: the checkpoint is the last of them
+    # ``is_best`` marks every epoch that was the best so far: the checkpoint is the last of them
     best = max((record.epoch for record in data.history if record.is_best), default=None)
     panels = [
         _panel("Loss", {"train": "train_loss", "validation": "validation_loss"}, data.history, best),
@@ -29,11 +50,11 @@ def curve_section(data: ReportData) -> Html:
 
 
 def stages_section(data: ReportData) -> Html:
-    """Return what every stage did with the clips."""
+    """Return the clips of each stage by outcome, the reasons, and the time."""
     if not data.stages:
         return Html()
     numbers = (1, 2, 3, 4, 6)
-    headers = ("Stage", "Clips in", "ok", "partial", "failed", "Why", "Time")
+    headers = ("Stage", "Clips in", "ok", "partial", "failed", "Reasons", "Time")
     return section("Stages", table(headers, [_stage_row(stage, numbers) for stage in data.stages], numbers=numbers))
 
 
@@ -48,6 +69,15 @@ def settings_section(data: ReportData) -> Html:
 def provenance_section(data: ReportData) -> Html:
     """Return versions, digests and paths."""
     return section("Provenance", _pairs(data.provenance)) if data.provenance else Html()
+
+
+def _module_row(row: ModuleRow) -> Html:
+    """Return one row, its name indented by its level."""
+    name, *others = row_cells(row)
+    indented = element("td", name, style=f"padding-left:{row.level * 16}px")
+    kinds = dict.fromkeys(NUMBERS, "number")
+    cells = (element("td", cell, class_=kinds.get(index)) for index, cell in enumerate(others, start=1))
+    return element("tr", indented, *cells)
 
 
 def _panel(title: str, fields: Mapping[str, str], history: tuple[EpochRecord, ...], best: int | None) -> Html:

@@ -1,13 +1,18 @@
 """The report's first half: the model's scores beside the baselines', as a whole and class by class."""
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, cast
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, cast
 
 from models.calibration.schema import TAG_THRESHOLD
-from models.evaluation.scores import ClassRow, Evaluation
+from models.rendering.html_page import NOTHING, bar_row, difference, legend, score_text, section, table, tile
 from models.rendering.markup import Html, element
-from models.report.data import ReportData
-from models.report.parts import NOTHING, difference, legend, score_text, section, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from models.evaluation.scores import ClassRow, Evaluation
+    from models.report.data import ReportData
 
 Head = Literal["category", "tags"]
 
@@ -50,15 +55,7 @@ def headline(data: ReportData) -> Html:
             continue
         best = _best_baseline(data, head, metric)
         comparison = () if best is None else (difference(value - best[1]), f" against {best[0]}")
-        tiles.append(
-            element(
-                "div",
-                element("span", name, class_="soft"),
-                element("b", score_text(value)),
-                element("span", *comparison),
-                class_="tile",
-            )
-        )
+        tiles.append(tile(name, score_text(value), *comparison))
     return element("div", *tiles, class_="tiles")
 
 
@@ -150,14 +147,8 @@ def _class_row(row: ClassRow, other: ClassRow | None) -> Html:
         marks.append(element("i", class_="chance", style=f"left:{chance:.1%}"))
     if other is not None and other["average_precision"] is not None:
         marks.append(element("i", class_="other", style=f"left:{other['average_precision']:.1%}"))
-    return element(
-        "tr",
-        element("td", row["name"]),
-        element("td", f"{row['num_positives']:,}", class_="number"),
-        element("td", element("div", *marks, class_="track"), class_="bar"),
-        element("td", score_text(precision), class_="number"),
-        element("td", NOTHING if precision is None else difference(precision - chance), class_="number"),
-    )
+    gain = NOTHING if precision is None else difference(precision - chance)
+    return bar_row(row["name"], f"{row['num_positives']:,}", marks, (score_text(precision), gain))
 
 
 def _score(evaluation: Evaluation, head: Head, metric: str) -> float | None:

@@ -1,4 +1,4 @@
-"""What a network is made of: a table of its modules, a picture, and the files beside a checkpoint.
+"""The structure of a network: a table of its modules, a picture, and the files beside a checkpoint.
 
-`describe.describe` looks at a network; `modules.Structure` is what it found, and needs no torch to be shown.
+``describe.describe`` inspects a network; ``structure.Structure`` is the result, and showing it needs no torch.
 """

@@ -1,8 +1,10 @@
-"""A network looked at: which modules it has, what goes through them, and what they cost."""
+"""Describes a network: its modules, the shapes that pass through them, and their cost."""
+
+from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -14,32 +16,38 @@ from models.aggregators.concatenated import Joined
 from models.data.batching import Batch
 from models.data.sources import TEXT
 from models.fusion.base import Fusion
-from models.heads.logits import Outputs
-from models.network.network import VideoNetwork
 from models.network.token_embedding import TextTable
-from models.structure.example import more_clips, more_steps
-from models.structure.modules import STANDARDISED, TRAINED_TABLE, WHOLE, ModalityPath, ModuleRow, Structure
-from models.structure.probe import Calls, probe
-from models.structure.shapes import Seen, shape_words
+from models.structure.probe import Passes, probe, shape_texts
+from models.structure.structure import (
+    FIRST_EXPERT,
+    STANDARDISED,
+    TRAINED_TABLE,
+    WHOLE,
+    ModalityPath,
+    ModuleRow,
+    Structure,
+)
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from models.heads.logits import Outputs
+    from models.network.network import VideoNetwork
+    from models.structure.probe import Calls
+
+# Modules down to this depth have a row, which includes the aggregators and the parts of the heads.
 _DEPTH = 3
-"""Modules this deep have a row; a network's aggregators and the parts of its heads stand there."""
-
+# Containers: only their children have rows.
 _GROUPS = (nn.ModuleDict, nn.ModuleList)
-"""Modules that only hold others."""
-
+# Modules without effect in evaluation.
 _PASSING = (nn.Identity, nn.Dropout)
-"""Modules that are nothing when a network answers."""
-
+# Modules whose children have no rows: to a reader they are one step.
 _WHOLE = (Aggregator, Fusion, TextTable)
-"""Modules that are one step to a reader, whatever they are made of."""
-
-_FIRST_EXPERT = "experts.0"
 
 
 @dataclass(frozen=True)
 class _Place:
-    """A module that gets a row, and where it stands."""
+    """A module that gets a row, and its position in the network."""
 
     path: str
     name: str
@@ -48,11 +56,11 @@ class _Place:
 
 
 def describe(network: VideoNetwork, batch: Batch) -> Structure:
-    """What `network` is made of, as seen in passes over `batch`; the network is left as it is.
+    """Return the structure of a network, measured in forward passes over a batch; the network is not changed.
 
     Args:
-        network: On any device; a copy of it is looked at on the CPU, in evaluation.
-        batch: At least one clip with all modalities of the network, such as `example_batch` makes. The
+        network: On any device; a copy of it is run on the CPU, in evaluation mode.
+        batch: At least one clip with all modalities of the network, such as ``example_batch`` returns. The
             operations of a clip depend on its steps.
 
     Raises:
@@ -60,18 +68,19 @@ def describe(network: VideoNetwork, batch: Batch) -> Structure:
     """
     some = next(iter(batch.masks.values()))
     if not len(some):
-        raise DataError("a network was to be described by a batch of 0 clips: give at least one")
-    seen_network = copy.deepcopy(network).cpu().eval()
+        raise DataError("cannot describe a network by a batch of 0 clips: give at least one")
+    copied = copy.deepcopy(network).cpu().eval()
     batch = batch.to(torch.device("cpu"))
-    passes = [probe(seen_network, view) for view in (batch, more_clips(batch), more_steps(batch))]
-    rows = [_row(place, [seen[place.path] for seen in passes], network, len(some)) for place in _places(network)]
+    # An axis that grows with the clips is B and one that grows with the steps is T: each needs a pass of its own.
+    passes = [probe(copied, view) for view in (batch, _repeated(batch, clips=2), _repeated(batch, steps=2))]
+    rows = [_row(place, [calls[place.path] for calls in passes], network, len(some)) for place in _places(network)]
     with torch.no_grad():
-        num_categories, num_tags = _num_logits(seen_network(batch))
-    config, seen = network.config, passes[0]
+        num_categories, num_tags = _num_logits(copied(batch))
+    config, calls = network.config, passes[0]
     return Structure(
-        modalities=tuple(_modality(name, network, batch, seen) for name in network.modality_dims),
+        modalities=tuple(_modality(name, network, batch, calls) for name in network.modality_dims),
         fusion=config.fusion,
-        fusion_width=_width(seen, f"{_FIRST_EXPERT}.fusion"),
+        fusion_width=_width(calls, f"{FIRST_EXPERT}.fusion"),
         hidden_width=config.hidden_width,
         embedding_width=config.embedding_width,
         heads=config.heads,
@@ -85,46 +94,46 @@ def describe(network: VideoNetwork, batch: Batch) -> Structure:
 
 
 def _places(network: VideoNetwork) -> Iterator[_Place]:
-    """The network and the modules in it that get a row, each before what is inside it."""
+    """Yield the network and the modules in it that get a row, each before its children."""
     yield _Place(WHOLE, "network", 0, network)
-    yield from _inside(network, "", "", 1)
+    yield from _children(network, "", "", 1)
 
 
-def _inside(module: nn.Module, path: str, prefix: str, level: int) -> Iterator[_Place]:
-    """Places of the children, `prefix` being the part of `path` that has no row of its own."""
+def _children(module: nn.Module, path: str, prefix: str, level: int) -> Iterator[_Place]:
+    """Yield the places of the children; ``prefix`` is the part of ``path`` that has no row of its own."""
     for key, child in module.named_children():
         own_path, name = f"{path}.{key}".lstrip("."), f"{prefix}.{key}".lstrip(".")
         if isinstance(child, _PASSING) or (own_path.startswith("experts.") and not _is_in_first_expert(own_path)):
             continue
         if isinstance(child, _GROUPS):
-            yield from _inside(child, own_path, name, level)
+            yield from _children(child, own_path, name, level)
             continue
         yield _Place(own_path, name, level, child)
         if isinstance(child, Joined) or (level < _DEPTH and not isinstance(child, _WHOLE)):
-            yield from _inside(child, own_path, "", level + 1)
+            yield from _children(child, own_path, "", level + 1)
 
 
 def _is_in_first_expert(path: str) -> bool:
-    return f"{path}.".startswith(f"{_FIRST_EXPERT}.")
+    return f"{path}.".startswith(f"{FIRST_EXPERT}.")
 
 
-def _row(place: _Place, calls: list[Calls], network: VideoNetwork, num_clips: int) -> ModuleRow:
-    once, other_clips, other_steps = calls
+def _row(place: _Place, passes: list[Calls], network: VideoNetwork, num_clips: int) -> ModuleRow:
+    once, more_clips, more_steps = passes
     return ModuleRow(
         path=place.path,
         name=place.name,
         level=place.level,
         kind=type(place.module).__name__.lstrip("_"),
         copies=len(network.experts) if _is_in_first_expert(place.path) else 1,
-        inputs=shape_words(Seen(once.inputs, other_clips.inputs, other_steps.inputs)),
-        masks=shape_words(Seen(once.masks, other_clips.masks, other_steps.masks)),
-        outputs=shape_words(Seen(once.outputs, other_clips.outputs, other_steps.outputs)),
+        inputs=shape_texts(Passes(once.inputs, more_clips.inputs, more_steps.inputs)),
+        masks=shape_texts(Passes(once.masks, more_clips.masks, more_steps.masks)),
+        outputs=shape_texts(Passes(once.outputs, more_clips.outputs, more_steps.outputs)),
         num_parameters=sum(parameter.numel() for parameter in place.module.parameters()),
         flops_per_clip=round(once.flops / num_clips),
     )
 
 
-def _modality(name: str, network: VideoNetwork, batch: Batch, seen: Mapping[str, Calls]) -> ModalityPath:
+def _modality(name: str, network: VideoNetwork, batch: Batch, calls: Mapping[str, Calls]) -> ModalityPath:
     parts = [STANDARDISED] if name in network.prepare.standardise else []
     if name == TEXT and network.prepare.table is not None:
         parts.append(TRAINED_TABLE)
@@ -137,17 +146,40 @@ def _modality(name: str, network: VideoNetwork, batch: Batch, seen: Mapping[str,
         preparations=tuple(parts),
         prepared_width=network.prepare.output_dims[name],
         aggregator=aggregator,
-        output_width=_width(seen, f"{_FIRST_EXPERT}.encoders.{name}"),
+        output_width=_width(calls, f"{FIRST_EXPERT}.encoders.{name}"),
         num_steps=batch.features[name].shape[1],
     )
 
 
-def _width(seen: Mapping[str, Calls], path: str) -> int:
-    """Last size of what comes out of a module."""
-    return seen[path].outputs[0][-1]
+def _width(calls: Mapping[str, Calls], path: str) -> int:
+    """Return the last size of the output of a module."""
+    return calls[path].outputs[0][-1]
 
 
 def _num_logits(outputs: Outputs) -> tuple[int, int]:
-    """K and C; 0 where there is no such head."""
+    """Return K and C, 0 where there is no such head."""
     category, tags = outputs.category_logits, outputs.tag_logits
     return 0 if category is None else category.shape[1], 0 if tags is None else tags.shape[1]
+
+
+def example_batch(network: VideoNetwork, num_clips: int = 2, num_steps: int = 16) -> Batch:
+    """Return clips of zeros with all modalities of a network, of ``num_steps`` steps where a modality has steps."""
+    steps = {name: num_steps if has_steps(name) else 1 for name in network.modality_dims}
+    needs_ids = TEXT in steps and network.config.text_embedding != "frozen"
+    return Batch(
+        features={name: torch.zeros(num_clips, steps[name], width) for name, width in network.modality_dims.items()},
+        masks={name: torch.ones(num_clips, number, dtype=torch.bool) for name, number in steps.items()},
+        labels=None,
+        token_ids=torch.zeros(num_clips, steps[TEXT], dtype=torch.int64) if needs_ids else None,
+    )
+
+
+def _repeated(batch: Batch, *, clips: int = 1, steps: int = 1) -> Batch:
+    """Return the batch with its clips, and the steps of each, repeated so many times."""
+    features, masks = {}, {}
+    for name, tensor in batch.features.items():
+        times = steps if has_steps(name) else 1
+        features[name] = tensor.repeat(clips, times, 1)
+        masks[name] = batch.masks[name].repeat(clips, times)
+    token_ids = None if batch.token_ids is None else batch.token_ids.repeat(clips, steps)
+    return Batch(features, masks, None, token_ids)

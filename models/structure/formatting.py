@@ -1,17 +1,21 @@
-"""Numbers and rows of a structure in words, the same in every rendering."""
+"""A structure as text: numbers, the cells of its table, a summary, and a Markdown page."""
 
-from models.structure.modules import ModuleRow, Structure
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from models.structure.structure import ModuleRow, Structure
 
 HEADERS = ("Module", "Kind", "Inputs", "Masks", "Outputs", "Parameters", "FLOPs a clip")
-
 _PREFIXES = ("", "k", "M", "G", "T")
 _THOUSAND = 1000
 
 
 def count_text(number: float) -> str:
-    """A count with three digits: 950, 12.3 k, 4.56 M."""
+    """Return a count with three digits: 950, 12.3 k, 4.56 M."""
     power = 0
-    # What would round up to 1000 takes the next prefix.
+    # A number that would round up to 1000 takes the next prefix.
     while power + 1 < len(_PREFIXES) and float(f"{number:.3g}") >= _THOUSAND:
         number, power = number / _THOUSAND, power + 1
     digits = f"{number:.0f}" if not power or number >= _THOUSAND / 10 else f"{number:#.3g}"
@@ -19,7 +23,7 @@ def count_text(number: float) -> str:
 
 
 def row_cells(row: ModuleRow) -> tuple[str, ...]:
-    """The cells under `HEADERS`; the figures of a module with copies are of one of them."""
+    """Return the cells under ``HEADERS``; the figures of a module with copies are those of one copy."""
     times = f"{row.copies} × " if row.copies > 1 else ""
     return (
         row.name,
@@ -32,8 +36,8 @@ def row_cells(row: ModuleRow) -> tuple[str, ...]:
     )
 
 
-def about(structure: Structure) -> str:
-    """The totals, and what the figures are, in a few sentences."""
+def summary(structure: Structure) -> str:
+    """Return the totals and the meaning of the figures in a few sentences."""
     steps = ", ".join(f"{modality.name} {modality.num_steps}" for modality in structure.modalities)
     experts = (
         f" {structure.num_experts} experts are alike: the first is listed, and its figures are those of one."
@@ -42,8 +46,19 @@ def about(structure: Structure) -> str:
     )
     return (
         f"{structure.num_parameters:,} trained parameters; {structure.flops_per_clip:,} floating point operations "
-        f"for one clip forward, with these numbers of steps: {steps}. B is the number of clips, T that of the "
-        "steps of the modality; a module contains those set in under it. A multiplication and an addition count "
-        "as two operations; only matrix products, convolutions and LSTMs are counted, not what is done unit by "
-        f"unit, such as norms and activations.{experts}"
+        f"for the forward pass of one clip with these numbers of steps: {steps}. B is the number of clips, T the "
+        "number of steps of the modality; a module contains the modules indented below it. A multiplication and an "
+        "addition count as two operations; only matrix products, convolutions and LSTMs are counted, not elementwise "
+        f"operations such as norms and activations.{experts}"
     )
+
+
+def render_markdown(structure: Structure, *, picture_name: str) -> str:
+    """Return the page: the picture, the summary, and one row a module, indented below its parent."""
+    rule = ["---"] * 5 + ["---:"] * 2
+    rows = []
+    for row in structure.rows:
+        name, *others = row_cells(row)
+        rows.append([f"{'· ' * row.level}{name}", *others])
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in (HEADERS, rule, *rows))
+    return f"# Network\n\n![The modules from left to right]({picture_name})\n\n{summary(structure)}\n\n{table}\n"

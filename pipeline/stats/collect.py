@@ -1,4 +1,4 @@
-"""What the corpus of the configured run is made of, from the published files alone."""
+"""Collects the statistics of the configured run from its published files."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from features.manifests.corpus import read_labels
 from features.statistics.columns import Columns, read_columns
 from features.statistics.cost import DownloadCost, download_cost
 from features.statistics.counts import CorpusStatistics, describe
-from features.statistics.decoded import DecodedDurations, decoded_durations
 from features.statistics.disk import FolderUsage, disk_usage
-from features.statistics.media import read_media
+from features.statistics.media import DecodedDurations, decoded_durations, read_media
 from features.statistics.pairs import CoOccurrence, co_occurrence
 from pipeline.workflow import chain
 from tasks.config.run import settings
@@ -37,7 +36,7 @@ MATRIX_SIZE = 31
 
 @dataclass(frozen=True)
 class StageOutcomes:
-    """How the clips fared in one stage of this run, as far as its shards are published.
+    """The outcomes of the clips in the published shards of one stage of this run.
 
     Attributes:
         stage: Name of the stage.
@@ -56,24 +55,24 @@ class StageOutcomes:
 
 @dataclass(frozen=True)
 class Stats:
-    """Everything that ``python -m pipeline stats`` tells.
+    """The output of ``python -m pipeline stats``.
 
     Attributes:
-        root: Folder of the runs.
+        root: Root folder of the run.
         manifest: The file that the corpus was read from.
         fingerprint: Of the Manifest stage.
         rows: Lines of the manifest that are not blank.
-        merged: Rows that went into the record of an earlier row with the same id.
+        merged: Rows merged into the record of an earlier row with the same id.
         rejected: Rows and labels left out, by code.
         corpus: The records in numbers.
-        labels_left_out: Categories and tags that too few clips carry, so that no model learns them.
+        labels_left_out: Categories and tags with too few clips for the label space.
         other_names: Category -> its name in the other language, where it is known.
-        together: Which labels stand together.
+        together: Co-occurrence of labels.
         outcomes: Download, Decode and Extract.
-        files_found: Clips whose file Download has found, by kind of media; empty before it ran.
-        decoded: Durations as Decode found them, None before it ran.
-        cost: What the rest of the download takes.
-        disk: What each folder below the root takes.
+        files_found: Clips whose file Download has stored, by kind of media; empty before it ran.
+        decoded: Durations that Decode read, None before it ran.
+        cost: Size and time of the remaining download.
+        disk: Disk space of each folder below the root.
     """
 
     root: str
@@ -125,7 +124,7 @@ def read_corpus() -> PublishedCorpus:
 
 
 def read_stats(corpus: PublishedCorpus) -> Stats:
-    """Return the numbers of a corpus and of what its run has done so far. Takes no lock and writes nothing.
+    """Return the statistics of a corpus and of its run so far. Takes no lock and writes nothing.
 
     Raises:
         ShardError: A published file is damaged.
@@ -153,7 +152,7 @@ def read_stats(corpus: PublishedCorpus) -> Stats:
 
 
 def downloaded_shard(shard: FileReceipt) -> Path | None:
-    """Return the rows that Download has published for a record shard, ``None`` where it has not."""
+    """Return the rows that Download has published for a record shard, ``None`` where there are none."""
     return _published(Download(), shard)
 
 
@@ -176,7 +175,7 @@ def _left_out(folder: Path, described: CorpusStatistics) -> dict[str, tuple[str,
 
 
 def _outcomes(shards: Sequence[FileReceipt]) -> tuple[StageOutcomes, ...]:
-    """Return one row a stage that goes by clips, as far as it can be told."""
+    """Return one row for each sharded stage but Predict."""
     rows = []
     for stage in chain():
         if not isinstance(stage, ShardedStage) or isinstance(stage, Predict):

@@ -1,25 +1,32 @@
-"""The contact sheet: covers and titles of clips of one category, spread over the corpus."""
+"""The contact sheet: covers and titles of clips of one category, evenly spread over the corpus."""
 
 from __future__ import annotations
 
+import tempfile
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from features.base.errors import SourceError
+from features.base.parallel import WorkerPool, num_cpus
+from features.decoding.shard import decode_shard
+from features.downloads.download import locate_unchanged
 from features.downloads.download_rows import read_downloaded
+from features.formats.thumbnails import read_covers
 from features.manifests.categories import other_name
 from features.manifests.corpus import read_records
-from features.statistics.pictures import downloaded_covers, stored_covers
 from pipeline.stats.collect import decoded_shard, downloaded_shard
 from tasks.config.run import settings
 from tasks.stages.download import media_folders
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from features.decoding.config import DecodeConfig
+    from features.downloads.download_rows import DownloadedClip, MediaFile
     from features.formats.records import ClipRecord
     from features.statistics.columns import Columns
     from pipeline.stats.collect import PublishedCorpus
@@ -30,7 +37,7 @@ MAX_NAMED_CATEGORIES = 40
 
 @dataclass(frozen=True)
 class SheetClip:
-    """One clip on the sheet; ``picture`` is a JPEG, None where there is none yet or nothing could be decoded."""
+    """One clip on the sheet; ``picture`` is a JPEG, None before Download or for an undecodable clip."""
 
     clip_id: str
     title: str
@@ -39,7 +46,7 @@ class SheetClip:
 
 @dataclass(frozen=True)
 class ContactSheet:
-    """Clips of one category, in the order of the corpus; ``num_clips`` is how many there are in all."""
+    """Clips of one category, in the order of the corpus; ``num_clips`` is their number in the corpus."""
 
     category: str
     num_clips: int
@@ -47,9 +54,9 @@ class ContactSheet:
 
 
 def contact_sheet(corpus: PublishedCorpus, category: str | None, num_pictures: int) -> ContactSheet | None:
-    """Return a sheet of a category (default: the one with the most clips), ``None`` for a corpus without any.
+    """Return a sheet of a category (default: the most frequent one), ``None`` for a corpus without categories.
 
-    The pictures are from Decode where its shards are published, else from the files that Download found.
+    The pictures come from the decoded shards where they are published, else from the downloaded files.
 
     Raises:
         SourceError: The corpus has no such category.
@@ -77,13 +84,13 @@ def _category_number(columns: Columns, category: str | None) -> int:
     for number, name in enumerate(names):
         if name == other or name.casefold() == category.casefold():
             return number
-    listed = ", ".join(sorted(names)[:MAX_NAMED_CATEGORIES]) or "nothing: no clip has a category"
+    listed = ", ".join(sorted(names)[:MAX_NAMED_CATEGORIES]) or "none: no clip has a category"
     more = ", ..." if len(names) > MAX_NAMED_CATEGORIES else ""
     raise SourceError(f"unknown category {category!r}: expected one of {listed}{more}")
 
 
 def _by_shard(shards: Sequence[FileReceipt], positions: Sequence[int]) -> list[tuple[FileReceipt, list[int]]]:
-    """Return every shard that holds some of the positions, with their places in it."""
+    """Return each shard with some of the positions, and their rows in it."""
     starts = np.cumsum([0, *(shard.rows for shard in shards)])
     places: dict[int, list[int]] = defaultdict(list)
     for position in positions:
@@ -98,10 +105,34 @@ def _shard_clips(
     decoded, downloaded = decoded_shard(shard), downloaded_shard(shard)
     pictures: dict[str, bytes] = {}
     if decoded is not None:
-        pictures = stored_covers(decoded, [record.clip_id for _, record in chosen])
+        pictures = read_covers(decoded, [record.clip_id for _, record in chosen])
     elif downloaded is not None:
         rows = read_downloaded(downloaded)
-        pictures = downloaded_covers(
+        pictures = _downloaded_covers(
             [rows[place] for place, _ in chosen], settings().decode, media_folders(corpus.stage)
         )
     return [SheetClip(record.clip_id, record.title, pictures.get(record.clip_id)) for _, record in chosen]
+
+
+def _downloaded_covers(
+    clips: Iterable[DownloadedClip], config: DecodeConfig, folders: Mapping[str, Path]
+) -> dict[str, bytes]:
+    """Return clip id -> JPEG of the cover, or else of a frame, which ffmpeg decodes now with the guards of Decode.
+
+    A clip that cannot be decoded, or whose files were changed or deleted, is not in the result.
+
+    Raises:
+        ToolError: ffmpeg cannot be run.
+    """
+    # A clip with a cover needs no video, and of a video one frame is enough.
+    sources = [replace(clip, video=None) if clip.cover is not None else clip for clip in clips]
+
+    def locate(file: MediaFile) -> Path:
+        return locate_unchanged(file, folders[file.where])
+
+    with tempfile.TemporaryDirectory(prefix="covers-") as folder, WorkerPool(config.workers or num_cpus()) as pool:
+        path = Path(folder, "covers.tar")
+        decode_shard(
+            sources, replace(config, num_frames=0, max_frames=1, motion_frames_per_second=0.0), locate, path, pool
+        )
+        return read_covers(path, [clip.outcome.clip_id for clip in sources])

@@ -1,10 +1,10 @@
-"""Numbers of the statistics in words, the same in the terminal and on the page."""
+"""Numbers of the statistics as text, the same in the terminal and on the page."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models.report.parts import NOTHING, seconds_text
+from models.rendering.html_page import NOTHING, seconds_text
 
 if TYPE_CHECKING:
     from features.statistics.cost import DownloadCost
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 BASES = {
-    "measured": "mean size of the files fetched so far; from 30 on with a 95 % interval, as of a random sample",
-    "published": "nothing was fetched yet: 1.54 MB a clip, from the published 865 GB for 562,342 clips",
-    "nothing remains": "no URL is left to fetch",
+    "measured": "mean size of the files fetched so far; from 30 files on with a 95 % interval, as for a random sample",
+    "published": "nothing is fetched yet: 1.54 MB a clip, from the published 865 GB for 562,342 clips",
+    "nothing remains": "all URLs are fetched or failed",
 }
 
 
@@ -33,7 +33,7 @@ def bytes_text(size: float | None) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """Return how long something takes: as :func:`models.report.parts.seconds_text`, and days from two of them on."""
+    """Return a duration as ``seconds_text`` does, in days from two days on."""
     days = seconds / 86_400
     return f"{days:,.1f} days" if days >= 2 else seconds_text(seconds)  # noqa: PLR2004
 
@@ -51,8 +51,13 @@ def hours_text(durations: Durations) -> str:
     return f"{hours:.1f} h" if hours < 100 else f"{hours:,.0f} h"  # noqa: PLR2004
 
 
+def clips_text(count: int) -> str:
+    """Return a number of clips."""
+    return "1 clip" if count == 1 else f"{count:,} clips"
+
+
 def share_text(part: float, whole: float) -> str:
-    """Return a share in per cent, empty where there is no whole."""
+    """Return a share in per cent, empty for a whole of 0."""
     return f"{part / whole:.1%}" if whole else ""
 
 
@@ -67,15 +72,15 @@ def codes_text(outcome: StageOutcomes) -> str:
 
 
 def state_text(outcome: StageOutcomes) -> str:
-    """Return how far a stage has come."""
+    """Return how many shards of a stage are published."""
     if not outcome.shards:
-        return "not yet"
+        return "not run"
     whole = outcome.shards == outcome.of_shards
     return "all shards" if whole else f"{outcome.shards} of {outcome.of_shards} shards"
 
 
-def mark_text(usage: FolderUsage) -> str:
-    """Return whether a folder is the newest of its stage."""
+def latest_text(usage: FolderUsage) -> str:
+    """Return ``latest`` for the newest folder of a stage, else an empty text."""
     return "latest" if usage.is_latest else ""
 
 
@@ -86,14 +91,14 @@ def label_text(stats: Stats, name: str) -> str:
 
 
 def expected_text(cost: DownloadCost) -> str:
-    """Return the bytes that are left to fetch with their interval."""
+    """Return the remaining bytes with their interval."""
     if cost.low_bytes is None or not cost.remaining_urls:
         return bytes_text(cost.expected_bytes)
     return f"{bytes_text(cost.expected_bytes)} ({bytes_text(cost.low_bytes)} to {bytes_text(cost.high_bytes)})"
 
 
 def times_text(cost: DownloadCost) -> list[tuple[str, str]]:
-    """Return what bounds the time, and the time: some rates of bytes, and the limit of requests to one server."""
+    """Return (limit, time) rows: some byte rates, and the request rate of one host."""
     rows = [(f"at {bytes_text(one.bytes_per_second)}/s", time_text(one.seconds)) for one in cost.times]
     if cost.requests_per_second:
         limit = f"at {cost.requests_per_second:g} requests a second to the busiest host"

@@ -10,11 +10,12 @@ from pipeline.stats.formatting import (
     BASES,
     bin_text,
     bytes_text,
+    clips_text,
     codes_text,
     expected_text,
     hours_text,
     label_text,
-    mark_text,
+    latest_text,
     number_text,
     share_text,
     state_text,
@@ -35,7 +36,7 @@ LABEL_COLUMNS = 44
 
 
 def render_stats(stats: Stats) -> str:
-    """Return the statistics as text; lists that are long are cut, and say so."""
+    """Return the statistics as text; long lists are cut, with a note."""
     parts = [
         _summary(stats),
         _labels("categories", stats, stats.corpus.categories),
@@ -58,8 +59,8 @@ def _summary(stats: Stats) -> str:
     return "\n".join(
         [
             f"corpus     {stats.manifest}",
-            f"           Manifest {stats.fingerprint} below {stats.root}",
-            f"rows       {stats.rows:,}, of which {stats.merged:,} were merged into the row that had their id first",
+            f"           Manifest {stats.fingerprint} in {stats.root}",
+            f"rows       {stats.rows:,}, {stats.merged:,} of them merged into an earlier row with the same id",
             f"rejected   {rejected}",
             f"clips      {corpus.clips:,}: {splits}",
         ]
@@ -76,25 +77,27 @@ def _labels(kind: str, stats: Stats, labels: Sequence[LabelCount]) -> str:
         for row in labels[:MAX_ROWS]
     ]
     if kind == "categories":
-        note = f"{stats.corpus.without_category:,} clips of unknown category"
+        note = f"{clips_text(stats.corpus.without_category)} of unknown category"
     else:
-        note = f"{stats.corpus.untagged:,} clips without a tag, {stats.corpus.tags_unknown:,} of unknown tags"
+        note = (
+            f"{clips_text(stats.corpus.untagged)} without tags, {clips_text(stats.corpus.tags_unknown)} of unknown tags"
+        )
     lines = [render_table(["name", "clips", "share", *SPLITS], rows, max_column_width=LABEL_COLUMNS)] if rows else []
     if len(labels) > MAX_ROWS:
-        lines.append(f"... and {len(labels) - MAX_ROWS:,} more: --json has them all")
+        lines.append(f"... and {len(labels) - MAX_ROWS:,} more, which --json lists")
     left_out = stats.labels_left_out[kind]
     if left_out:
-        lines.append(f"{len(left_out):,} of them are left out of the label space: too few clips")
+        lines.append(f"{len(left_out):,} of them have too few clips for the label space")
     return _section(f"{kind}: {len(labels):,}; {note}", *lines)
 
 
 def _pairs(stats: Stats) -> str:
     pairs = stats.together.pairs[:MAX_PAIRS]
     if not pairs:
-        return "tags together: no two tags stand on one clip"
+        return "tag co-occurrence: no clip has two tags"
     rows = [[pair.first, pair.second, pair.clips, f"{pair.lift:.2f}"] for pair in pairs]
     return _section(
-        f"tags together, among the {stats.together.num_paired_tags} most frequent (lift 1 = as often as by chance)",
+        f"tag co-occurrence among the {stats.together.num_paired_tags} most frequent tags (lift 1 = chance)",
         render_table(["tag", "and", "clips", "lift"], rows, max_column_width=34),
     )
 
@@ -103,15 +106,17 @@ def _durations(stats: Stats) -> str:
     stated, decoded = stats.corpus.durations, stats.decoded
     parts = []
     if stated.known:
-        parts.append(_duration_table("as the manifest states them", stated))
+        parts.append(_duration_table("from the manifest", stated))
     if decoded is not None and decoded.durations.known:
-        parts.append(_duration_table(f"as decoded, {decoded.shards} of {decoded.of_shards} shards", decoded.durations))
-    return "\n\n".join(parts) or "durations: the manifest states none, and nothing is decoded yet"
+        parts.append(
+            _duration_table(f"from decoded files, {decoded.shards} of {decoded.of_shards} shards", decoded.durations)
+        )
+    return "\n\n".join(parts) or "durations: none in the manifest, and nothing is decoded yet"
 
 
 def _duration_table(origin: str, found: Durations) -> str:
     return _section(
-        f"durations in seconds, {origin}: {found.known:,} known, {found.missing:,} not; {hours_text(found)}",
+        f"durations in seconds, {origin}: {found.known:,} known, {found.missing:,} unknown; {hours_text(found)}",
         f"mean {number_text(found.mean_seconds)}, median {number_text(found.median_seconds)},"
         f" 95 % below {number_text(found.p95_seconds)}, longest {number_text(found.longest_seconds)}",
         _histogram(found.bins),
@@ -122,7 +127,7 @@ def _titles(stats: Stats) -> str:
     titles = stats.corpus.titles
     scripts = ", ".join(f"{count:,} {name}" for name, count in titles.scripts.items() if count)
     return _section(
-        f"titles: {titles.present:,} of {stats.corpus.clips:,} clips, {titles.distinct:,} different ones",
+        f"titles: {titles.present:,} of {clips_text(stats.corpus.clips)}, {titles.distinct:,} distinct",
         f"characters: mean {number_text(titles.mean_characters)}, median {number_text(titles.median_characters)},"
         f" longest {number_text(titles.longest_characters)}",
         f"scripts: {scripts}",
@@ -155,7 +160,7 @@ def _outcomes(stats: Stats) -> str:
 def _cost(stats: Stats) -> str:
     cost = stats.cost
     if not any(kind.urls for kind in cost.kinds):
-        return "download: every file lies beside the manifest, nothing comes from the network"
+        return "download: all files are local, nothing is downloaded"
     kinds = [
         [kind.kind, kind.urls, kind.fetched, kind.failed, kind.remaining, bytes_text(kind.mean_bytes)]
         for kind in cost.kinds
@@ -176,11 +181,11 @@ def _cost(stats: Stats) -> str:
 
 def _disk(stats: Stats) -> str:
     rows = [
-        [row.stage, row.fingerprint, mark_text(row), row.files, bytes_text(row.bytes), bytes_text(row.own_bytes)]
+        [row.stage, row.fingerprint, latest_text(row), row.files, bytes_text(row.bytes), bytes_text(row.own_bytes)]
         for row in stats.disk
     ]
     total = bytes_text(sum(row.own_bytes for row in stats.disk))
     return _section(
-        f"disk: {total} below {stats.root}, hard-linked files counted once",
-        render_table(["stage", "fingerprint", "", "files", "size", "of its own"], rows),
+        f"disk: {total} in {stats.root}, hard-linked files counted once",
+        render_table(["stage", "fingerprint", "", "files", "size", "unshared"], rows),
     )

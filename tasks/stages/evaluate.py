@@ -119,7 +119,7 @@ class Evaluate(Stage):
     def _write_report(self, found: Measured, predictions: PredictionShard) -> None:
         from models.report.data import ReportData  # noqa: PLC0415 - loads torch
         from models.report.page import write_report  # noqa: PLC0415 - loads torch
-        from models.structure.serialization import read_structure  # noqa: PLC0415 - as above
+        from models.structure.structure import read_structure  # noqa: PLC0415 - as above
         from models.training.history import read_history  # noqa: PLC0415 - loads torch
 
         predict = Predict()

@@ -15,11 +15,11 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     saved: list[Figure] = []
     save = Figure.savefig
 
-    def savefig(self: Figure, path: str | PathLike[str]) -> None:
-        save(self, path)
+    def savefig(self: Figure, path: str | PathLike[str], *, format: str) -> None:  # noqa: A002 - the name of matplotlib
+        save(self, path, format=format)
         saved.append(self)
 
     monkeypatch.setattr(Figure, "savefig", savefig)
     # What is drawn is the same, in half the time.
-    monkeypatch.setattr("features.plots.figures.DOTS_PER_INCH", 55)
+    monkeypatch.setattr("features.base.figures.DOTS_PER_INCH", 55)
     return saved

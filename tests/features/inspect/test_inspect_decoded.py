@@ -11,8 +11,8 @@ from features.base.outcomes import Outcome
 from features.decoding.config import DecodeConfig
 from features.formats.tar_shard import DecodedClip, TarShardWriter, read_tar_shard
 from features.inspect import inspect_decoded as decoded_module
-from features.inspect.inspect_decoded import look_at_decoded
-from features.inspect.result import Look
+from features.inspect.inspect_decoded import inspect_decoded
+from features.inspect.result import InspectQuery
 from tests.features.inspect.published import records
 from tests.features.media import decode_to, downloaded
 
@@ -33,7 +33,7 @@ def shard(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_decoded_shard_shows_its_account_and_its_first_decoded_clip(shard: Path) -> None:
-    found = look_at_decoded(shard, Look(records=records({"both": "nature"})))
+    found = inspect_decoded(shard, InspectQuery(records=records({"both": "nature"})))
     assert found.values["clips"] == {
         "rows": 3, "ok": 1, "partial": 1, "failed": 1, "invalid_data": 1, "no_video_stream": 1
     }  # fmt: skip
@@ -52,7 +52,7 @@ def test_a_decoded_shard_shows_its_account_and_its_first_decoded_clip(shard: Pat
 
 def test_every_picture_of_a_clip_is_drawn(shard: Path, tmp_path: Path) -> None:
     sizes = {}
-    for drawing in look_at_decoded(shard, Look("both")).drawings:
+    for drawing in inspect_decoded(shard, InspectQuery("both")).drawings:
         drawing.draw(tmp_path / f"{drawing.name}.png")
         with Image.open(tmp_path / f"{drawing.name}.png") as picture:
             assert picture.format == "PNG"
@@ -67,37 +67,37 @@ def test_of_many_frames_evenly_chosen_ones_are_shown(
     shard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoded_module, "MAX_FRAMES", 3)
-    frames = look_at_decoded(shard, Look("both")).drawings[0]
-    assert frames.shows == "3 of 10 frames, with their times"
+    frames = inspect_decoded(shard, InspectQuery("both")).drawings[0]
+    assert frames.caption == "3 of 10 frames, with their times"
     frames.draw(tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size == (3 * 221 + 8, 36 + 188)
 
 
 def test_one_decoded_clip_is_chosen_by_its_id(shard: Path) -> None:
-    failed = look_at_decoded(shard, Look("empty"))
+    failed = inspect_decoded(shard, InspectQuery("empty"))
     assert failed.values["clip"]["outcome"].startswith("failed invalid_data ")
     assert failed.drawings == ()
-    sound = look_at_decoded(shard, Look("sound"))
+    sound = inspect_decoded(shard, InspectQuery("sound"))
     assert "frames_shape" not in sound.values["clip"]
     assert [drawing.name for drawing in sound.drawings] == ["sound"]
-    with pytest.raises(SourceError, match="does not hold the clip 'nobody'"):
-        look_at_decoded(shard, Look("nobody"))
+    with pytest.raises(SourceError, match="has no clip 'nobody'"):
+        inspect_decoded(shard, InspectQuery("nobody"))
 
 
 def test_a_shard_without_clips_or_without_decoded_ones_is_shown(tmp_path: Path) -> None:
     with TarShardWriter(tmp_path / "a.tar"):
         pass
-    assert look_at_decoded(tmp_path / "a.tar", Look()).values["clips"]["rows"] == 0
+    assert inspect_decoded(tmp_path / "a.tar", InspectQuery()).values["clips"]["rows"] == 0
     with TarShardWriter(tmp_path / "b.tar") as writer:
         writer.add(DecodedClip(Outcome("only", "failed", "http_404")))
-    assert look_at_decoded(tmp_path / "b.tar", Look()).values["clip"]["outcome"] == "failed http_404"
+    assert inspect_decoded(tmp_path / "b.tar", InspectQuery()).values["clip"]["outcome"] == "failed http_404"
 
 
 def test_damage_is_one_clear_line(shard: Path, tmp_path: Path) -> None:
     (tmp_path / "rubbish.tar").write_bytes(b"rubbish" * 1000)
     with pytest.raises(ShardError, match="is damaged"):
-        look_at_decoded(tmp_path / "rubbish.tar", Look())
+        inspect_decoded(tmp_path / "rubbish.tar", InspectQuery())
     whole = next(clip for clip in read_tar_shard(shard) if clip.outcome.clip_id == "both")
     assert whole.matroska is not None
     assert whole.cover is not None
@@ -110,7 +110,7 @@ def test_damage_is_one_clear_line(shard: Path, tmp_path: Path) -> None:
         with TarShardWriter(tmp_path / f"{name}.tar") as writer:
             writer.add(clip)
         with pytest.raises(ShardError, match=r"cannot be (read|opened|decoded).*again") as caught:
-            look_at_decoded(tmp_path / f"{name}.tar", Look())
+            inspect_decoded(tmp_path / f"{name}.tar", InspectQuery())
         assert "\n" not in str(caught.value)
 
 
@@ -120,5 +120,5 @@ def test_only_the_chosen_clip_is_read(tmp_path: Path, shard: Path) -> None:
     with TarShardWriter(tmp_path / "a.tar") as writer:
         writer.add(DecodedClip(Outcome("bad", "ok"), b"rubbish" * 99, b"rubbish"))
         writer.add(whole)
-    clip = look_at_decoded(tmp_path / "a.tar", Look("both")).values["clip"]
+    clip = inspect_decoded(tmp_path / "a.tar", InspectQuery("both")).values["clip"]
     assert np.prod(clip["frames_shape"]) == 10 * 48 * 64 * 3

@@ -6,8 +6,8 @@ import pytest
 
 from features.base.errors import ShardError, SourceError
 from features.formats.tar_shard import TarShardWriter
-from features.inspect.inspect_file import look_at
-from features.inspect.result import Look
+from features.inspect.inspect_file import inspect_path
+from features.inspect.result import InspectQuery
 from tests.features.inspect.published import FEATURES, embeddings, predictions
 
 if TYPE_CHECKING:
@@ -20,14 +20,16 @@ def test_the_kind_of_a_file_is_found_out(tmp_path: Path) -> None:
     with TarShardWriter(tmp_path / "c.tar"):
         pass
     (tmp_path / "d.jsonl").write_text('{"clip_id": "a", "split": "test"}\n', encoding="utf-8")
-    kinds = [look_at(tmp_path / name, Look()).values["kind"] for name in ("a.h5", "b.h5", "c.tar", "d.jsonl")]
+    kinds = [
+        inspect_path(tmp_path / name, InspectQuery()).values["kind"] for name in ("a.h5", "b.h5", "c.tar", "d.jsonl")
+    ]
     assert kinds == ["embedding shard", "prediction shard", "decoded shard", "splits"]
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a", "model.safetensors"])
 def test_another_file_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"is no shard: inspect reads \.h5"):
-        look_at(tmp_path / name, Look())
+    with pytest.raises(SourceError, match=r"is not a shard: inspect reads \.h5"):
+        inspect_path(tmp_path / name, InspectQuery())
 
 
 @pytest.mark.parametrize("name", ["a.h5", "a.tar", "a.jsonl"])
@@ -35,7 +37,7 @@ def test_another_file_is_refused(name: str, tmp_path: Path) -> None:
 def test_damage_is_one_clear_line(name: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ShardError) as caught:
-        look_at(tmp_path / name, Look())
+        inspect_path(tmp_path / name, InspectQuery())
     assert "\n" not in str(caught.value)
     assert str(tmp_path / name) in str(caught.value)
 
@@ -47,4 +49,4 @@ def test_a_shard_that_was_cut_is_one_clear_line(tmp_path: Path) -> None:
         for share in (3, 2):
             (tmp_path / name).write_bytes(whole[: len(whole) * (share - 1) // share])
             with pytest.raises(ShardError):
-                look_at(tmp_path / name, Look())
+                inspect_path(tmp_path / name, InspectQuery())

@@ -8,8 +8,8 @@ import pytest
 
 from features.base.errors import SourceError
 from features.formats.prediction_shard import PredictionShard
-from features.inspect.inspect_predictions import look_at_predictions
-from features.inspect.result import Look
+from features.inspect.inspect_hdf5 import inspect_predictions
+from features.inspect.result import InspectQuery
 from tests.features.inspect.published import PREDICTIONS, predictions, records
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def test_predictions_show_the_best_labels_and_the_nearest_clips(tmp_path: Path) -> None:
-    found = look_at_predictions(predictions(tmp_path / "a.h5"), Look()).values
+    found = inspect_predictions(predictions(tmp_path / "a.h5"), InspectQuery()).values
     assert found["clip"] == {"clip_id": "one", "embedding_width": 2}
     assert found["categories"] == [{"label": "a", "probability": 0.9}, {"label": "b", "probability": 0.1}]
     assert [row["label"] for row in found["tags"]] == ["y", "z", "x"]
@@ -30,15 +30,15 @@ def test_predictions_show_the_best_labels_and_the_nearest_clips(tmp_path: Path) 
 def test_a_clip_is_never_its_own_neighbour(tmp_path: Path) -> None:
     # "two" has the same embedding as "one", which stands before it.
     reader = predictions(tmp_path / "a.h5")
-    nearest = look_at_predictions(reader, Look("two")).values["nearest_clips"]
+    nearest = inspect_predictions(reader, InspectQuery("two")).values["nearest_clips"]
     assert [row["clip"] for row in nearest] == ["one", "three"]
-    with pytest.raises(SourceError, match="does not hold the clip 'nobody'"):
-        look_at_predictions(reader, Look("nobody"))
+    with pytest.raises(SourceError, match="has no clip 'nobody'"):
+        inspect_predictions(reader, InspectQuery("nobody"))
 
 
 def test_the_scatter_shows_predicted_and_true_categories(tmp_path: Path, figures: list[Figure]) -> None:
-    look = Look(records=records({"one": "a", "two": "b", "three": "b"}))
-    found = look_at_predictions(predictions(tmp_path / "a.h5"), look)
+    query = InspectQuery(records=records({"one": "a", "two": "b", "three": "b"}))
+    found = inspect_predictions(predictions(tmp_path / "a.h5"), query)
     assert (found.values["clip"]["category"], found.values["clip"]["title"]) == ("a", "film of one")
     (scatter,) = found.drawings
     scatter.draw(tmp_path / "a.png")
@@ -56,10 +56,10 @@ def test_predictions_without_a_head_or_without_clips_are_shown(tmp_path: Path, f
         PREDICTIONS, tags=(), tag_scores=np.zeros((3, 0), np.float32),
         categories=(), category_scores=np.zeros((3, 0), np.float32),
     )  # fmt: skip
-    found = look_at_predictions(predictions(tmp_path / "a.h5", bare), Look())
+    found = inspect_predictions(predictions(tmp_path / "a.h5", bare), InspectQuery())
     assert (found.values["tags"], found.values["categories"]) == ([], [])
     found.drawings[0].draw(tmp_path / "a.png")
     assert len(figures[0].axes) == 1
     none = np.zeros((0, 2), np.float32)
     empty = PredictionShard((), ("a", "b"), (), none, none[:, :0], none)
-    assert look_at_predictions(predictions(tmp_path / "b.h5", empty), Look()).values["clips"]["rows"] == 0
+    assert inspect_predictions(predictions(tmp_path / "b.h5", empty), InspectQuery()).values["clips"]["rows"] == 0

@@ -7,8 +7,8 @@ import pytest
 
 from features.base.errors import ShardError, SourceError
 from features.formats.records import ClipRecord
-from features.inspect.inspect_rows import look_at_rows
-from features.inspect.result import Look
+from features.inspect.inspect_file import inspect_path
+from features.inspect.result import InspectQuery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ def written(path: Path, rows: Sequence[Any]) -> Path:
 
 
 def test_outcomes_of_downloads_are_counted(tmp_path: Path) -> None:
-    found = look_at_rows(written(tmp_path / "a.jsonl", DOWNLOADS), Look())
+    found = inspect_path(written(tmp_path / "a.jsonl", DOWNLOADS), InspectQuery())
     assert found.values["kind"] == "downloads"
     assert found.values["rows"] == 3
     assert found.values["by_status"] == {"failed": 2, "ok": 1}
@@ -40,10 +40,10 @@ def test_records_are_counted_by_category_and_the_first_are_shown(tmp_path: Path)
     path = tmp_path / "a.jsonl"
     records = [ClipRecord(f"c{number}", category="ab"[number % 2]) for number in range(9)]
     path.write_text("".join(record.to_line() for record in records), encoding="utf-8")
-    found = look_at_rows(path, Look()).values
+    found = inspect_path(path, InspectQuery()).values
     assert (found["kind"], found["rows"], found["by_category"]) == ("record shard", 9, {"a": 5, "b": 4})
     assert [row["clip_id"] for row in found["first_rows"]] == ["c0", "c1", "c2", "c3", "c4"]
-    assert look_at_rows(path, Look("c7")).values["clip"]["clip_id"] == "c7"
+    assert inspect_path(path, InspectQuery("c7")).values["clip"]["clip_id"] == "c7"
 
 
 @pytest.mark.parametrize(
@@ -58,19 +58,19 @@ def test_records_are_counted_by_category_and_the_first_are_shown(tmp_path: Path)
     ],
 )
 def test_each_kind_is_told_by_its_fields(row: dict[str, Any], kind: str, tmp_path: Path) -> None:
-    assert look_at_rows(written(tmp_path / "a.jsonl", [row]), Look()).values["kind"] == kind
+    assert inspect_path(written(tmp_path / "a.jsonl", [row]), InspectQuery()).values["kind"] == kind
 
 
 def test_one_clip_is_chosen_by_its_id_wherever_it_stands(tmp_path: Path) -> None:
-    assert look_at_rows(written(tmp_path / "a.jsonl", DOWNLOADS), Look("c")).values["clip"] == DOWNLOADS[2]
-    assert look_at_rows(written(tmp_path / "b.jsonl", TEXTS), Look("a")).values["clip"]["text"] == "你好"
-    assert look_at_rows(written(tmp_path / "c.jsonl", [{"id": "z"}]), Look("z")).values["clip"] == {"id": "z"}
-    with pytest.raises(SourceError, match="does not hold the clip 'nobody'"):
-        look_at_rows(tmp_path / "a.jsonl", Look("nobody"))
+    assert inspect_path(written(tmp_path / "a.jsonl", DOWNLOADS), InspectQuery("c")).values["clip"] == DOWNLOADS[2]
+    assert inspect_path(written(tmp_path / "b.jsonl", TEXTS), InspectQuery("a")).values["clip"]["text"] == "你好"
+    assert inspect_path(written(tmp_path / "c.jsonl", [{"id": "z"}]), InspectQuery("z")).values["clip"] == {"id": "z"}
+    with pytest.raises(SourceError, match="has no clip 'nobody'"):
+        inspect_path(tmp_path / "a.jsonl", InspectQuery("nobody"))
 
 
 def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
-    assert look_at_rows(written(tmp_path / "a.jsonl", []), Look()).values == {
+    assert inspect_path(written(tmp_path / "a.jsonl", []), InspectQuery()).values == {
         "kind": "rows", "rows": 0, "first_rows": []
     }  # fmt: skip
 
@@ -78,14 +78,14 @@ def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (b'{"a": ', "line 2 is no JSON "),
-        (b"\xff\xfe", "line 2 is no JSON "),
-        (b"[1]", "line 2 is no JSON object"),
-        (b"[" * 100_000, "line 2 is no JSON "),
+        (b'{"a": ', "line 2 is not JSON "),
+        (b"\xff\xfe", "line 2 is not JSON "),
+        (b"[1]", "line 2 is not a JSON object"),
+        (b"[" * 100_000, "line 2 is not JSON "),
     ],
 )
 def test_a_damaged_line_is_named(line: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'{"clip_id": "a"}\n' + line)
     with pytest.raises(ShardError, match=message) as caught:
-        look_at_rows(tmp_path / "a.jsonl", Look())
+        inspect_path(tmp_path / "a.jsonl", InspectQuery())
     assert "\n" not in str(caught.value)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from features.decoding.config import DecodeConfig
 from features.inspect.neighbours import nearest_clips, neighbour_drawings
-from features.inspect.result import Look
+from features.inspect.result import InspectQuery
 from tests.features.inspect.published import records
 from tests.features.media import decode_to, downloaded
 
@@ -32,10 +32,10 @@ def decoded(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_neighbours_are_shown_by_a_frame_a_cover_or_grey(decoded: Path, tmp_path: Path) -> None:
-    look = Look(decoded=decoded, records=records(dict.fromkeys(NAMES, "猫")))
-    rows = nearest_clips(NAMES, UNITS, "both", look)
+    query = InspectQuery(decoded=decoded, records=records(dict.fromkeys(NAMES, "猫")))
+    rows = nearest_clips(NAMES, UNITS, "both", query)
     assert [(row["clip"], row["cosine"]) for row in rows] == [("sound", 0.8), ("portrait", 0.6), ("gone", 0.0)]
-    (drawing,) = neighbour_drawings("both", rows, look)
+    (drawing,) = neighbour_drawings("both", rows, query)
     drawing.draw(tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as picture:
         pixels = np.asarray(picture)
@@ -46,7 +46,7 @@ def test_neighbours_are_shown_by_a_frame_a_cover_or_grey(decoded: Path, tmp_path
 
 
 def test_without_a_decoded_shard_or_neighbours_nothing_is_drawn(decoded: Path) -> None:
-    rows = nearest_clips(NAMES, UNITS, "both", Look())
+    rows = nearest_clips(NAMES, UNITS, "both", InspectQuery())
     assert set(rows[0]) == {"clip", "cosine"}
-    assert neighbour_drawings("both", rows, Look()) == []
-    assert neighbour_drawings("both", [], Look(decoded=decoded)) == []
+    assert neighbour_drawings("both", rows, InspectQuery()) == []
+    assert neighbour_drawings("both", [], InspectQuery(decoded=decoded)) == []

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.rendering.terminal_table import display_width, render_table, shorten
+from features.base.text import display_width, shorten
+from models.rendering.terminal_table import render_table
 
 
 def test_a_table_with_chinese_titles() -> None:

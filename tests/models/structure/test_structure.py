@@ -15,10 +15,8 @@ from models.data.batching import Batch
 from models.fusion import FUSIONS
 from models.heads import HEADS
 from models.network.network import VideoNetwork
-from models.structure.describe import describe
-from models.structure.example import example_batch
-from models.structure.modules import ModuleRow, Structure
-from models.structure.serialization import parse_json, render_json
+from models.structure.describe import describe, example_batch
+from models.structure.structure import ModuleRow, Structure, parse_json, render_json
 from models.tag_heads import TAG_HEADS
 from tests.models.synthetic import SMALL_NETWORK
 

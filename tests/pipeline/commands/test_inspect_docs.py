@@ -14,8 +14,8 @@ from features.base.outcomes import Outcome
 from features.decoding.config import DecodeConfig
 from features.formats.clip_data import ClipFeatures
 from features.formats.hdf5_shard import ShardWriter
-from features.inspect.inspect_file import look_at
-from features.inspect.result import Look
+from features.inspect.inspect_file import inspect_path
+from features.inspect.result import InspectQuery
 from pipeline.commands.cli import build_parser
 from tests.features.inspect.published import FEATURES, embeddings, text_embeddings
 from tests.features.media import decode_to, downloaded, render_clip, render_picture
@@ -66,6 +66,8 @@ def test_the_pictures_that_are_named_are_those_that_are_drawn(tmp_path: Path) ->
     decode_to(tmp_path / "a.tar", [downloaded(video, cover, clip_id="clip0")], config)
     embeddings(tmp_path / "a.h5", [FEATURES, FEATURES[1:], FEATURES[2:]]).close()
     text_embeddings(tmp_path / "b.h5", "x:y", [1, 2, 3], [0, 0, 0], FEATURES).close()
-    look = Look(decoded=tmp_path / "a.tar")
-    drawn = {drawing.name for name in ("a.tar", "a.h5", "b.h5") for drawing in look_at(tmp_path / name, look).drawings}
+    query = InspectQuery(decoded=tmp_path / "a.tar")
+    drawn = {
+        drawing.name for name in ("a.tar", "a.h5", "b.h5") for drawing in inspect_path(tmp_path / name, query).drawings
+    }
     assert set(re.findall(r"^\| `(\w+)\.png`", page, re.MULTILINE)) == drawn

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from features.base.errors import ShardError, SourceError
-from models.rendering.terminal_table import display_width
+from features.base.text import display_width
 from pipeline.stats.collect import read_corpus, read_stats
 from pipeline.stats.covers import contact_sheet
 from pipeline.stats.formatting import bytes_text, time_text
@@ -159,8 +159,8 @@ def test_the_page_needs_nothing_else_and_escapes_titles(corpus_folder: Path, tmp
     assert "<script" not in page
     assert not re.search(r"(src|href)=\"(?!data:)", page)
     assert 'src="data:image/jpeg;base64,' in page
-    for heading in ("2 categories", "Covers of Beach (海滩)", "2 tags", "Labels together", "Durations", "Titles",
-                    "What the clips have", "Outcomes", "Download", "Disk"):  # fmt: skip
+    for heading in ("2 categories", "Covers of Beach (海滩)", "2 tags", "Label co-occurrence", "Durations", "Titles",
+                    "Modalities", "Outcomes", "Download", "Disk"):  # fmt: skip
         assert f"<h2>{heading}</h2>" in page
 
 
@@ -173,9 +173,9 @@ def test_a_page_without_labels_and_pictures(tmp_path: Path, configure: Configure
 
     assert contact_sheet(corpus, None, 4) is None
     page = stats_page(stats, None)
-    assert "Labels together" not in page
-    assert "nothing comes from the network" in page
-    assert "tags together: no two tags stand on one clip" in render_stats(stats)
+    assert "Label co-occurrence" not in page
+    assert "nothing is downloaded" in page
+    assert "tag co-occurrence: no clip has two tags" in render_stats(stats)
 
 
 def test_a_page_that_cannot_be_written(corpus_folder: Path, tmp_path: Path) -> None:

@@ -1,1 +1,0 @@
-"""Numbers that describe features: similarity, projections, the words behind token ids."""

@@ -1,0 +1,1 @@
+"""Pictures of features and clips: plots by matplotlib, contact sheets by Pillow."""

@@ -1,1 +1,0 @@
-"""Pictures of features and clips, drawn by matplotlib and Pillow."""
