@@ -21,7 +21,7 @@ from features.splits.stratified_split import assign_splits
 from models.config.network import NetworkConfig
 from models.config.training import TrainConfig
 from models.data.labels import positions_of
-from models.metrics import average_precision_per_class
+from models.metrics.arrays import average_precision_per_class
 from models.prediction.predict import predict
 from models.training.train import train
 from tasks.stages.dataset import LabelledCorpus, open_clips, read_labelled_corpus

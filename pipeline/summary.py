@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from features.base.parallel import num_cpus
+from models.metrics import METRICS
 from models.rendering.terminal_table import render_table
 from tasks.stages.evaluate import METRICS_NAME, REPORT_NAME, Evaluate
 
@@ -73,22 +74,10 @@ def most_frequent(codes: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {code}" for code, count in listed[:MAX_REASONS]) + rest
 
 
-_COLUMNS = (
-    ("category", "accuracy"),
-    ("category", "macro_f1"),
-    ("category", "map"),
-    ("category", "gap_at_20"),
-    ("tags", "map"),
-    ("tags", "gap_at_20"),
-    ("tags", "micro_f1"),
-)
-
-
 def _scores(facts: Mapping[str, Mapping[str, Mapping[str, float] | None]]) -> str:
-    headers = ["", *(f"{block} {name.replace('_at_', '@')}" for block, name in _COLUMNS)]
+    columns = [metric for metric in METRICS if metric.is_in_summary]
     rows = []
-    for who in sorted(facts, key=lambda name: (name != MODEL, name == "majority", name)):
-        blocks = facts[who]
-        cells = [(blocks[block] or {}).get(name) for block, name in _COLUMNS]
-        rows.append([who.replace("_", " "), *(None if cell is None else f"{cell:.3f}" for cell in cells)])
-    return render_table(headers, rows)
+    for name in sorted(facts, key=lambda name: (name != MODEL, name == "majority", name)):
+        cells = [(facts[name][metric.head] or {}).get(metric.key) for metric in columns]
+        rows.append([name.replace("_", " "), *(None if cell is None else f"{cell:.3f}" for cell in cells)])
+    return render_table(["", *(metric.title for metric in columns)], rows)

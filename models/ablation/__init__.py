@@ -1,4 +1,5 @@
 """Which variants of a network help: means over seeds, differences paired by seed, and what they show.
 
-`runs` is what goes in, `table.summarise` what comes out; `sentences`, `markdown` and `document` render it.
+:mod:`~models.ablation.runs` is the input, :func:`~models.ablation.table.summarise` the result, which
+:mod:`~models.ablation.text` and :mod:`~models.ablation.documents` render.
 """

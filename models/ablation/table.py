@@ -1,14 +1,18 @@
 """The runs of an ablation, summarised by variant."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from features.base.errors import DataError
-from models.ablation.intervals import Estimate, estimate
 from models.ablation.runs import HEADLINES, AblationRun, FailedRun
-from models.ablation.significance import Verdict, verdict
+from models.ablation.significance import Estimate, Verdict, estimate, verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,10 @@ class AblationTable:
     Attributes:
         reference: Name of the variant that the others are compared with.
         metrics: Every metric that some run has a score of, headlines first.
-        headlines: Those of them that say whether a variant helped.
+        headlines: Those of them that decide whether a variant helped.
         variants: The reference first, the others in the order of their first runs.
         runs: What was summarised, in the order given.
-        split: That was scored; empty where it is not told.
+        split: Split that was scored; empty where it is not known.
         failures: Runs that gave no score, in the order given.
     """
 
@@ -72,7 +76,7 @@ class AblationTable:
 
     @property
     def num_comparisons(self) -> int:
-        """Headline differences that have an interval: each had its own chance to exclude 0."""
+        """Number of headline differences with an interval: each has its own chance to exclude 0."""
         found = [variant.metrics[metric].difference for variant in self.variants for metric in self.headlines]
         return sum(difference is not None and difference.low is not None for difference in found)
 
@@ -85,14 +89,14 @@ def summarise(
     split: str = "",
     failures: Sequence[FailedRun] = (),
 ) -> AblationTable:
-    """The runs by variant, each compared with `reference` seed by seed.
+    """Return the runs by variant, each compared with ``reference`` seed by seed.
 
     Args:
         runs: At least one of the reference; a variant and a seed occur together once.
         reference: Name of a variant.
-        headlines: Metrics that say whether a variant helped, most important first; those that no run has a
+        headlines: Metrics that decide whether a variant helped, most important first; those that no run has a
             score of are left out.
-        split: That was scored; empty where it is not told.
+        split: Split that was scored; empty where it is not known.
         failures: Runs that gave no score.
 
     Raises:
@@ -102,9 +106,9 @@ def summarise(
     if reference not in by_variant:
         known = ", ".join(by_variant) or "none"
         raise DataError(f"no run of the reference {reference!r}: name one of the variants that ran ({known})")
-    there = list(dict.fromkeys(name for run in runs for name, score in run.metrics.items() if score is not None))
-    chosen = tuple(name for name in headlines if name in there)
-    metrics = (*chosen, *(name for name in there if name not in chosen))
+    scored = list(dict.fromkeys(name for run in runs for name, score in run.metrics.items() if score is not None))
+    chosen = tuple(name for name in headlines if name in scored)
+    metrics = (*chosen, *(name for name in scored if name not in chosen))
     order = [reference, *(name for name in by_variant if name != reference)]
     all_seeds = {run.seed for run in runs}
     variants = tuple(
@@ -115,7 +119,7 @@ def summarise(
 
 
 def _by_variant(runs: Sequence[AblationRun]) -> dict[str, dict[int, AblationRun]]:
-    """Variant -> seed -> its run."""
+    """Return variant -> seed -> its run."""
     found: dict[str, dict[int, AblationRun]] = {}
     for run in runs:
         by_seed = found.setdefault(run.variant, {})
@@ -150,13 +154,14 @@ def _metric(runs: Mapping[int, AblationRun], reference: Mapping[int, AblationRun
     value = estimate(list(scores.values())) if scores else None
     if reference is None:
         return MetricSummary(value, None, None)
-    beside = _scores(reference, metric)
-    differences = [scores[seed] - beside[seed] for seed in sorted(scores.keys() & beside.keys())]
+    of_reference = _scores(reference, metric)
+    shared = sorted(scores.keys() & of_reference.keys())
+    differences = [scores[seed] - of_reference[seed] for seed in shared]
     difference = estimate(differences) if differences else None
     return MetricSummary(value, difference, verdict(difference))
 
 
 def _scores(runs: Mapping[int, AblationRun], metric: str) -> dict[int, float]:
-    """Seed -> score, of the seeds that have one, ascending."""
+    """Return seed -> score, of the seeds that have one, ascending."""
     found = {seed: runs[seed].metrics.get(metric) for seed in sorted(runs)}
     return {seed: score for seed, score in found.items() if score is not None}

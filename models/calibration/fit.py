@@ -1,19 +1,26 @@
-"""A calibration from the scores and labels of the validation clips, and its use."""
+"""Fitting of a calibration to the scores and labels of the validation clips, and its use.
+
+The threshold of a tag is the one of the highest F1. For right probabilities that is half the highest F1 (Lipton, Elkan,
+Narayanaswamy 2014, "Thresholding Classifiers to Maximize F1 Score", arXiv 1402.1892), so for tags that are hard to
+predict it is well below 0.5.
+"""
+
+from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, softmax
 
 from features.base.errors import DataError
-from models.calibration.rare import fit_tau, lift_rare
-from models.calibration.schema import Calibration
-from models.calibration.temperature import (
+from models.calibration.logits import (
     category_logits,
     fit_category_temperature,
     fit_tag_temperature,
+    fit_tau,
+    lift_rare,
     tag_logits,
 )
-from models.calibration.thresholds import fit_thresholds
+from models.calibration.schema import TAG_THRESHOLD, Calibration
 from models.data.labels import UNKNOWN_CATEGORY
 
 Scores = npt.NDArray[np.floating]
@@ -22,8 +29,11 @@ Float64 = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 Int64 = npt.NDArray[np.int64]
 
+# A tag of fewer positive clips has no threshold of its own: one clip more or less would move it far.
+MIN_POSITIVES = 5
 
-def fit(
+
+def fit_calibration(
     category_scores: Scores,
     category: Int64,
     tag_scores: Scores,
@@ -33,18 +43,18 @@ def fit(
     *,
     seed: int = 0,
 ) -> Calibration:
-    """The calibration of uncalibrated probabilities of clips that were not trained on.
+    """Return the calibration for uncalibrated probabilities of clips that were not trained on.
 
-    What cannot be fitted stays as it is, and `notes` says why.
+    What cannot be fitted stays as it is; the calibration's ``notes`` give the reason.
 
     Args:
-        category_scores: `(N, K)` probabilities; K is 0 without categories.
-        category: `(N,)` numbers, -1 where unknown.
-        tag_scores: `(N, C)` probabilities; C is 0 without tags.
-        tags: `(N, C)`.
-        tags_known: `(N,)`; the tags of a clip with False are ignored.
-        priors: `(K,)` shares of the categories among the training clips, see `category_shares`.
-        seed: Of the draws that tell a gain from chance.
+        category_scores: ``(N, K)`` probabilities; K is 0 without categories.
+        category: ``(N,)`` numbers, -1 where unknown.
+        tag_scores: ``(N, C)`` probabilities; C is 0 without tags.
+        tags: ``(N, C)``.
+        tags_known: ``(N,)``; the tags of a clip with False are ignored.
+        priors: ``(K,)`` fractions of the training clips, see :func:`category_priors`.
+        seed: Of the draws by which a gain is compared with chance.
 
     Raises:
         DataError: The arrays do not fit each other.
@@ -67,16 +77,16 @@ def fit(
     )
 
 
-def apply(calibration: Calibration, category_scores: Scores, tag_scores: Scores) -> tuple[Float32, Float32]:
-    """The calibrated probabilities `(N, K)`, each row adding up to 1, and `(N, C)`.
+def apply_calibration(calibration: Calibration, category_scores: Scores, tag_scores: Scores) -> tuple[Float32, Float32]:
+    """Return the calibrated probabilities ``(N, K)``, each row adding up to 1, and ``(N, C)``.
 
-    A head that nothing was fitted for keeps its scores to the last bit. Scores that come to lie closer together
-    than float32 can tell become equal.
+    The scores of a head without a fit stay the same to the last bit. Scores that come closer together than the
+    resolution of float32 become equal.
 
     Args:
         calibration: Of the same categories and tags.
-        category_scores: `(N, K)` probabilities.
-        tag_scores: `(N, C)` probabilities.
+        category_scores: ``(N, K)`` probabilities.
+        tag_scores: ``(N, C)`` probabilities.
 
     Raises:
         DataError: The calibration is of another number of categories or tags.
@@ -90,22 +100,71 @@ def apply(calibration: Calibration, category_scores: Scores, tag_scores: Scores)
     return category.astype(np.float32), _scale_tags(tag_scores, calibration.tag_temperature)
 
 
-def category_shares(category: Int64, num_categories: int) -> Float64:
-    """Share of each category among the clips whose category is known, `(K,)`; zeros where there are none.
+def category_priors(category: Int64, num_categories: int) -> Float64:
+    """Return each category's fraction of the clips whose category is known, ``(K,)``; zeros without such clips.
 
     Args:
-        category: `(N,)` numbers, -1 where unknown.
+        category: ``(N,)`` numbers, -1 where unknown.
         num_categories: K.
     """
     counts = np.bincount(category[category != UNKNOWN_CATEGORY], minlength=num_categories)
-    shares: Float64 = counts / max(1, counts.sum())
-    return shares
+    priors: Float64 = counts / max(1, counts.sum())
+    return priors
+
+
+def fit_thresholds(
+    scores: Scores, tags: BoolArray, *, min_positives: int = MIN_POSITIVES
+) -> tuple[Float64, tuple[str, ...]]:
+    """Return a threshold for each tag, ``(C,)``, and notes on what was not fitted.
+
+    A tag of fewer than ``min_positives`` positive clips gets the threshold of the highest micro F1, all tags counted
+    together; where even these have fewer, it is ``TAG_THRESHOLD`` for all.
+
+    Args:
+        scores: ``(N, C)`` probabilities; a tag is given where they are equal to or above the threshold.
+        tags: ``(N, C)``, all known.
+        min_positives: At least 1.
+    """
+    num_tags = tags.shape[1]
+    num_positives = tags.sum(axis=0)
+    if num_positives.sum() < min_positives:
+        note = f"{num_positives.sum()} tags are known on validation clips, thresholds need {min_positives}"
+        return np.full(num_tags, TAG_THRESHOLD), (note,) if num_tags else ()
+    pooled = best_threshold(scores.ravel(), tags.ravel())
+    is_own = num_positives >= min_positives
+    thresholds = [
+        best_threshold(scores[:, column], tags[:, column]) if is_own[column] else pooled for column in range(num_tags)
+    ]
+    num_pooled = num_tags - int(is_own.sum())
+    note = f"{num_pooled} of {num_tags} tags have fewer than {min_positives} validation clips and share a threshold"
+    return np.array(thresholds), (note,) if num_pooled else ()
+
+
+def best_threshold(scores: Scores, labels: BoolArray) -> float:
+    """Return the threshold of the highest F1 among all that decide differently.
+
+    It is midway between two neighbouring scores, or between the lowest score and 0. Of thresholds with the same
+    F1 it is the one nearest to ``TAG_THRESHOLD``.
+
+    Args:
+        scores: ``(M,)`` probabilities.
+        labels: ``(M,)``, at least one True.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order].astype(np.float64)
+    # Only the last of a run of equal scores is a border: no threshold separates equal scores.
+    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    hits = np.cumsum(labels[order])[ends]
+    f1 = 2 * hits / (ends + 1 + labels.sum())
+    borders = _midway(ranked[ends], np.append(ranked[ends][1:], 0.0))
+    best = borders[f1 == f1.max()]
+    return float(best[np.argmin(np.abs(best - TAG_THRESHOLD))])
 
 
 def _fit_category(
     scores: Scores, category: Int64, priors: Float64, generator: np.random.Generator
 ) -> tuple[float, float, list[str]]:
-    """Temperature, tau and notes of `(M, K)` scores of clips whose category is known."""
+    """Return temperature, tau and notes for ``(M, K)`` scores of clips whose category is known."""
     if not len(priors):
         return 1.0, 0.0, []
     logits = category_logits(scores)
@@ -116,11 +175,11 @@ def _fit_category(
 
 
 def _fit_tags(scores: Scores, tags: BoolArray) -> tuple[float, Float64, list[str]]:
-    """Temperature, thresholds and notes of `(M, C)` scores of clips whose tags are known."""
+    """Return temperature, thresholds and notes for ``(M, C)`` scores of clips whose tags are known."""
     if not tags.shape[1]:
         return 1.0, np.zeros(0), []
     temperature, why_none = fit_tag_temperature(tag_logits(scores), tags)
-    # On the very numbers that will be compared with the thresholds.
+    # Fitted to the very numbers that are compared with the thresholds later: scaled, and rounded to float32.
     thresholds, notes = fit_thresholds(_scale_tags(scores, temperature), tags)
     return temperature, thresholds, [*([f"tag temperature 1: {why_none}"] if why_none else []), *notes]
 
@@ -133,3 +192,9 @@ def _scale_tags(scores: Scores, temperature: float) -> Float32:
 def _check_shape(what: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
     if shape != expected:
         raise DataError(f"{what} have shape {shape}: give {expected}, one row a clip and one column a class")
+
+
+def _midway(above: Float64, below: Float64) -> Float64:
+    """Return numbers above ``below`` and not above ``above``; between neighbouring floats there is no other."""
+    middle = (above + below) / 2
+    return np.where(middle > below, middle, above)

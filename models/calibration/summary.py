@@ -1,19 +1,26 @@
-"""What ``metrics.json`` tells of a calibration."""
+"""The calibration block of ``metrics.json``, and the calibration error in it."""
 
-from collections.abc import Sequence
-from typing import TypedDict
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-from models.calibration.reliability import expected_calibration_error
-from models.calibration.schema import Calibration
+from models.data.labels import UNKNOWN_CATEGORY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.calibration.schema import Calibration
 
 Scores = npt.NDArray[np.floating]
 
+NUM_BINS = 15
+
 
 class MemberRow(TypedDict):
-    """What was fitted for one network."""
+    """The calibration of one network, less priors and thresholds."""
 
     category_temperature: float
     tag_temperature: float
@@ -22,16 +29,16 @@ class MemberRow(TypedDict):
 
 
 class BeforeAfter(TypedDict):
-    """One number of the uncalibrated and of the calibrated scores; None where there is none."""
+    """One number of the uncalibrated and of the calibrated scores; None without a clip of known category."""
 
     before: float | None
     after: float | None
 
 
 class CalibrationBlock(TypedDict):
-    """The calibration of a network, or of each member of an ensemble, and what it did on the evaluated clips.
+    """The calibration of a network, or of each member of an ensemble, and its effect on the evaluated clips.
 
-    `expected_calibration_error` is of the best category; thresholds stand with the tags, in `per_class`.
+    ``expected_calibration_error`` is of the best category; the thresholds of the tags are in ``per_class``.
     """
 
     members: list[MemberRow]
@@ -64,3 +71,28 @@ def calibration_block(
             after=expected_calibration_error(calibrated, category),
         ),
     )
+
+
+def expected_calibration_error(
+    scores: npt.NDArray[np.floating], category: npt.NDArray[np.integer], num_bins: int = NUM_BINS
+) -> float | None:
+    """Return the expected calibration error of the best category, 0 to 1; None without a clip of known category.
+
+    Clips are binned by the probability of their best category, in ``num_bins`` bins of equal width, each with its
+    upper end; the result is the mean of |accuracy - mean probability| over the bins, weighted by their clips. Guo et
+    al. 2017, arXiv 1706.04599, section 2, equation 3.
+
+    Args:
+        scores: ``(N, K)`` probabilities.
+        category: ``(N,)`` numbers, -1 where unknown.
+        num_bins: At least 1.
+    """
+    known = category != UNKNOWN_CATEGORY
+    if not known.any() or not scores.shape[1]:
+        return None
+    confidence = scores[known].max(axis=1).astype(np.float64)
+    is_right = scores[known].argmax(axis=1) == category[known]
+    bins = np.clip(np.ceil(confidence * num_bins) - 1, 0, num_bins - 1).astype(np.int64)
+    # Per bin, the clips times the difference of the two means is the difference of the two sums.
+    differences = np.bincount(bins, weights=is_right - confidence, minlength=num_bins)
+    return float(np.abs(differences).sum() / len(confidence))

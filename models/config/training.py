@@ -8,19 +8,10 @@ from features.base.checks import at_least, check_device, check_positive, check_s
 from features.base.errors import SettingError
 from features.base.settings import check_settings, setting
 from models.losses import CATEGORY_LOSSES, TAG_LOSSES
+from models.metrics import METRICS
 
 # What early stopping looks at on the validation clips; ``map`` is the mean of category and tag mAP.
-SELECTION_METRICS = (
-    "map",
-    "loss",
-    "category_accuracy",
-    "category_macro_f1",
-    "category_map",
-    "category_gap",
-    "tag_map",
-    "tag_gap",
-)
-
+SELECTION_METRICS = ("map", "loss", *(metric.selection_name for metric in METRICS if metric.selection_name))
 # How the learning rate falls after the warm-up.
 SCHEDULES = ("cosine", "exponential")
 
@@ -87,8 +78,8 @@ class TrainConfig:
         adversarial_text: The same for text tokens.
         adversarial_cover: The same for the cover.
         selection_metric: What picks the epoch to keep, on the validation clips: ``map`` (mean of category and tag
-            mean average precision), ``loss``, ``category_accuracy``, ``category_macro_f1``, ``category_map``,
-            ``category_gap``, ``tag_map`` or ``tag_gap``.
+            mean average precision), ``loss``, or one metric, such as ``category_accuracy``; docs/training.md lists
+            them.
         patience_epochs: Epochs without a better validation result after which training ends; 0 never ends
             early.
         calibrate: Whether temperatures, thresholds of the tags and the scaling of rare categories are fitted

@@ -1,16 +1,16 @@
 """What the network is measured against: the majority class, and logistic regression on pooled features."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from features.base.errors import SettingError
-from models.calibration.fit import apply, category_shares, fit
-from models.calibration.thresholds import fit_thresholds
-from models.data.labels import Labels
-from models.data.sources import FeatureSource
+from models.calibration.fit import apply_calibration, category_priors, fit_calibration, fit_thresholds
+from models.data.labels import Indices, Labels
 from models.evaluation.logistic_regression import (
     LogisticModel,
     LogisticSettings,
@@ -20,9 +20,13 @@ from models.evaluation.logistic_regression import (
     known_tags,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from models.data.sources import FeatureSource
+
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
 
 NUM_CLIPS_AT_ONCE = 4096  # 49 MB of pooled features at 3,000 a clip
 
@@ -137,15 +141,17 @@ def _calibrate(
         validation: Labels of the validation clips.
     """
     category, tags = (_columns(part, len(validation)) for part in of_validation)
-    calibration = fit(
+    calibration = fit_calibration(
         category,
         validation.category,
         tags,
         validation.tags[:, : tags.shape[1]],  # none where the head is missing
         validation.tags_known,
-        category_shares(train.category, len(train.category_names))[: category.shape[1]],
+        category_priors(train.category, len(train.category_names))[: category.shape[1]],
     )
-    corrected = apply(calibration, *(_columns(part, 0) for part in (scores.category_scores, scores.tag_scores)))
+    corrected = apply_calibration(
+        calibration, *(_columns(part, 0) for part in (scores.category_scores, scores.tag_scores))
+    )
     return BaselineScores(
         None if scores.category_scores is None else corrected[0],
         None if scores.tag_scores is None else corrected[1],
@@ -185,7 +191,7 @@ def _join(parts: Sequence[Float32 | None]) -> Float32 | None:
 
 
 def pool(source: FeatureSource, indices: npt.NDArray[np.integer]) -> Float32:
-    """Return ``(N, D)`` features of the clips at `indices`: each modality's mean over its steps, in a row.
+    """Return ``(N, D)`` features of the clips at ``indices``: each modality's mean over its steps, in a row.
 
     D is the sum of the modalities' widths, in the order of their names, plus one presence flag per modality
     at the end: 1.0 where the clip has it. A missing modality (T = 0) is zeros with the flag 0.0. ``(0, D)``
@@ -206,12 +212,12 @@ def pool(source: FeatureSource, indices: npt.NDArray[np.integer]) -> Float32:
 
 
 def subsample(indices: npt.NDArray[np.integer], limit: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Return at most `limit` of the `indices`, drawn evenly and in their old order; all where they are fewer.
+    """Return at most ``limit`` of the ``indices``, drawn evenly and in their old order; all where they are fewer.
 
     Drawn, because every k-th clip would miss whole categories of a corpus that lists them in turn.
 
     Raises:
-        SettingError: `limit` is below 1.
+        SettingError: ``limit`` is below 1.
     """
     if limit < 1:
         raise SettingError(f"the limit of clips is {limit}: it must be 1 or more")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models.ablation.formatting import NOTHING, difference_text, scored_text, seeds_text
-from models.ablation.markdown import about
+from models.ablation.documents import about
 from models.ablation.runs import metric_label
-from models.ablation.sentences import failure_lines, sentences
 from models.ablation.significance import Verdict
+from models.ablation.text import NOTHING, difference_text, failure_lines, findings, scored_text, seeds_text
 from models.rendering.html_page import row, section, table
 from models.rendering.markup import Html, element
 
@@ -27,7 +26,7 @@ def ablation_section(found: AblationTable | None) -> Html:
     failures = failure_lines(found)
     return section(
         "Ablation",
-        _bullets(sentences(found)),
+        _bullets(findings(found)),
         element("h3", f"Differences to {found.reference}"),
         _differences(found),
         element("h3", "Scores"),

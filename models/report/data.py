@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from models.ablation.table import AblationTable
-    from models.evaluation.scores import Evaluation
+    from models.evaluation.evaluate import Evaluation
     from models.structure.structure import Structure
     from models.training.history import EpochRecord
 

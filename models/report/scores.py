@@ -2,60 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING
 
 from models.calibration.schema import TAG_THRESHOLD
+from models.metrics import METRICS
+from models.metrics.metric import HEADS
 from models.rendering.html_page import NOTHING, bar_row, difference, legend, score_text, section, table, tile
 from models.rendering.markup import Html, element
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from models.evaluation.scores import ClassRow, Evaluation
+    from models.evaluation.evaluate import ClassRow, Evaluation
+    from models.metrics.metric import Head, Metric
     from models.report.data import ReportData
 
-Head = Literal["category", "tags"]
-
 HEAD_NAMES: Mapping[Head, str] = {"category": "Category", "tags": "Tags"}
-METRIC_NAMES: Mapping[Head, Mapping[str, str]] = {
-    "category": {
-        "accuracy": "Accuracy",
-        "macro_precision": "Macro precision",
-        "macro_recall": "Macro recall",
-        "macro_f1": "Macro F1",
-        "gap_at_20": "GAP@20",
-        "map": "mAP",
-    },
-    "tags": {
-        "gap_at_20": "GAP@20",
-        "map": "mAP",
-        "micro_precision": "Micro precision",
-        "micro_recall": "Micro recall",
-        "micro_f1": "Micro F1",
-        "macro_precision": "Macro precision",
-        "macro_recall": "Macro recall",
-        "macro_f1": "Macro F1",
-    },
-}
-HEADLINES: tuple[tuple[Head, str, str], ...] = (
-    ("category", "accuracy", "Category accuracy"),
-    ("category", "map", "Category mAP"),
-    ("tags", "map", "Tag mAP"),
-    ("tags", "gap_at_20", "Tag GAP@20"),
-)
 MAX_OPEN_ROWS = 40  # further classes are folded away
 
 
 def headline(data: ReportData) -> Html:
     """Return the main scores in large, each with its distance to the best baseline."""
     tiles = []
-    for head, metric, name in HEADLINES:
-        value = _score(data.model, head, metric)
-        if value is None:
+    for metric in METRICS:
+        value = _score(data.model, metric)
+        if value is None or not metric.is_headline:
             continue
-        best = _best_baseline(data, head, metric)
+        best = _best_baseline(data, metric)
         comparison = () if best is None else (difference(value - best[1]), f" against {best[0]}")
-        tiles.append(tile(name, score_text(value), *comparison))
+        tiles.append(tile(_capitalised(metric.title), score_text(value), *comparison))
     return element("div", *tiles, class_="tiles")
 
 
@@ -63,14 +38,15 @@ def scores_section(data: ReportData) -> Html:
     """Return every metric of the model and of all baselines side by side, the best of each row in bold."""
     systems = {data.model_name: data.model, **data.baselines}
     rows = []
-    for head, metrics in METRIC_NAMES.items():
+    for head in HEADS:
         if data.model[head] is None:
             continue
         heading = f"{HEAD_NAMES[head]}, {data.model['num_evaluated'][head]:,} clips"
         rows.append(element("tr", element("td", heading, colspan=len(systems) + 2), class_="group"))
         rows.extend(
-            _score_row(data, head, metric, [_score(system, head, metric) for system in systems.values()])
-            for metric in metrics
+            _score_row(data, metric, [_score(system, metric) for system in systems.values()])
+            for metric in METRICS
+            if metric.head == head
         )
     if not rows:
         return section("Scores", element("p", "No clip of this split has a known category or known tags."))
@@ -88,7 +64,7 @@ def per_class_section(data: ReportData, head: Head, heading: str) -> Html:
     classes = data.model["per_class"][head]
     if not classes:
         return Html()
-    rival = _best_baseline(data, head, "map")
+    rival = _best_baseline(data, next(item for item in METRICS if (item.head, item.key) == (head, "map")))
     marks = [
         ("", f"average precision of {data.model_name}"),
         ("chance", "chance: the share of clips with this class"),
@@ -126,7 +102,7 @@ def _bars(rows: Sequence[Html]) -> Html:
     return table(("Class", "Clips", "", "AP", "above chance"), rows, numbers=(1, 3, 4), class_="bars")
 
 
-def _score_row(data: ReportData, head: Head, metric: str, values: Sequence[float | None]) -> Html:
+def _score_row(data: ReportData, metric: Metric, values: Sequence[float | None]) -> Html:
     known = [value for value in values if value is not None]
     best = max(known) if known else None
     # compared as shown, so that equal numbers on the page are marked alike
@@ -134,9 +110,9 @@ def _score_row(data: ReportData, head: Head, metric: str, values: Sequence[float
         element("td", text, class_="number best" if text == score_text(best) else "number")
         for text in map(score_text, values)
     ]
-    rival = _best_baseline(data, head, metric)
+    rival = _best_baseline(data, metric)
     gain = NOTHING if rival is None or values[0] is None else difference(values[0] - rival[1])
-    return element("tr", element("td", METRIC_NAMES[head][metric]), *cells, element("td", gain, class_="number"))
+    return element("tr", element("td", _capitalised(metric.label)), *cells, element("td", gain, class_="number"))
 
 
 def _class_row(row: ClassRow, other: ClassRow | None) -> Html:
@@ -151,14 +127,18 @@ def _class_row(row: ClassRow, other: ClassRow | None) -> Html:
     return bar_row(row["name"], f"{row['num_positives']:,}", marks, (score_text(precision), gain))
 
 
-def _score(evaluation: Evaluation, head: Head, metric: str) -> float | None:
-    # a TypedDict cannot be read by a computed key; METRIC_NAMES holds the keys of both blocks
-    block = cast("Mapping[str, float] | None", evaluation[head])
-    return None if block is None else block[metric]
+def _score(evaluation: Evaluation, metric: Metric) -> float | None:
+    block = evaluation[metric.head]
+    return None if block is None else block[metric.key]
 
 
-def _best_baseline(data: ReportData, head: Head, metric: str) -> tuple[str, float] | None:
+def _best_baseline(data: ReportData, metric: Metric) -> tuple[str, float] | None:
     """Return name and score of the baseline with the highest score; None where no baseline has one."""
-    scores = {name: _score(evaluation, head, metric) for name, evaluation in data.baselines.items()}
+    scores = {name: _score(evaluation, metric) for name, evaluation in data.baselines.items()}
     known = [(name, score) for name, score in scores.items() if score is not None]
     return max(known, key=lambda pair: pair[1], default=None)
+
+
+def _capitalised(name: str) -> str:
+    """Return a name with a capital first letter; abbreviations such as mAP stay as they are."""
+    return name if name[1].isupper() else name[0].upper() + name[1:]

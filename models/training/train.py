@@ -13,7 +13,7 @@ import torch
 
 from features.base.device import resolve_device
 from features.base.errors import DataError
-from models.calibration.storage import remove as remove_calibration
+from models.calibration.schema import remove_calibration
 from models.data.sources import CachedSource, FeatureSource, used_modalities
 from models.prediction.checkpoints import load
 from models.structure.checkpoint_files import write_structure

@@ -162,21 +162,20 @@ class Trainer:
         started = time.monotonic()
         epoch = len(self.history) + 1
         train_loss, learning_rate = self._learn(epoch)
-        result = broadcast(self._validate() if self.is_first else Validation(None, {}, {}))
+        result = broadcast(self._validate() if self.is_first else Validation(None, {}))
         rank = result.rank(self.config.selection_metric)
         is_best = epoch == 1 or not rank or rank > self.best_rank
         if is_best:
             self.best_rank = rank
-        metrics = {f"{head}_{name}": value for head, block in result.blocks() for name, value in block.items()}
         record = EpochRecord(
             epoch=epoch,
             learning_rate=learning_rate,
             train_loss=train_loss,
             validation_loss=result.loss,
-            category_map=result.category.get("map"),
-            tag_map=result.tag.get("map"),
-            score=result.score,
-            metrics=metrics,
+            category_map=result.metrics.get("category_map"),
+            tag_map=result.metrics.get("tag_map"),
+            score=result.mean_ap,
+            metrics=result.metrics,
             is_best=is_best,
             seconds=time.monotonic() - started,
         )

@@ -6,24 +6,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from models.calibration.schema import TAG_THRESHOLD
 from models.data.labels import UNKNOWN_CATEGORY
 from models.heads.logits import category_probabilities, tag_probabilities
 from models.losses.total_loss import total_loss
-from models.metrics import accuracy, global_average_precision, macro_f1, mean_average_precision
+from models.metrics import METRICS
+from models.metrics.head_metrics import HeadScores, compute
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from models.config.training import TrainConfig
     from models.data.batching import Batch
+    from models.metrics.metric import Head
     from models.network.network import VideoNetwork
-
-Float32 = npt.NDArray[np.float32]
-Bool = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -32,42 +31,34 @@ class Validation:
 
     Attributes:
         loss: Mean over the clips; None without clips.
-        category: Name of a metric -> its value, 0 to 1, over the categories that occur among the clips; empty
-            when no category is known or there is no category head.
-        tag: The same over the tags.
+        metrics: Name for ``selection_metric`` -> value, 0 to 1; none of a head that is missing, or whose labels are
+            not known of any clip.
     """
 
     loss: float | None
-    category: dict[str, float]
-    tag: dict[str, float]
+    metrics: Mapping[str, float]
 
     @property
-    def score(self) -> float | None:
-        """Mean of the mean average precisions that are there; None when neither is."""
-        parts = [block["map"] for block in (self.category, self.tag) if block]
-        return sum(parts) / len(parts) if parts else None
-
-    def blocks(self) -> tuple[tuple[str, dict[str, float]], ...]:
-        """Name of each head and its metrics."""
-        return (("category", self.category), ("tag", self.tag))
+    def mean_ap(self) -> float | None:
+        """Mean of the mean average precisions of the heads that were measured; None when neither was."""
+        found = [self.metrics[name] for name in ("category_map", "tag_map") if name in self.metrics]
+        return sum(found) / len(found) if found else None
 
     def rank(self, selection_metric: str) -> tuple[float, ...]:
-        """Numbers that compare higher for the better epoch; none when the clips do not tell.
+        """Return numbers that compare higher for the better epoch; none where nothing was measured.
 
-        Equal values (a small split saturates at 1) are told apart by the loss. Where the metric is of a head
-        that the clips tell nothing of, ``map`` takes its place.
+        The loss decides between equal values: a small split saturates at 1. ``map`` replaces a metric of a head that
+        was not measured.
         """
-        if self.loss is None or self.score is None:
+        if self.loss is None or self.mean_ap is None:
             return ()
         if selection_metric == "loss":
             return (-self.loss,)
-        head, _, name = selection_metric.partition("_")
-        value = {"category": self.category, "tag": self.tag}.get(head, {}).get(name, self.score)
-        return (value, -self.loss)
+        return (self.metrics.get(selection_metric, self.mean_ap), -self.loss)
 
 
 def validate(network: VideoNetwork, batches: Iterable[Batch], config: TrainConfig, device: torch.device) -> Validation:
-    """The result of ``network``, which is in evaluation mode, on labelled batches; nothing without any."""
+    """Return the result of ``network``, which is in evaluation mode, on labelled batches."""
     loss_sum, num_clips = 0.0, 0
     categories: list[tuple[Tensor, Tensor]] = []
     tags: list[tuple[Tensor, Tensor]] = []
@@ -80,50 +71,33 @@ def validate(network: VideoNetwork, batches: Iterable[Batch], config: TrainConfi
             loss_sum += float(total_loss(outputs, labels.to(device), config)) * size
             num_clips += size
             if outputs.category_logits is not None:
-                categories.append((category_probabilities(outputs.category_logits).cpu(), labels.category))
+                known = labels.category != UNKNOWN_CATEGORY
+                categories.append(
+                    (category_probabilities(outputs.category_logits).cpu()[known], labels.category[known])
+                )
             if outputs.tag_logits is not None:
                 known = labels.tags_known
                 tags.append((tag_probabilities(outputs.tag_logits).cpu()[known], labels.tags[known]))
-    return Validation(
-        loss=loss_sum / num_clips if num_clips else None,
-        category=_category_block(categories),
-        tag=_tag_block(tags),
-    )
+    return Validation(loss_sum / num_clips if num_clips else None, _metrics(_heads(categories, tags)))
 
 
-def _category_block(parts: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
-    if not parts:
-        return {}
-    scores, category = _join(parts)
-    known = category != UNKNOWN_CATEGORY
-    scores, true = scores[known], category[known].astype(np.int64)
-    if not len(true):
-        return {}
-    one_hot = true[:, None] == np.arange(scores.shape[1])
-    predicted = scores.argmax(axis=1)
+def _heads(categories: list[tuple[Tensor, Tensor]], tags: list[tuple[Tensor, Tensor]]) -> dict[Head, HeadScores]:
+    """Return the heads with a label, each with the scores and labels of all batches."""
+    found: dict[Head, HeadScores] = {}
+    if categories:
+        scores, category = (torch.cat(part).numpy() for part in zip(*categories, strict=True))
+        if len(category):
+            found["category"] = HeadScores.of_category(scores, category.astype(np.int64))
+    if tags:
+        scores, labels = (torch.cat(part).numpy() for part in zip(*tags, strict=True))
+        if labels.any():
+            found["tags"] = HeadScores.of_tags(scores, labels.astype(np.bool_), TAG_THRESHOLD)
+    return found
+
+
+def _metrics(heads: Mapping[Head, HeadScores]) -> dict[str, float]:
     return {
-        "accuracy": accuracy(true, predicted, scores.shape[1]),
-        "macro_f1": macro_f1(true, predicted, scores.shape[1]),
-        **_ranking_metrics(scores, one_hot),
+        metric.selection_name: compute(metric, heads[metric.head])
+        for metric in METRICS
+        if metric.selection_name and metric.head in heads
     }
-
-
-def _tag_block(parts: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
-    if not parts:
-        return {}
-    scores, tags = _join(parts)
-    return _ranking_metrics(scores, tags.astype(bool)) if tags.any() else {}
-
-
-def _ranking_metrics(scores: Float32, labels: Bool) -> dict[str, float]:
-    """Over the columns that have a positive."""
-    occurring = labels.any(axis=0)
-    return {
-        "map": mean_average_precision(scores[:, occurring], labels[:, occurring]),
-        "gap": global_average_precision(scores, labels),
-    }
-
-
-def _join(parts: list[tuple[Tensor, Tensor]]) -> tuple[Float32, npt.NDArray[np.generic]]:
-    scores, labels = zip(*parts, strict=True)
-    return torch.cat(scores).numpy(), torch.cat(labels).numpy()

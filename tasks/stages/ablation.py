@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from features.base.errors import StageFailedError
 from features.base.files import published, sha256_of_json
 from features.base.settings import identity_values
+from models.ablation.runs import FailedRun, metric_label
 from tasks.config.run import settings
 from tasks.core.console import say
 from tasks.core.progress import Progress
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from models.ablation.runs import FailedRun
     from models.ablation.table import AblationTable
 
 DOCUMENT_NAME = "ablation.json"
@@ -100,7 +100,7 @@ class Ablation(Stage):
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
         """Do the runs that are not there yet, and sum all of them up."""
-        from models.ablation.sentences import sentences  # noqa: PLC0415 - loads numpy
+        from models.ablation.text import findings  # noqa: PLC0415 - loads numpy
 
         runs, baselines = self.runs(), self.baselines()
         if self.is_forced():
@@ -110,7 +110,7 @@ class Ablation(Stage):
         _report(failed)
         table = self._table(runs, baselines, failed)
         self._publish(table)
-        say("\n".join(["", terminal_table(table), "", *sentences(table), "", f"report   {self.folder / PAGE_NAME}"]))
+        say("\n".join(["", terminal_table(table), "", *findings(table), "", f"report   {self.folder / PAGE_NAME}"]))
         if failures.deaths:
             raise StageFailedError(
                 f"{len(failures.deaths)} run(s) ended with their process"
@@ -150,8 +150,7 @@ class Ablation(Stage):
         return summarise(results, config.reference, split=config.split, failures=failed)
 
     def _publish(self, table: AblationTable) -> None:
-        from models.ablation.markdown import render_markdown  # noqa: PLC0415 - loads numpy
-        from models.ablation.serialization import render_json  # noqa: PLC0415 - loads numpy
+        from models.ablation.documents import render_json, render_markdown  # noqa: PLC0415 - loads numpy
         from models.report.page import write_ablation_page  # noqa: PLC0415 - loads numpy
 
         for name, text in ((DOCUMENT_NAME, render_json(table)), (MARKDOWN_NAME, render_markdown(table))):
@@ -162,15 +161,14 @@ class Ablation(Stage):
 
 def read_ablation(folder: Path) -> AblationTable:
     """Return the table of a published ablation."""
-    from models.ablation.serialization import parse_json  # noqa: PLC0415 - loads numpy
+    from models.ablation.documents import parse_json  # noqa: PLC0415 - loads numpy
 
     return parse_json((folder / DOCUMENT_NAME).read_text(encoding="utf-8"))
 
 
 def terminal_table(table: AblationTable) -> str:
     """Return the headline scores of every variant for a terminal."""
-    from models.ablation.formatting import scored_text, seeds_text  # noqa: PLC0415 - loads numpy
-    from models.ablation.runs import metric_label  # noqa: PLC0415 - loads numpy
+    from models.ablation.text import scored_text, seeds_text  # noqa: PLC0415 - loads numpy
     from models.rendering.terminal_table import render_table  # noqa: PLC0415 - as the others
 
     rows = [
@@ -186,8 +184,6 @@ def terminal_table(table: AblationTable) -> str:
 
 def _failed_runs(failures: _Failures, runs: Sequence[Run], baselines: BaselineRun) -> list[FailedRun]:
     """Return the runs of which there is no score, and why."""
-    from models.ablation.runs import FailedRun  # noqa: PLC0415 - loads numpy
-
     reasons = {**failures.errors, **failures.deaths}
     # Of the variants that share a training, some may be scored and others not.
     lost = [run for run in runs if run.plan.folder in reasons and not run.is_done()]

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from features.base.files import publish_json, published
 from features.splits.stratified_split import NO_FOLD
-from models.ablation.scoring import HELD_OUT_FOLDS
+from models.ablation.runs import HELD_OUT_FOLDS
+from models.metrics import METRICS
+from models.metrics.metric import HEADS
 from tasks.config.run import settings
 from tasks.core.console import say
 from tasks.core.progress import Progress
@@ -27,14 +29,6 @@ if TYPE_CHECKING:
     from tasks.stages.train import Train
 
 METRICS_NAME = "metrics.json"
-_COLUMNS = (
-    ("category", "accuracy"),
-    ("category", "macro_f1"),
-    ("category", "map"),
-    ("tags", "map"),
-    ("tags", "gap_at_20"),
-    ("tags", "micro_f1"),
-)
 
 
 class CrossValidate(Stage):
@@ -112,9 +106,9 @@ class CrossValidate(Stage):
 
 
 def _row(stage: Train, corpus: LabelledCorpus, scores: Predictions, held_out: Indices) -> dict[str, Any]:
-    from models.evaluation.evaluate import measure_scores  # noqa: PLC0415 - loads torch and scikit-learn
+    from models.evaluation.evaluate import evaluate_clips  # noqa: PLC0415 - loads torch and scikit-learn
 
-    evaluation = measure_scores(scores, corpus.labels, held_out)
+    evaluation = evaluate_clips(scores, corpus.labels, held_out)
     return {
         "member": stage.member,
         "num_clips": len(held_out),
@@ -126,10 +120,10 @@ def _row(stage: Train, corpus: LabelledCorpus, scores: Predictions, held_out: In
 
 def _mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return head -> metric -> mean over the folds with its 95 % interval, over the folds that have the head."""
-    from models.ablation.intervals import estimate  # noqa: PLC0415 - loads numpy
+    from models.ablation.significance import estimate  # noqa: PLC0415 - loads numpy
 
     result: dict[str, dict[str, Any]] = {}
-    for head in ("category", "tags"):
+    for head in HEADS:
         blocks = [row[head] for row in rows if row[head] is not None]
         for name in blocks[0] if blocks else ():
             found = estimate([block[name] for block in blocks])
@@ -143,13 +137,14 @@ def fold_table(metrics: Mapping[str, Any]) -> str:
     """Return the scores of every fold, and their means with half their 95 % intervals, for a terminal."""
     from models.rendering.terminal_table import render_table  # noqa: PLC0415 - as the others
 
+    columns = [metric for metric in METRICS if metric.is_in_summary]
     rows = [
-        [row["member"], str(row["num_clips"]), *(_cell(row[head], name) for head, name in _COLUMNS)]
+        [row["member"], str(row["num_clips"]), *(_cell(row[metric.head], metric.key) for metric in columns)]
         for row in metrics["folds"]
     ]
     num_clips = sum(row["num_clips"] for row in metrics["folds"])
-    means = [_mean_cell(metrics["mean"].get(head, {}).get(name)) for head, name in _COLUMNS]
-    headers = ["", "clips", *(f"{head} {name.replace('_at_', '@')}" for head, name in _COLUMNS)]
+    means = [_mean_cell(metrics["mean"].get(metric.head, {}).get(metric.key)) for metric in columns]
+    headers = ["", "clips", *(metric.title for metric in columns)]
     return render_table(headers, [*rows, ["mean", str(num_clips), *means]])
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from features.formats.prediction_shard import PredictionShard
-    from models.evaluation.evaluate import Measured
+    from models.evaluation.evaluate import SplitEvaluation
     from models.report.data import FailedClip, StageSummary, WorstError
     from tasks.stages.dataset import LabelledCorpus
 
@@ -99,24 +99,26 @@ class Evaluate(Stage):
         names = stage.published_success().file_names(stage.suffix)
         return join_predictions([read_predictions(stage.folder / name, with_embedding=False) for name in names])
 
-    def _measure(self, predictions: PredictionShard) -> Measured:
+    def _measure(self, predictions: PredictionShard) -> SplitEvaluation:
         from models.data.labels import labels_in_space, positions_of  # noqa: PLC0415 - loads torch
-        from models.evaluation.evaluate import measure  # noqa: PLC0415 - loads torch and scikit-learn
+        from models.evaluation.evaluate import evaluate_split  # noqa: PLC0415 - loads torch and scikit-learn
 
         split = settings().evaluate.split
         clips = open_clips()
-        return measure(
+        splits = {name: positions_of(self.corpus.splits, name) for name in ("train", "validation", split)}
+        predict = Predict()
+        return evaluate_split(
             clips,
             # A given checkpoint has a label space of its own; the corpus is measured in that one.
             labels_in_space(self.corpus.labels, predictions.categories, predictions.tags),
-            {name: positions_of(self.corpus.splits, name) for name in ("train", "validation", split)},
+            splits,
             split,
             (predictions.category_scores, predictions.tag_scores),
-            Predict().checkpoints(),
-            feature_recipes=clips.recipes(),
+            predict.checkpoints(),
+            uncalibrated=predict.uncalibrated_scores(clips, splits[split]),
         )
 
-    def _write_report(self, found: Measured, predictions: PredictionShard) -> None:
+    def _write_report(self, found: SplitEvaluation, predictions: PredictionShard) -> None:
         from models.report.data import ReportData  # noqa: PLC0415 - loads torch
         from models.report.page import write_report  # noqa: PLC0415 - loads torch
         from models.structure.structure import read_structure  # noqa: PLC0415 - as above
@@ -173,7 +175,7 @@ class Evaluate(Stage):
     def _worst_errors(self, predictions: PredictionShard, split: str) -> list[WorstError]:
         from features.formats.thumbnails import clip_pictures  # noqa: PLC0415 - loads codecs
         from models.data.labels import labels_in_space, positions_of  # noqa: PLC0415 - loads torch
-        from models.evaluation.ranking import most_confident_errors  # noqa: PLC0415 - loads torch
+        from models.evaluation.evaluate import most_confident_errors  # noqa: PLC0415 - loads torch
         from models.report.data import WorstError  # noqa: PLC0415 - loads torch
 
         labels = labels_in_space(self.corpus.labels, predictions.categories, predictions.tags)

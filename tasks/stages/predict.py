@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from features.formats.prediction_shard import PredictionShard
     from features.formats.sharded_clips import ShardedClips
-    from models.prediction.predict import Predictor
+    from models.data.labels import Indices
+    from models.prediction.predict import Float32, Predictor
     from tasks.core.progress import Progress
     from tasks.core.sharded import ShardBuilder, ShardJob
     from tasks.core.stage import Stage
@@ -116,6 +117,13 @@ class Predict(ShardedStage):
         device = str(resolve_device(settings().predict.device))
         return Predictor.load(self.checkpoints(), clips.modality_dims, clips.recipes(), device=device)
 
+    def uncalibrated_scores(self, clips: ShardedClips, positions: Indices) -> Float32 | None:
+        """Return the category scores of the clips at ``positions`` before calibration; None without one."""
+        if not any((folder / CALIBRATION_NAME).exists() for folder in self.checkpoints()):
+            return None
+        batch_size = settings().predict.batch_size
+        return self._predictor().predict(clips, positions, batch_size=batch_size).uncalibrated_category_scores
+
     def _score(
         self, job: ShardJob, path: Path, *, predictor: Predictor, on_batch: Callable[[int], None]
     ) -> tuple[Tally, dict[str, float]]:
@@ -193,10 +201,8 @@ def _list_labels(shards: Sequence[Path], checkpoints: Sequence[Path], path: Path
 
 def _lines(shard: PredictionShard, checkpoints: Sequence[Path]) -> Iterator[dict[str, object]]:
     """Yield the best labels of each clip, and all the tags that it is given."""
-    from models.calibration.schema import mean_thresholds  # noqa: PLC0415 - loads numpy
-    from models.calibration.storage import read_or_identity  # noqa: PLC0415 - loads torch
-    from models.evaluation.ranking import top_labels  # noqa: PLC0415 - loads torch
-    from models.prediction.predict import given_tags  # noqa: PLC0415 - loads torch
+    from models.calibration.schema import mean_thresholds, read_or_identity  # noqa: PLC0415 - loads numpy
+    from models.prediction.predict import predicted_tags, top_labels  # noqa: PLC0415 - loads torch
 
     best = functools.partial(top_labels, limit=settings().predict.top_k)
     sizes = len(shard.categories), len(shard.tags)
@@ -206,5 +212,5 @@ def _lines(shard: PredictionShard, checkpoints: Sequence[Path]) -> Iterator[dict
             "clip_id": clip_id,
             "categories": best(shard.category_scores[row], shard.categories),
             "tags": best(shard.tag_scores[row], shard.tags),
-            "given_tags": given_tags(shard.tag_scores[row], thresholds, shard.tags),
+            "given_tags": predicted_tags(shard.tag_scores[row], thresholds, shard.tags),
         }

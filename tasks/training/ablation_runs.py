@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.base.files import sha256_of_json
 from features.base.settings import identity_values
-from models.ablation.scoring import is_calibrated
+from models.ablation.runs import AblationRun, current_metrics, is_calibrated
 from models.config.artifacts import RESUME_NAME
 from tasks.training.training_job import TRAINING_VERSION, TrainingPlan
 from tasks.training.variants import BASELINES
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from models.ablation.runs import AblationRun
     from models.config.network import NetworkConfig
     from models.config.training import TrainConfig
     from tasks.training.variants import Variant
@@ -80,10 +79,14 @@ class Run:
 
     def result(self) -> AblationRun:
         """Return its result."""
-        from models.ablation.runs import AblationRun  # noqa: PLC0415 - loads numpy
-
         training, metrics = map(_read, self.files())
-        return AblationRun(self.variant, self.seed, metrics, training["num_parameters"], training["seconds_per_epoch"])
+        return AblationRun(
+            self.variant,
+            self.seed,
+            current_metrics(metrics),
+            training["num_parameters"],
+            training["seconds_per_epoch"],
+        )
 
 
 def plan_runs(
@@ -155,10 +158,8 @@ class BaselineRun:
 
     def results(self, seeds: Iterable[int]) -> list[AblationRun]:
         """Return a row for each baseline and seed, so that it is compared with the reference in each."""
-        from models.ablation.runs import AblationRun  # noqa: PLC0415 - loads numpy
-
         found = _read(self.file)
-        return [AblationRun(name, seed, found[name], 0, 0.0) for seed in seeds for name in BASELINES]
+        return [AblationRun(name, seed, current_metrics(found[name]), 0, 0.0) for seed in seeds for name in BASELINES]
 
     def job(self) -> dict[str, Any]:
         """Return the job for a worker."""

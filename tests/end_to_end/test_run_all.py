@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CATEGORY_KEYS = {"accuracy", "macro_precision", "macro_recall", "macro_f1", "gap_at_20", "map"}
 TAG_KEYS = {
     *("gap_at_20", "map", "micro_precision", "micro_recall", "micro_f1"),
-    *("macro_precision", "macro_recall", "macro_f1"),
+    *("macro_precision_all_tags", "macro_recall_all_tags", "macro_f1_all_tags"),
 }
 
 

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from features.base.errors import DataError
-from models.ablation.intervals import Estimate, estimate
-from models.ablation.runs import AblationRun, metric_label
-from models.ablation.sentences import sentences
-from models.ablation.significance import Verdict, verdict
+from models.ablation.runs import AblationRun
+from models.ablation.significance import Estimate, Verdict, estimate, verdict
 from models.ablation.table import AblationTable, VariantSummary, summarise
+from models.ablation.text import findings
 
 
 def runs_of(
@@ -112,13 +111,13 @@ def test_no_seed_in_common_decides_nothing() -> None:
     table = summarise([*runs_of("base", {1: 0.8}), *runs_of("new", {2: 0.9})], "base")
     assert variant_of(table, "new").metrics["tag map"].difference is None
     assert table.num_comparisons == 0
-    assert "new: not decided in tag mAP (no seed in common)." in sentences(table)
+    assert "new: not decided in tag mAP (no seed in common)." in findings(table)
 
 
 def test_the_same_difference_in_every_seed_is_no_proof() -> None:
     same = summarise([*runs_of("base", {1: 0.5, 2: 0.6}), *runs_of("new", {1: 0.55, 2: 0.65})], "base")
     assert variant_of(same, "new").metrics["tag map"].verdict is Verdict.UNDECIDED
-    assert "new: not decided in tag mAP (+0.050, the same in all 2 seeds)." in sentences(same)
+    assert "new: not decided in tag mAP (+0.050, the same in all 2 seeds)." in findings(same)
     equal = summarise([*runs_of("base", BASE), *runs_of("new", BASE)], "base")
     assert variant_of(equal, "new").metrics["tag map"].verdict is Verdict.NOT_SHOWN
 
@@ -154,22 +153,22 @@ def test_sentences_say_what_helped_what_did_not_and_how_far_to_trust_it() -> Non
         *runs_of("moe", {1: 0.81, 2: 0.81, 3: 0.845}),
         *runs_of("once", {2: 0.9}),
     ]
-    found = sentences(summarise(runs, "default"))
+    found = findings(summarise(runs, "default"))
     # 0.012, 0.013, 0.011: mean 0.012, half interval 4.302653 * 0.001 / sqrt(3) = 0.0025
     assert found[0] == "cascade: tag mAP +0.012 (95 % interval 0.010 to 0.014, 3 seeds) against default: helped."
     assert found[1].startswith("mean: tag mAP −0.097 (95 % interval −0.111 to −0.082, 3 seeds) against default: harmed")
     assert found[2].startswith("moe: no difference shown in tag mAP (+0.002, −0.0")
     assert found[3] == "once: not decided in tag mAP (+0.080, one seed)."
     assert found[4] == "Seeds are missing: once (1 of 3, without 1, 3). Only seeds in common are compared."
-    assert found[5].startswith("Differences with an interval of 95 %: 3. Were no variant different from default at all")
-    assert "0.15 of them would still exclude 0 by chance" in found[5]
+    assert found[5].startswith("3 differences have a 95 % interval. If no variant differed from default, 0.15 of them")
+    assert "would exclude 0 by chance" in found[5]
     assert len(found) == 6
 
 
 def test_sentences_without_a_shown_difference_and_without_a_comparison() -> None:
     runs = [*runs_of("default", BASE), *runs_of("moe", {1: 0.81, 2: 0.81, 3: 0.845})]
-    assert sentences(summarise(runs, "default"))[0].startswith("No variant is shown to differ from default")
-    assert sentences(summarise(runs[:3], "default")) == ["Nothing was compared with default."]
+    assert findings(summarise(runs, "default"))[0].startswith("No variant is shown to differ from default")
+    assert findings(summarise(runs[:3], "default")) == ["Nothing was compared with default."]
 
 
 def test_a_reference_that_did_not_run_is_refused() -> None:
@@ -203,16 +202,3 @@ def test_the_order_of_the_runs_changes_no_figure() -> None:
     runs = [*runs_of("base", BASE), *runs_of("new", {1: 0.81, 2: 0.85, 3: 0.83})]
     tables = [summarise(order, "base").variants for order in itertools.permutations(runs, len(runs))]
     assert all(variants == tables[0] for variants in tables)
-
-
-@pytest.mark.parametrize(
-    ("metric", "label"),
-    [
-        ("category macro_f1", "category macro F1"),
-        ("tag gap@20", "tag GAP@20"),
-        ("tag map", "tag mAP"),
-        ("category accuracy", "category accuracy"),
-    ],
-)
-def test_metrics_are_named_as_a_person_writes_them(metric: str, label: str) -> None:
-    assert metric_label(metric) == label

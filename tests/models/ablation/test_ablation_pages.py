@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from features.base.errors import DataError
-from models.ablation.markdown import render_markdown
+from models.ablation.documents import parse_json, render_json, render_markdown
 from models.ablation.runs import AblationRun, FailedRun
-from models.ablation.serialization import parse_json, render_json
 from models.ablation.table import summarise
 from models.report.page import write_ablation_page
 from tests.models.report.pages import ATTACK, Page

@@ -9,9 +9,8 @@ from scipy.special import expit, logit, softmax
 from sklearn.metrics import f1_score
 
 from features.base.errors import DataError
-from models.calibration.fit import apply, category_shares, fit
+from models.calibration.fit import MIN_POSITIVES, apply_calibration, category_priors, fit_calibration
 from models.calibration.schema import Calibration, identity, mean_thresholds
-from models.calibration.thresholds import MIN_POSITIVES
 
 Float32 = npt.NDArray[np.float32]
 PRIORS = np.array([0.7, 0.2, 0.1])
@@ -28,13 +27,13 @@ def fit_on(scores: tuple[Float32, Float32], seed: int) -> tuple[Calibration, npt
     generator = np.random.default_rng(seed)
     category = np.array([generator.choice(3, p=row / row.sum()) for row in scores[0].astype(np.float64)], np.int64)
     tags = generator.random(scores[1].shape) < scores[1]
-    return fit(scores[0], category, scores[1], tags, np.ones(len(tags), bool), PRIORS), tags
+    return fit_calibration(scores[0], category, scores[1], tags, np.ones(len(tags), bool), PRIORS), tags
 
 
 def test_apply_is_the_formula_of_both_papers() -> None:
     categories, tags = random_scores(20, 0)
     calibration = Calibration(2.0, 0.5, 0.75, tuple(PRIORS), (0.5,) * 4)
-    found_categories, found_tags = apply(calibration, categories, tags)
+    found_categories, found_tags = apply_calibration(calibration, categories, tags)
     roots = np.sqrt(categories.astype(np.float64)) * PRIORS**-0.75
     np.testing.assert_allclose(found_categories, roots / roots.sum(axis=1, keepdims=True), atol=1e-6)
     np.testing.assert_allclose(found_tags, expit(2 * logit(tags.astype(np.float64))), atol=1e-6)
@@ -43,13 +42,13 @@ def test_apply_is_the_formula_of_both_papers() -> None:
 
 def test_the_identity_keeps_every_bit() -> None:
     scores = random_scores(20, 1)
-    for found, given_scores in zip(apply(identity(3, 4), *scores), scores, strict=True):
+    for found, given_scores in zip(apply_calibration(identity(3, 4), *scores), scores, strict=True):
         assert found.tobytes() == given_scores.tobytes()
 
 
 def test_scores_of_zero_and_one_stay_finite() -> None:
     calibration = Calibration(0.3, 3.0, 1.0, (0.6, 0.4, 0.0), (0.5, 0.5))
-    categories, tags = apply(calibration, np.eye(3, dtype=np.float32), np.array([[0, 1]] * 3, np.float32))
+    categories, tags = apply_calibration(calibration, np.eye(3, dtype=np.float32), np.array([[0, 1]] * 3, np.float32))
     np.testing.assert_allclose(categories, np.eye(3), atol=1e-6)
     assert np.isfinite(tags).all()
     assert (tags[:, 0] < tags[:, 1]).all()
@@ -60,7 +59,7 @@ def test_scores_of_zero_and_one_stay_finite() -> None:
 def test_thresholds_fit_the_scores_that_apply_gives(seed: int, num_clips: int) -> None:
     scores = random_scores(num_clips, seed)
     calibration, tags = fit_on(scores, seed)
-    _, tag_scores = apply(calibration, *scores)
+    _, tag_scores = apply_calibration(calibration, *scores)
     for column, threshold in enumerate(calibration.tag_thresholds):
         if tags[:, column].sum() >= MIN_POSITIVES:
             found = f1_score(tags[:, column], tag_scores[:, column] >= threshold)
@@ -75,16 +74,16 @@ def test_unknown_labels_have_no_influence() -> None:
     generator = np.random.default_rng(6)
     category = generator.integers(0, 3, 60)
     true_tags = generator.random((60, 4)) < 0.4
-    whole = fit(categories[:40], category[:40], tags[:40], true_tags[:40], np.ones(40, bool), PRIORS)
+    whole = fit_calibration(categories[:40], category[:40], tags[:40], true_tags[:40], np.ones(40, bool), PRIORS)
     category[40:] = -1
-    partly = fit(categories, category, tags, true_tags, np.arange(60) < 40, PRIORS)
+    partly = fit_calibration(categories, category, tags, true_tags, np.arange(60) < 40, PRIORS)
     assert partly == whole
     assert len(set(whole.tag_thresholds)) > 1
 
 
 def test_without_labels_nothing_is_changed_and_the_notes_say_why() -> None:
     categories, tags = random_scores(30, 7)
-    found = fit(categories, np.full(30, -1), tags, np.zeros((30, 4), bool), np.zeros(30, bool), PRIORS)
+    found = fit_calibration(categories, np.full(30, -1), tags, np.zeros((30, 4), bool), np.zeros(30, bool), PRIORS)
     assert found == Calibration(
         1.0,
         1.0,
@@ -103,31 +102,31 @@ def test_without_labels_nothing_is_changed_and_the_notes_say_why() -> None:
 def test_a_missing_head_is_nothing_to_fit() -> None:
     categories, tags = random_scores(40, 8)
     nothing, known = np.zeros((40, 0), np.float32), np.ones(40, bool)
-    no_tags = fit(categories, np.zeros(40, np.int64), nothing, np.zeros((40, 0), bool), known, PRIORS)
+    no_tags = fit_calibration(categories, np.zeros(40, np.int64), nothing, np.zeros((40, 0), bool), known, PRIORS)
     assert no_tags.tag_thresholds == ()
-    assert apply(no_tags, categories, nothing)[1].shape == (40, 0)
-    no_category = fit(nothing, np.full(40, -1), tags, tags > 0.6, known, np.zeros(0))
+    assert apply_calibration(no_tags, categories, nothing)[1].shape == (40, 0)
+    no_category = fit_calibration(nothing, np.full(40, -1), tags, tags > 0.6, known, np.zeros(0))
     assert (no_category.category_priors, no_category.category_temperature) == ((), 1.0)
-    assert apply(no_category, nothing, tags)[0].shape == (40, 0)
+    assert apply_calibration(no_category, nothing, tags)[0].shape == (40, 0)
 
 
 def test_shares_count_the_clips_of_known_category() -> None:
-    assert category_shares(np.array([0, 0, 2, -1, 0]), 4).tolist() == [0.75, 0, 0.25, 0]
-    assert category_shares(np.array([-1]), 2).tolist() == [0, 0]
-    assert category_shares(np.array([], np.int64), 0).tolist() == []
+    assert category_priors(np.array([0, 0, 2, -1, 0]), 4).tolist() == [0.75, 0, 0.25, 0]
+    assert category_priors(np.array([-1]), 2).tolist() == [0, 0]
+    assert category_priors(np.array([], np.int64), 0).tolist() == []
 
 
 def test_arrays_that_do_not_fit_are_refused() -> None:
     categories, tags = random_scores(5, 9)
     known = np.ones(5, bool)
     with pytest.raises(DataError, match=r"category scores have shape \(5, 3\): give \(5, 2\)"):
-        fit(categories, np.zeros(5, np.int64), tags, tags > 0.5, known, PRIORS[:2])
+        fit_calibration(categories, np.zeros(5, np.int64), tags, tags > 0.5, known, PRIORS[:2])
     with pytest.raises(DataError, match=r"tag scores have shape \(5, 4\): give \(4, 4\)"):
-        fit(categories[:4], np.zeros(4, np.int64), tags, tags > 0.5, known, PRIORS)
+        fit_calibration(categories[:4], np.zeros(4, np.int64), tags, tags > 0.5, known, PRIORS)
     with pytest.raises(DataError, match=r"tags have shape \(5, 4\): give \(4, 4\)"):
-        fit(categories, np.zeros(5, np.int64), tags, tags > 0.5, known[:4], PRIORS)
+        fit_calibration(categories, np.zeros(5, np.int64), tags, tags > 0.5, known[:4], PRIORS)
     with pytest.raises(DataError, match=r"tag scores have shape \(4,\): give \(3,\)"):
-        apply(identity(3, 3), categories, tags)
+        apply_calibration(identity(3, 3), categories, tags)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import f1_score
 
-from models.calibration.rare import TAUS, fit_tau, lift_rare
+from models.calibration.logits import TAUS, fit_tau, lift_rare
 
 PRIORS = np.array([0.9, 0.07, 0.03])
 Float64 = npt.NDArray[np.float64]

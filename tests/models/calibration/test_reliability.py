@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.calibration.reliability import expected_calibration_error
 from models.calibration.schema import Calibration
-from models.calibration.summary import calibration_block
+from models.calibration.summary import calibration_block, expected_calibration_error
 
 SCORES = np.array([[0.9, 0.1], [0.95, 0.05], [0.4, 0.6], [0.55, 0.45], [1.0, 0.0]])
 CATEGORY = np.array([0, 1, 1, 0, -1])

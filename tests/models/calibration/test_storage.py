@@ -6,8 +6,14 @@ from pathlib import Path
 import pytest
 
 from features.base.errors import CheckpointError
-from models.calibration.schema import Calibration, identity
-from models.calibration.storage import read, read_or_identity, remove, write
+from models.calibration.schema import (
+    Calibration,
+    identity,
+    read_calibration,
+    read_or_identity,
+    remove_calibration,
+    write_calibration,
+)
 
 FOUND = Calibration(1.25, 0.5, 0.25, (0.75, 0.25), (0.125, 0.3, 1 / 3), ("太少",))
 
@@ -30,42 +36,42 @@ def change(folder: Path, **values: object) -> None:
 
 
 def test_what_is_written_is_read_to_the_last_bit(folder: Path) -> None:
-    assert read(folder) is None
-    write(folder, FOUND)
-    assert read(folder) == FOUND
+    assert read_calibration(folder) is None
+    write_calibration(folder, FOUND)
+    assert read_calibration(folder) == FOUND
     assert sorted(path.name for path in folder.iterdir()) == ["calibration.json", "model.json"]
-    write(folder, identity(2, 3))
-    assert read(folder) == identity(2, 3)
-    remove(folder)
-    remove(folder)
-    assert read(folder) is None
+    write_calibration(folder, identity(2, 3))
+    assert read_calibration(folder) == identity(2, 3)
+    remove_calibration(folder)
+    remove_calibration(folder)
+    assert read_calibration(folder) is None
 
 
 def test_equal_calibrations_are_equal_files(folder: Path) -> None:
-    write(folder, FOUND)
+    write_calibration(folder, FOUND)
     first = (folder / "calibration.json").read_bytes()
-    write(folder, FOUND)
+    write_calibration(folder, FOUND)
     assert (folder / "calibration.json").read_bytes() == first
 
 
 def test_where_there_is_none_nothing_is_changed(folder: Path) -> None:
     assert read_or_identity(folder, 2, 3) == identity(2, 3)
-    write(folder, FOUND)
+    write_calibration(folder, FOUND)
     assert read_or_identity(folder, 2, 3) == FOUND
     with pytest.raises(CheckpointError, match="is of 2 categories and 3 tags, the network has 2 and 4: train again"):
         read_or_identity(folder, 2, 4)
 
 
 def test_a_calibration_of_other_weights_is_refused(folder: Path) -> None:
-    write(folder, FOUND)
+    write_calibration(folder, FOUND)
     describe_weights(folder, "def")
     with pytest.raises(CheckpointError, match=r"was fitted for weights abc\.\.\., not for those that model\.json"):
-        read(folder)
+        read_calibration(folder)
     (folder / "model.json").unlink()
-    with pytest.raises(CheckpointError, match="no checkpoint that a calibration goes with"):
-        read(folder)
-    with pytest.raises(CheckpointError, match="no checkpoint that a calibration goes with"):
-        write(folder, FOUND)
+    with pytest.raises(CheckpointError, match="no checkpoint for a calibration"):
+        read_calibration(folder)
+    with pytest.raises(CheckpointError, match="no checkpoint for a calibration"):
+        write_calibration(folder, FOUND)
 
 
 @pytest.mark.parametrize(
@@ -82,14 +88,14 @@ def test_a_calibration_of_other_weights_is_refused(folder: Path) -> None:
     ],
 )
 def test_what_cannot_be_understood_is_refused(folder: Path, values: dict[str, object], told: str) -> None:
-    write(folder, FOUND)
+    write_calibration(folder, FOUND)
     change(folder, **values)
     with pytest.raises(CheckpointError, match=told):
-        read(folder)
+        read_calibration(folder)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "1", "{}"])
 def test_a_damaged_file_is_refused(folder: Path, text: str) -> None:
     (folder / "calibration.json").write_text(text, encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"calibration\.json (cannot be read|has format version None)"):
-        read(folder)
+        read_calibration(folder)

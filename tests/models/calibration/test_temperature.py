@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from scipy.special import expit, softmax
 from sklearn.metrics import average_precision_score, log_loss
 
-from models.calibration.fit import apply
-from models.calibration.schema import Calibration
-from models.calibration.temperature import (
+from models.calibration.fit import apply_calibration
+from models.calibration.logits import (
     HIGHEST_TEMPERATURE,
     LOWEST_TEMPERATURE,
     MIN_CLIPS,
@@ -21,6 +20,7 @@ from models.calibration.temperature import (
     tag_logits,
     tag_loss,
 )
+from models.calibration.schema import Calibration
 
 GRID = np.geomspace(LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE, 2001)
 
@@ -121,7 +121,7 @@ def test_temperatures_change_no_order(thousandths: list[int], seed: int, tempera
     tag_scores = (np.array(thousandths[: len(thousandths) // 2 * 2]) / 1000).reshape(-1, 2).astype(np.float32)
     category_scores = softmax(generator.normal(0, 2, (len(tag_scores), 3)), axis=1).astype(np.float32)
     calibration = Calibration(temperature, temperature, 0.0, (0.5, 0.3, 0.2), (0.5, 0.5))
-    categories, tags = apply(calibration, category_scores, tag_scores)
+    categories, tags = apply_calibration(calibration, category_scores, tag_scores)
     assert (categories.argmax(axis=1) == category_scores.argmax(axis=1)).all()
     np.testing.assert_allclose(categories.sum(axis=1), 1, atol=1e-6)
     labels = generator.random(tag_scores.shape) < 0.5

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from models.calibration.thresholds import best_threshold, fit_thresholds
+from models.calibration.fit import best_threshold, fit_thresholds
 
 BoolArray = npt.NDArray[np.bool_]
 Scores = npt.NDArray[np.floating]

@@ -13,7 +13,7 @@ import torch
 
 from models.config.presets import PRESETS
 from models.data.batching import iterate_batches
-from models.metrics import average_precision_per_class
+from models.metrics.arrays import average_precision_per_class
 from models.network.network import VideoNetwork
 from models.prediction.checkpoints import load
 from models.prediction.predict import predict

@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pytest
 
 from features.base.errors import DataError, SettingError
-from models.calibration.fit import apply, category_shares, fit
+from models.calibration.fit import apply_calibration, category_priors, fit_calibration
 from models.data.labels import Labels
 from models.evaluation.baselines import BaselineScores, majority, pool, run_baselines, subsample
+from models.evaluation.evaluate import evaluate
 from models.evaluation.logistic_regression import LogisticSettings
-from models.evaluation.scores import evaluate
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 Clip = Mapping[str, npt.NDArray[np.float16]]
@@ -226,16 +226,16 @@ def test_the_regression_is_calibrated_as_a_network_is() -> None:
         for rows, on in ((validation, False), (scored, False), (scored, True))
     ]
     of_validation, plain, calibrated = runs
-    expected = fit(
+    expected = fit_calibration(
         present(of_validation.category_scores),
         noisy.category[validation],
         present(of_validation.tag_scores),
         noisy.tags[validation],
         noisy.tags_known[validation],
-        category_shares(noisy.category[train], 2),
+        category_priors(noisy.category[train], 2),
     )
     assert expected.category_temperature != 1.0
-    category_scores, tag_scores = apply(expected, present(plain.category_scores), present(plain.tag_scores))
+    category_scores, tag_scores = apply_calibration(expected, present(plain.category_scores), present(plain.tag_scores))
     np.testing.assert_allclose(present(calibrated.category_scores), category_scores, atol=1e-6)
     np.testing.assert_allclose(present(calibrated.tag_scores), tag_scores, atol=1e-6)
     np.testing.assert_allclose(present(calibrated.tag_thresholds), np.array(expected.tag_thresholds), atol=1e-6)

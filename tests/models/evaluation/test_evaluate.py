@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from models.calibration.reliability import expected_calibration_error
-from models.calibration.schema import TAG_THRESHOLD
-from models.calibration.storage import read, remove
+from models.calibration.schema import TAG_THRESHOLD, read_calibration, remove_calibration
+from models.calibration.summary import expected_calibration_error
 from models.data.labels import Labels
 from models.evaluation.baselines import run_baselines
-from models.evaluation.evaluate import Measured, measure, measure_scores
+from models.evaluation.evaluate import SplitEvaluation, evaluate_clips, evaluate_split
 from models.evaluation.logistic_regression import LogisticSettings
-from models.prediction.predict import Predictions, predict_ensemble
+from models.prediction.predict import Predictions, Predictor
 from models.training.calibrate import calibrate_checkpoint
-from tests.models.saved import RECIPES, saved_network
+from tests.models.saved import DIMS, RECIPES, saved_network
 from tests.models.synthetic import ListSource, random_labels, random_source
 
 SPLITS = {"train": np.arange(30), "validation": np.arange(30, 70), "test": np.arange(70, 110)}
@@ -41,16 +40,16 @@ def folders(tmp_path: Path, source: ListSource, labels: Labels) -> tuple[Path, P
     return found
 
 
-def measured(source: ListSource, labels: Labels, folders: tuple[Path, ...]) -> tuple[Measured, Predictions]:
-    scores = predict_ensemble(folders, source, EVERYONE, feature_recipes=RECIPES)
-    found = measure(
+def measured(source: ListSource, labels: Labels, folders: tuple[Path, ...]) -> tuple[SplitEvaluation, Predictions]:
+    scores = Predictor.load(folders, DIMS, RECIPES).predict(source, EVERYONE)
+    found = evaluate_split(
         source,
         labels,
         SPLITS,
         "test",
         (scores.category_scores, scores.tag_scores),
         folders,
-        feature_recipes=RECIPES,
+        uncalibrated=scores.uncalibrated_category_scores[SPLITS["test"]],
     )
     return found, scores
 
@@ -66,14 +65,14 @@ def test_an_ensemble_is_measured_by_its_thresholds_and_told_member_by_member(
     assert dict(found.model["tags"] or {})["micro_f1"] == pytest.approx(
         f1_score(labels.tags[test], given, average="micro")
     )
-    alone = predict_ensemble(folders, source, test, feature_recipes=RECIPES)
-    assert measure_scores(alone, labels, test) == found.model
+    alone = Predictor.load(folders, DIMS, RECIPES).predict(source, test)
+    assert evaluate_clips(alone, labels, test) == found.model
     assert found.calibration is not None
-    first = read(folders[0])
+    first = read_calibration(folders[0])
     assert first is not None
     assert found.calibration["members"][0]["tag_temperature"] == first.tag_temperature
     assert len(found.calibration["members"]) == 2
-    plain = predict_ensemble(folders, source, test, feature_recipes=RECIPES, calibrated=False)
+    plain = Predictor.load(folders, DIMS, RECIPES, calibrated=False).predict(source, test)
     assert dict(found.calibration["expected_calibration_error"]) == {
         "before": pytest.approx(expected_calibration_error(plain.category_scores, labels.category[test])),
         "after": pytest.approx(expected_calibration_error(scores.category_scores[test], labels.category[test])),
@@ -105,7 +104,7 @@ def test_where_no_network_is_calibrated_nobody_is(
     source: ListSource, labels: Labels, folders: tuple[Path, Path]
 ) -> None:
     for folder in folders:
-        remove(folder)
+        remove_calibration(folder)
     found, _ = measured(source, labels, folders)
     assert found.calibration is None
     for evaluation in (found.model, *found.baselines.values()):

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
 from features.base.errors import DataError
-from models.evaluation.scores import Evaluation, evaluate
+from models.evaluation.evaluate import Evaluation, evaluate
 
 CATEGORIES = ("cat", "dog", "猫")
 TAGS = ("pan-left", "fade")
@@ -52,9 +52,9 @@ def test_blocks_hold_the_contracts_keys_and_hand_counted_numbers() -> None:
         "micro_precision": pytest.approx(2 / 3),
         "micro_recall": pytest.approx(1.0),
         "micro_f1": pytest.approx(0.8),
-        "macro_precision": pytest.approx((1 / 2 + 1) / 2),
-        "macro_recall": pytest.approx(1.0),
-        "macro_f1": pytest.approx((2 / 3 + 1) / 2),
+        "macro_precision_all_tags": pytest.approx((1 / 2 + 1) / 2),
+        "macro_recall_all_tags": pytest.approx(1.0),
+        "macro_f1_all_tags": pytest.approx((2 / 3 + 1) / 2),
     }
     assert result["num_evaluated"] == {"category": 3, "tags": 3}
     assert result["confusion"] == [[1, 0, 0], [1, 1, 0], [0, 0, 0]]
@@ -65,8 +65,8 @@ def test_each_tag_is_given_from_its_own_threshold_on() -> None:
     block = dict(result["tags"] or {})
     # pan-left: 0.9 alone, right. fade: 0.2 wrong and 0.5 right.
     assert block["micro_precision"] == pytest.approx(2 / 3)
-    assert block["macro_precision"] == pytest.approx((1 + 1 / 2) / 2)
-    assert block["macro_f1"] == pytest.approx((1 + 2 / 3) / 2)
+    assert block["macro_precision_all_tags"] == pytest.approx((1 + 1 / 2) / 2)
+    assert block["macro_f1_all_tags"] == pytest.approx((1 + 2 / 3) / 2)
     assert [row["threshold"] for row in result["per_class"]["tags"]] == [0.7, 0.2]
     # What is ranked stays as it was.
     assert block["map"] == dict(evaluate_all()["tags"] or {})["map"]
@@ -92,9 +92,10 @@ def test_macro_and_micro_numbers_are_scikit_learns() -> None:
     found = dict(result["category"] or {})
     assert [found[f"macro_{name}"] for name in ("precision", "recall", "f1")] == pytest.approx(expected[:3])
     found = dict(result["tags"] or {})
-    for average in ("micro", "macro"):
+    for average, suffix in (("micro", ""), ("macro", "_all_tags")):
         expected = precision_recall_fscore_support(tags, tag_scores >= thresholds, average=average, zero_division=0)
-        assert [found[f"{average}_{name}"] for name in ("precision", "recall", "f1")] == pytest.approx(expected[:3])
+        names = [f"{average}_{name}{suffix}" for name in ("precision", "recall", "f1")]
+        assert [found[name] for name in names] == pytest.approx(expected[:3])
 
 
 def test_thresholds_of_another_label_space_are_refused() -> None:

@@ -1,6 +1,7 @@
 """Predictions: calibrated where a calibration stands, of several networks at once, and with a modality hidden."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +10,11 @@ import numpy.typing as npt
 import pytest
 
 from features.base.errors import CheckpointError, SettingError
-from models.calibration.fit import apply, category_shares, fit
-from models.calibration.schema import Calibration
-from models.calibration.storage import read, write
+from models.calibration.fit import apply_calibration, category_priors, fit_calibration
+from models.calibration.schema import Calibration, read_calibration, write_calibration
+from models.data.labels import Indices
 from models.data.sources import ClipFeatures
-from models.prediction.predict import Predictor, given_tags, iter_predictions, predict, predict_ensemble
+from models.prediction.predict import Predictions, Predictor, predict, predicted_tags
 from models.training.calibrate import calibrate_checkpoint
 from tests.models.saved import CATEGORIES, DIMS, RECIPES, TAGS, saved_network
 from tests.models.synthetic import SMALL_NETWORK, ListSource, random_labels, random_source
@@ -27,20 +28,23 @@ def source() -> ListSource:
     return random_source(40, DIMS, seed=1)
 
 
+def predict_ensemble(folders: Sequence[Path], source: ListSource, indices: Indices) -> Predictions:
+    return Predictor.load(folders, DIMS, RECIPES).predict(source, indices)
+
+
 def test_the_calibration_beside_the_weights_is_applied(tmp_path: Path, source: ListSource) -> None:
     folder = saved_network(tmp_path / "one")
     plain = predict(folder, source, EVERYONE, feature_recipes=RECIPES)
     assert plain.tag_thresholds.tolist() == [0.5, 0.5]
-    write(folder, CALIBRATION)
+    write_calibration(folder, CALIBRATION)
     found = predict(folder, source, EVERYONE, feature_recipes=RECIPES)
-    category_scores, tag_scores = apply(CALIBRATION, plain.category_scores, plain.tag_scores)
+    category_scores, tag_scores = apply_calibration(CALIBRATION, plain.category_scores, plain.tag_scores)
     np.testing.assert_array_equal(found.category_scores, category_scores)
     np.testing.assert_array_equal(found.tag_scores, tag_scores)
     np.testing.assert_array_equal(found.embedding, plain.embedding)
     assert found.tag_thresholds.tolist() == [0.3, 0.6]
     assert np.abs(found.tag_scores - plain.tag_scores).max() > 0.01
-    parts = list(iter_predictions(folder, source, EVERYONE, feature_recipes=RECIPES))
-    np.testing.assert_array_equal(parts[0].category_scores, category_scores)
+    np.testing.assert_array_equal(found.uncalibrated_category_scores, plain.category_scores)
     without = predict(folder, source, EVERYONE, feature_recipes=RECIPES, calibrated=False)
     np.testing.assert_array_equal(without.tag_scores, plain.tag_scores)
     assert without.tag_thresholds.tolist() == [0.5, 0.5]
@@ -48,7 +52,7 @@ def test_the_calibration_beside_the_weights_is_applied(tmp_path: Path, source: L
 
 def test_a_calibration_of_another_label_space_is_refused(tmp_path: Path, source: ListSource) -> None:
     folder = saved_network(tmp_path / "one")
-    write(folder, replace(CALIBRATION, tag_thresholds=(0.5,)))
+    write_calibration(folder, replace(CALIBRATION, tag_thresholds=(0.5,)))
     with pytest.raises(CheckpointError, match="is of 3 categories and 1 tags, the network has 3 and 2"):
         predict(folder, source, EVERYONE, feature_recipes=RECIPES)
 
@@ -60,7 +64,7 @@ def test_an_ensemble_is_the_mean_and_its_cosines_are_the_mean_of_cosines(tmp_pat
         saved_network(tmp_path / "two", 2, config=wider),
         saved_network(tmp_path / "three", 3, names=("audio", "frames")),
     ]
-    write(folders[1], CALIBRATION)
+    write_calibration(folders[1], CALIBRATION)
     members = [predict(folder, source, EVERYONE, feature_recipes=RECIPES) for folder in folders]
     told: list[int] = []
     predictor = Predictor.load(folders, DIMS, RECIPES)
@@ -80,8 +84,8 @@ def test_an_ensemble_is_the_mean_and_its_cosines_are_the_mean_of_cosines(tmp_pat
 
 def test_networks_that_are_loaded_once_score_any_clips_the_same(tmp_path: Path, source: ListSource) -> None:
     folders = [saved_network(tmp_path / "one", 1), saved_network(tmp_path / "two", 2)]
-    write(folders[0], CALIBRATION)
-    whole = predict_ensemble(folders, source, EVERYONE, feature_recipes=RECIPES)
+    write_calibration(folders[0], CALIBRATION)
+    whole = predict_ensemble(folders, source, EVERYONE)
     predictor = Predictor.load(folders, DIMS, RECIPES)
     assert (predictor.info.category_names, predictor.info.tag_names) == (CATEGORIES, TAGS)
     for folder in folders:
@@ -104,23 +108,23 @@ def test_features_of_another_kind_are_refused_when_the_networks_are_loaded(tmp_p
 def test_all_tags_from_their_thresholds_on_are_given_the_best_first() -> None:
     scores = np.array([0.2, 0.5, 0.9, 0.5, 0.0], np.float32)
     names = ("a", "b", "c", "d", "e")
-    assert given_tags(scores, np.full(5, 0.5), names) == ["c", "b", "d"]
-    assert given_tags(scores, np.array([0.1, 0.6, 0.95, 0.4, 0.0]), names) == ["d", "a", "e"]
-    assert given_tags(scores, np.ones(5), names) == []
-    assert given_tags(scores[:0], np.zeros(0), ()) == []
+    assert predicted_tags(scores, np.full(5, 0.5), names) == ["c", "b", "d"]
+    assert predicted_tags(scores, np.array([0.1, 0.6, 0.95, 0.4, 0.0]), names) == ["d", "a", "e"]
+    assert predicted_tags(scores, np.ones(5), names) == []
+    assert predicted_tags(scores[:0], np.zeros(0), ()) == []
 
 
 def test_an_ensemble_of_one_is_the_network_itself(tmp_path: Path, source: ListSource) -> None:
     folder = saved_network(tmp_path / "one")
-    (alone,) = iter_predictions(folder, source, EVERYONE, feature_recipes=RECIPES)
-    found = predict_ensemble((folder,), source, EVERYONE, feature_recipes=RECIPES)
+    (alone,) = Predictor.load((folder,), DIMS, RECIPES).batches(source, EVERYONE)
+    found = predict_ensemble((folder,), source, EVERYONE)
     for name in ("category_scores", "tag_scores", "embedding", "tag_thresholds"):
         assert getattr(found, name).tobytes() == getattr(alone, name).tobytes()
 
 
 def test_an_ensemble_of_no_clip_has_the_right_widths(tmp_path: Path, source: ListSource) -> None:
     folders = [saved_network(tmp_path / "one"), saved_network(tmp_path / "two")]
-    empty = predict_ensemble(folders, source, EVERYONE[:0], feature_recipes=RECIPES)
+    empty = predict_ensemble(folders, source, EVERYONE[:0])
     assert (empty.category_scores.shape, empty.tag_scores.shape) == ((0, 3), (0, 2))
     assert (empty.embedding.shape, empty.tag_thresholds.shape) == ((0, 32), (2,))
 
@@ -128,9 +132,9 @@ def test_an_ensemble_of_no_clip_has_the_right_widths(tmp_path: Path, source: Lis
 def test_networks_of_other_labels_are_no_ensemble(tmp_path: Path, source: ListSource) -> None:
     folders = [saved_network(tmp_path / "one"), saved_network(tmp_path / "two", tags=("tag1", "tag0"))]
     with pytest.raises(CheckpointError, match=r"one and .*two have different categories or tags: an ensemble needs"):
-        predict_ensemble(folders, source, EVERYONE, feature_recipes=RECIPES)
+        predict_ensemble(folders, source, EVERYONE)
     with pytest.raises(CheckpointError, match="ensemble of no checkpoint"):
-        predict_ensemble((), source, EVERYONE, feature_recipes=RECIPES)
+        predict_ensemble((), source, EVERYONE)
 
 
 class BareSource(ListSource):
@@ -185,17 +189,17 @@ def test_a_checkpoint_is_calibrated_on_its_validation_clips(tmp_path: Path, sour
     labels = random_labels(40, num_tags=2)
     train, validation = np.arange(10), np.arange(10, 40)
     plain = predict(folder, source, validation, feature_recipes=RECIPES)
-    expected = fit(
+    expected = fit_calibration(
         plain.category_scores,
         labels.category[validation],
         plain.tag_scores,
         labels.tags[validation],
         labels.tags_known[validation],
-        category_shares(labels.category[train], 3),
+        category_priors(labels.category[train], 3),
     )
     # What stands there from before has no influence.
-    write(folder, CALIBRATION)
+    write_calibration(folder, CALIBRATION)
     found = calibrate_checkpoint(folder, source, labels, validation, train, feature_recipes=RECIPES)
-    assert found == expected == read(folder)
+    assert found == expected == read_calibration(folder)
     assert found.tag_thresholds != (0.5, 0.5)
     assert calibrate_checkpoint(folder, source, labels, EVERYONE[:0], train, feature_recipes=RECIPES).notes

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.ablation.runs import AblationRun
 from models.ablation.table import summarise
-from models.evaluation.scores import Evaluation, evaluate
+from models.evaluation.evaluate import Evaluation, evaluate
 from models.report.data import FailedClip, ReportData, StageSummary, WorstError
 from models.report.page import render_report, write_report
 from models.training.history import EpochRecord

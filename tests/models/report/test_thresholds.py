@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.evaluation.scores import evaluate
+from models.evaluation.evaluate import evaluate
 from models.report.data import ReportData
 from models.report.scores import scores_section
 
@@ -47,8 +47,8 @@ def test_thresholds_of_their_own_are_told_and_counted_by(data: ReportData) -> No
     assert OWN in page
     assert SHARED not in page
     # Both clips of pan are given it, and nobody fade: 1 and 0.
-    assert page.count("<td>Macro recall</td>") == 1
-    assert '<td>Macro recall</td><td class="number best">0.500</td>' in page
+    assert page.count("<td>Macro recall of all tags</td>") == 1
+    assert '<td>Macro recall of all tags</td><td class="number best">0.500</td>' in page
     assert '<td>Micro recall</td><td class="number best">1.000</td>' in page
 
 

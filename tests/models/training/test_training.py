@@ -11,9 +11,9 @@ import torch
 from features.base.errors import CheckpointError, DataError, SettingError
 from models.config.network import NetworkConfig
 from models.config.training import TrainConfig
-from models.metrics import average_precision_per_class
+from models.metrics.arrays import average_precision_per_class
 from models.prediction.checkpoints import load
-from models.prediction.predict import iter_predictions, predict
+from models.prediction.predict import Predictor, predict
 from models.training.history import EpochRecord, read_history
 from models.training.train import TrainSummary, train
 from tests.models.synthetic import SMALL_NETWORK, ListSource, make_labels, random_labels, random_source
@@ -268,7 +268,7 @@ def test_predictions_keep_the_order_whatever_the_batch(tmp_path: Path) -> None:
     told: list[int] = []
     whole = predict(tmp_path, source, indices, feature_recipes=RECIPES, batch_size=2, on_batch=told.append)
     assert told == [2, 2, 1]
-    chunks = list(iter_predictions(tmp_path, source, indices, feature_recipes=RECIPES, batch_size=3))
+    chunks = list(Predictor.load([tmp_path], DIMS, RECIPES).batches(source, indices, batch_size=3))
     assert [len(chunk) for chunk in chunks] == [3, 2]
     for name in ("category_scores", "tag_scores", "embedding"):
         joined = np.concatenate([getattr(chunk, name) for chunk in chunks])
@@ -299,4 +299,4 @@ def test_predictions_from_other_features_are_refused(tmp_path: Path) -> None:
         predict(tmp_path, source, np.arange(2), feature_recipes={**RECIPES, "audio": "another"})
     wider = random_source(2, {**DIMS, "frames": 11})
     with pytest.raises(CheckpointError, match="width of frames"):
-        next(iter_predictions(tmp_path, wider, np.arange(2), feature_recipes=RECIPES))
+        predict(tmp_path, wider, np.arange(2), feature_recipes=RECIPES)

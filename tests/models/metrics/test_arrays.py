@@ -11,8 +11,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn import metrics as sk
 
 from features.base.errors import DataError
-from models.metrics import (
-    accuracy,
+from models.metrics.arrays import (
     average_precision_per_class,
     confusion_matrix,
     global_average_precision,
@@ -147,12 +146,10 @@ def test_category_metrics_are_sklearns(pairs: list[tuple[int, int]]) -> None:
     true, predicted = np.array(pairs).T
     expected = sk.confusion_matrix(true, predicted, labels=range(4))
     np.testing.assert_array_equal(confusion_matrix(true, predicted, 4), expected)
-    assert accuracy(true, predicted, 4) == pytest.approx(sk.accuracy_score(true, predicted))
     assert macro_f1(true, predicted, 4) == pytest.approx(sk.f1_score(true, predicted, average="macro", zero_division=0))
 
 
 def test_category_metrics_of_no_clips() -> None:
-    assert accuracy([], [], 3) == 0.0
     assert macro_f1([], [], 3) == 0.0
     assert confusion_matrix([], [], 2).tolist() == [[0, 0], [0, 0]]
 
@@ -183,7 +180,7 @@ def test_unusable_arrays_are_refused(
 
 def test_unusable_classes_and_top_k_are_refused() -> None:
     with pytest.raises(DataError, match=r"run from -1 to 1: they must lie in 0\.\.2"):
-        accuracy([-1, 1], [0, 1], 3)
+        macro_f1([-1, 1], [0, 1], 3)
     with pytest.raises(DataError, match="2 true classes for 1 predicted"):
         confusion_matrix([0, 1], [0], 3)
     with pytest.raises(DataError, match="whole number"):

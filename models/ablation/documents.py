@@ -1,29 +1,35 @@
-"""An ablation as a Markdown page."""
+"""An ablation as a Markdown page, and as JSON from which it can be summarised again."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from models.ablation.formatting import NOTHING, difference_text, scored_text, seeds_text
-from models.ablation.runs import metric_label
-from models.ablation.scoring import about_split
-from models.ablation.sentences import failure_lines, sentences
-from models.ablation.table import AblationTable, VariantSummary
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from features.base.errors import DataError
+from models.ablation.runs import AblationRun, FailedRun, about_split, current_metrics, current_name, metric_label
+from models.ablation.table import AblationTable, VariantSummary, summarise
+from models.ablation.text import NOTHING, difference_text, failure_lines, findings, scored_text, seeds_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def render_markdown(table: AblationTable) -> str:
-    """The page: what helped in sentences, the headline differences, every score, and the runs that failed."""
+    """Return the page: the findings, the headline differences, every score, and the runs that failed."""
     failures = failure_lines(table)
     parts = [
         "# Ablation",
         about(table),
         "## What helped",
-        _bullets(sentences(table)),
+        _bullets(findings(table)),
         f"## Differences to {_plain(table.reference)}",
-        _grid(["variant", "seeds", *map(metric_label, table.headlines)], _difference_rows(table), num_words=2),
+        _grid(["variant", "seeds", *map(metric_label, table.headlines)], _difference_rows(table), num_texts=2),
         "## Scores",
         _grid(
             ["variant", "seeds", "parameters", "s per epoch", *map(metric_label, table.metrics)],
             [_score_row(table, variant) for variant in table.variants],
-            num_words=2,
+            num_texts=2,
         ),
         *(["## Runs that failed", _bullets(failures)] if failures else []),
     ]
@@ -31,7 +37,7 @@ def render_markdown(table: AblationTable) -> str:
 
 
 def about(table: AblationTable) -> str:
-    """What the figures are, in a few sentences."""
+    """Return what the figures are, in a few sentences."""
     seeds = sorted({run.seed for run in table.runs})
     text = (
         f"{len(table.variants)} variants, {len(table.runs)} runs, seeds {', '.join(map(str, seeds))}. "
@@ -40,6 +46,29 @@ def about(table: AblationTable) -> str:
         "variant helped, or harmed, where that interval excludes 0."
     )
     return " ".join(filter(None, (text, about_split(table.split))))
+
+
+def render_json(table: AblationTable) -> str:
+    """Return the table, its findings and its runs as one JSON object."""
+    document = {**asdict(table), "num_comparisons": table.num_comparisons, "sentences": findings(table)}
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def parse_json(text: str) -> AblationTable:
+    """Return the table that :func:`render_json` wrote, summarised again from its runs.
+
+    Raises:
+        DataError: The text is no such document.
+    """
+    try:
+        document = json.loads(text)
+        runs = [AblationRun(**{**run, "metrics": current_metrics(run["metrics"])}) for run in document["runs"]]
+        failures = [FailedRun(**run) for run in document["failures"]]
+        reference, split = str(document["reference"]), str(document["split"])
+        headlines = [current_name(str(name)) for name in document["headlines"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"the text is no ablation ({error}): give one that render_json wrote") from error
+    return summarise(runs, reference, headlines=headlines, split=split, failures=failures)
 
 
 def _difference_rows(table: AblationTable) -> list[list[str]]:
@@ -68,9 +97,9 @@ def _score_row(table: AblationTable, variant: VariantSummary) -> list[str]:
     ]
 
 
-def _grid(headers: Sequence[str], rows: Sequence[Sequence[str]], *, num_words: int) -> str:
-    """A Markdown table whose first `num_words` columns are aligned left, the others right."""
-    rule = ["---"] * num_words + ["---:"] * (len(headers) - num_words)
+def _grid(headers: Sequence[str], rows: Sequence[Sequence[str]], *, num_texts: int) -> str:
+    """Return a Markdown table whose first ``num_texts`` columns are aligned left, the others right."""
+    rule = ["---"] * num_texts + ["---:"] * (len(headers) - num_texts)
     lines = [headers, rule, *([_plain(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -80,7 +109,7 @@ def _bullets(lines: Sequence[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """The text in one line, with what Markdown would take for markup escaped."""
+    """Return the text in one line, with the characters of Markdown's markup escaped."""
     escaped = text.replace("\\", "\\\\")
     for mark in "|*_`<[":
         escaped = escaped.replace(mark, f"\\{mark}")

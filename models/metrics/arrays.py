@@ -1,4 +1,4 @@
-"""Ranking and decision metrics on whole score arrays, in numpy alone.
+"""Ranking and decision metrics of whole score arrays, in numpy alone.
 
 Common rules, unless a function says otherwise:
 
@@ -7,6 +7,8 @@ Common rules, unless a function says otherwise:
   the array has no influence. This is scikit-learn's rule; nothing is shuffled and nothing is seeded.
 * Empty: a metric over nothing (no clip, or no positive label) is 0.0, except where ``nan`` is stated.
 """
+
+from __future__ import annotations
 
 from typing import Any, NamedTuple
 
@@ -24,7 +26,7 @@ _MATRIX_AXES = 2  # clips, classes
 
 
 class PrecisionRecallF1(NamedTuple):
-    """Three shares from 0 to 1; a share whose denominator is zero counts as 0.0."""
+    """Three fractions, 0 to 1; one whose denominator is zero counts as 0.0."""
 
     precision: float
     recall: float
@@ -32,19 +34,19 @@ class PrecisionRecallF1(NamedTuple):
 
 
 def global_average_precision(scores: npt.ArrayLike, labels: npt.ArrayLike, top_k: int = 20) -> float:
-    """Return GAP@k, 0 to 1: the average precision of all clips' best `top_k` predictions in one ranking.
+    """Return GAP@k, 0 to 1: the average precision of all clips' best ``top_k`` predictions in one ranking.
 
     With the pooled predictions sorted by score, ``GAP = sum_i precision(i) * (recall(i) - recall(i - 1))``.
     Recall is counted over every positive label of every clip, also over those that are not among the clip's
-    `top_k` predictions, so a clip with more than `top_k` labels keeps the result below 1. Where equal scores
-    straddle the border of a clip's `top_k`, they share the places left in equal parts, so the order of the
-    classes has no influence. With C <= `top_k` every prediction enters the pool.
+    ``top_k`` predictions, so a clip with more than ``top_k`` labels keeps the result below 1. Where equal scores
+    straddle the border of a clip's ``top_k``, they share the places left in equal parts, so the order of the
+    classes has no influence. With C <= ``top_k`` every prediction enters the pool.
 
     Source: evaluation of the YouTube-8M Video Understanding Challenge (2017) on the data set of Abu-El-Haija
-    et al. (2016), arXiv:1609.08675; the denominator is the one of its published `eval_util.calculate_gap`.
+    et al. (2016), arXiv:1609.08675; the denominator is the one of its published ``eval_util.calculate_gap``.
 
     Raises:
-        DataError: The arrays differ in shape, a score is not finite, a label is not 0/1, or `top_k` < 1.
+        DataError: The arrays differ in shape, a score is not finite, a label is not 0/1, or ``top_k`` < 1.
     """
     checked_scores, checked_labels = _check_scores_and_labels(scores, labels)
     if top_k < 1:
@@ -81,9 +83,9 @@ def average_precision_per_class(scores: npt.ArrayLike, labels: npt.ArrayLike) ->
 
 
 def mean_average_precision(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Return mAP, 0 to 1: the mean of `average_precision_per_class` over the classes with a positive clip.
+    """Return mAP, 0 to 1: the mean of ``average_precision_per_class`` over the classes with a positive clip.
 
-    0.0 when no class has one. Equals the mean of scikit-learn's `average_precision_score` over those classes.
+    0.0 when no class has one. Equals the mean of scikit-learn's ``average_precision_score`` over those classes.
 
     Raises:
         DataError: The arrays differ in shape, a score is not finite, or a label is not 0/1.
@@ -102,7 +104,7 @@ def micro_precision_recall_f1(
         DataError: The arrays differ in shape, a score is not finite, or a label is not 0/1.
     """
     hits, num_predicted, num_positives = _count_decisions(scores, labels, threshold)
-    precision, recall, f1 = _shares(hits.sum(), num_predicted.sum(), num_positives.sum())
+    precision, recall, f1 = _precision_recall_f1(hits.sum(), num_predicted.sum(), num_positives.sum())
     return PrecisionRecallF1(float(precision), float(recall), float(f1))
 
 
@@ -119,7 +121,7 @@ def macro_precision_recall_f1(
     hits, num_predicted, num_positives = _count_decisions(scores, labels, threshold)
     if not hits.size:
         return PrecisionRecallF1(0.0, 0.0, 0.0)
-    precision, recall, f1 = _shares(hits, num_predicted, num_positives)
+    precision, recall, f1 = _precision_recall_f1(hits, num_predicted, num_positives)
     return PrecisionRecallF1(float(precision.mean()), float(recall.mean()), float(f1.mean()))
 
 
@@ -134,37 +136,27 @@ def confusion_matrix(true: npt.ArrayLike, predicted: npt.ArrayLike, num_classes:
     return cells.astype(np.int64).reshape(num_classes, num_classes)
 
 
-def accuracy(true: npt.ArrayLike, predicted: npt.ArrayLike, num_classes: int) -> float:
-    """Return the share of clips, 0 to 1, whose predicted class is the true one; inputs ``(N,)`` in 0..K-1.
-
-    Raises:
-        DataError: As `confusion_matrix`.
-    """
-    matrix = confusion_matrix(true, predicted, num_classes)
-    return float(np.trace(matrix) / max(1, matrix.sum()))
-
-
 def macro_f1(true: npt.ArrayLike, predicted: npt.ArrayLike, num_classes: int) -> float:
     """Return the mean F1, 0 to 1, over the classes that occur in either input, ``(N,)`` in 0..K-1.
 
     Equals scikit-learn's ``f1_score(average="macro")``.
 
     Raises:
-        DataError: As `confusion_matrix`.
+        DataError: As ``confusion_matrix``.
     """
     matrix = confusion_matrix(true, predicted, num_classes)
     num_predicted, num_true = matrix.sum(axis=0), matrix.sum(axis=1)
     present = (num_predicted + num_true) > 0
     if not present.any():
         return 0.0
-    _, _, f1 = _shares(np.diag(matrix)[present], num_predicted[present], num_true[present])
+    _, _, f1 = _precision_recall_f1(np.diag(matrix)[present], num_predicted[present], num_true[present])
     return float(f1.mean())
 
 
 def _average_precision(
     scores: FloatArray, positives: BoolArray, *, weights: Float64 | None, num_positives: int
 ) -> float:
-    """Return the area under one precision-recall step curve; arrays ``(M,)``, `weights` None = all ones."""
+    """Return the area under one precision-recall step curve; arrays ``(M,)``, ``weights`` None = all ones."""
     if not num_positives:
         return 0.0
     order = np.argsort(-scores, kind="stable")
@@ -178,15 +170,15 @@ def _average_precision(
 
 
 def _top_k_weights(scores: FloatArray, top_k: int) -> Float64:
-    """Return ``(N, C)`` weights: 1 in the clip's `top_k`, 0 outside, at a tie a share of the places left."""
+    """Return ``(N, C)`` weights: 1 in the clip's ``top_k``, 0 outside, at a tie an equal part of the places left."""
     num_classes = scores.shape[1]
     if num_classes <= top_k:
         return np.ones(scores.shape)
     border = np.partition(scores, num_classes - top_k, axis=1)[:, num_classes - top_k, np.newaxis]  # (N, 1)
     above, level = scores > border, scores == border
     places_left = top_k - above.sum(axis=1, keepdims=True)
-    shares: Float64 = above + level * (places_left / level.sum(axis=1, keepdims=True))
-    return shares
+    weights: Float64 = above + level * (places_left / level.sum(axis=1, keepdims=True))
+    return weights
 
 
 def _count_decisions(scores: npt.ArrayLike, labels: npt.ArrayLike, threshold: float) -> tuple[Int64, Int64, Int64]:
@@ -196,7 +188,7 @@ def _count_decisions(scores: npt.ArrayLike, labels: npt.ArrayLike, threshold: fl
     return (predicted & checked_labels).sum(axis=0), predicted.sum(axis=0), checked_labels.sum(axis=0)
 
 
-def _shares(
+def _precision_recall_f1(
     hits: npt.ArrayLike, num_predicted: npt.ArrayLike, num_positives: npt.ArrayLike
 ) -> tuple[Float64, Float64, Float64]:
     """Return precision, recall and F1 in the shape of the counts; 0.0 wherever a denominator is zero."""

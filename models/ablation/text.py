@@ -1,14 +1,62 @@
-"""An ablation in plain sentences: what helped, what did not, and how far that can be trusted."""
+"""An ablation as text: its numbers in one form for every page, and its findings in sentences."""
 
-from models.ablation.formatting import interval_text, pairs_text, seeds_text, signed_text
-from models.ablation.intervals import CONFIDENCE, Estimate
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from models.ablation.runs import metric_label
-from models.ablation.significance import Verdict
-from models.ablation.table import AblationTable, VariantSummary
+from models.ablation.significance import CONFIDENCE, Estimate, Verdict
+
+if TYPE_CHECKING:
+    from models.ablation.table import AblationTable, MetricSummary, VariantSummary
+
+NOTHING = "–"
 
 
-def sentences(table: AblationTable) -> list[str]:
-    """What the headline metrics show: what helped, what harmed, what showed nothing, and a word of caution."""
+def scored_text(estimate: Estimate | None, num_seeds: int) -> str:
+    """Return a mean with half its interval, ``0.812 ± 0.010``, and its seeds where they are not all ``num_seeds``."""
+    if estimate is None:
+        return NOTHING
+    half_width = "" if estimate.high is None else f" ± {estimate.high - estimate.mean:.3f}"
+    seeds = "" if estimate.num_seeds == num_seeds else f" (n {estimate.num_seeds})"
+    return f"{score_text(estimate.mean)}{half_width}{seeds}"
+
+
+def difference_text(summary: MetricSummary) -> str:
+    """Return a difference with its interval: ``+0.012 (0.004 to 0.020)``."""
+    found = summary.difference
+    return NOTHING if found is None else f"{signed_text(found.mean)} ({interval_text(found)})"
+
+
+def score_text(value: float) -> str:
+    """Return a score or a bound with three decimals and a real minus."""
+    rounded = round(value, 3)
+    return f"{rounded or 0.0:.3f}".replace("-", "−")
+
+
+def signed_text(value: float) -> str:
+    """Return a difference with its sign and three decimals."""
+    rounded = round(value, 3)
+    return f"{rounded:+.3f}".replace("-", "−") if rounded else "±0.000"
+
+
+def interval_text(estimate: Estimate) -> str:
+    """Return the 95 % interval, ``0.004 to 0.020``, or why there is none."""
+    if estimate.low is None or estimate.high is None:
+        return "one seed, no interval"
+    return f"{score_text(estimate.low)} to {score_text(estimate.high)}"
+
+
+def seeds_text(variant: VariantSummary) -> str:
+    """Return the number of seeds that the variant ran with, and those it lacks: ``2 of 3, without 7``."""
+    if not variant.missing_seeds:
+        return f"{len(variant.seeds)}"
+    total = len(variant.seeds) + len(variant.missing_seeds)
+    return f"{len(variant.seeds)} of {total}, without {', '.join(map(str, variant.missing_seeds))}"
+
+
+def findings(table: AblationTable) -> list[str]:
+    """Return what the headline metrics show: helped, harmed, no difference shown, and how far to trust it."""
     others = [variant for variant in table.variants if variant.name != table.reference]
     if not others or not table.headlines:
         return [f"Nothing was compared with {table.reference}."]
@@ -21,7 +69,7 @@ def sentences(table: AblationTable) -> list[str]:
 
 
 def failure_lines(table: AblationTable) -> list[str]:
-    """The runs that gave no score, and why: a line for each variant and reason."""
+    """Return the runs without a score with their reasons: a line for each variant and reason."""
     seeds: dict[tuple[str, str], list[str]] = {}
     for run in table.failures:
         own = seeds.setdefault((run.variant, run.reason), [])
@@ -34,14 +82,18 @@ def failure_lines(table: AblationTable) -> list[str]:
 
 
 def _shown(table: AblationTable, variants: list[VariantSummary], kind: Verdict) -> list[str]:
-    """One sentence for each headline difference that helped, or harmed."""
+    """Return a sentence for each headline difference of one kind that is shown."""
     return [
         f"{variant.name}: {metric_label(metric)} {signed_text(difference.mean)} "
-        f"(95 % interval {interval_text(difference)}, {pairs_text(difference)}) against {table.reference}: "
+        f"(95 % interval {interval_text(difference)}, {_pairs_text(difference)}) against {table.reference}: "
         f"{kind.value}."
         for variant in variants
         for metric, difference in _differences(table, variant, kind)
     ]
+
+
+def _pairs_text(difference: Estimate) -> str:
+    return "1 seed" if difference.num_seeds == 1 else f"{difference.num_seeds} seeds"
 
 
 def _not_shown(table: AblationTable, variant: VariantSummary) -> list[str]:
@@ -53,7 +105,7 @@ def _not_shown(table: AblationTable, variant: VariantSummary) -> list[str]:
 
 
 def _undecided(table: AblationTable, variant: VariantSummary) -> list[str]:
-    """One sentence about the metrics in which too little was measured to say anything."""
+    """Return a sentence about the metrics of which there are too few scores to decide."""
     parts = [
         f"{metric_label(metric)} ({signed_text(difference.mean)}, {_why_undecided(difference)})"
         for metric, difference in _differences(table, variant, Verdict.UNDECIDED)
@@ -71,7 +123,7 @@ def _why_undecided(difference: Estimate) -> str:
 
 
 def _differences(table: AblationTable, variant: VariantSummary, kind: Verdict) -> list[tuple[str, Estimate]]:
-    """Headline metric and difference of one kind, in the table's order."""
+    """Return headline metric and difference of one kind, in the table's order."""
     summaries = [(metric, variant.metrics[metric]) for metric in table.headlines]
     return [
         (metric, summary.difference)
@@ -86,14 +138,14 @@ def _missing(table: AblationTable) -> list[str]:
 
 
 def _caution(table: AblationTable) -> list[str]:
-    """How many differences would be shown by chance alone."""
+    """Return how many differences would be shown by chance alone."""
     number = table.num_comparisons
     if not number:
         return []
     by_chance = number * (1 - CONFIDENCE)
     text = (
-        f"Differences with an interval of 95 %: {number}. Were no variant different from {table.reference} at all, "
-        f"{by_chance:.2g} of them would still exclude 0 by chance, on average: a small difference that is shown is "
-        "a hint, not a proof."
+        f"{number} differences have a 95 % interval. If no variant differed from {table.reference}, "
+        f"{by_chance:.2g} of them would exclude 0 by chance, on average: a small difference that is shown is a hint, "
+        "not a proof."
     )
     return [text]
