@@ -110,7 +110,7 @@ def _epoch(updater: Updater, clips: ShardedClips, labels: Labels, batch_size: in
 def _learn(updater: Updater, batches: Iterable[Batch]) -> None:
     for batch in batches:
         if batch.labels is not None:
-            updater.step(batch, batch.labels, 1e-4)
+            updater.update(batch, batch.labels, 1e-4)
 
 
 def _labels(num_clips: int) -> Labels:

@@ -1,4 +1,4 @@
-"""What every aggregator has."""
+"""The interface of every aggregator."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Aggregator(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def from_config(cls, input_dim: int, config: NetworkConfig) -> Aggregator:
-        """The aggregator with the sizes that ``config`` gives it."""
+        """Return the aggregator with the sizes that ``config`` gives it."""
 
     @abstractmethod
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """One vector a clip, ``(B, output_dim)``, from features ``(B, T, D)`` and mask ``(B, T)``."""
+        """Return one vector a clip, ``(B, output_dim)``, from features ``(B, T, D)`` and mask ``(B, T)``."""

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class BiLstm(Aggregator):
     """One layer in both directions over the valid steps, then their attention-weighted mean.
 
-    Each direction is an LSTM of its own that reads padding only after the last valid step, where it can no
-    longer matter. (A packed sequence does the same 1.7 times slower on a CPU, and has no empty rows.)
+    Each direction is an LSTM of its own that reads padding only after the last valid step, where it has no influence
+    any more. (A packed sequence is 1.7 times slower on a CPU, and cannot hold empty rows.)
     """
 
     order_aware = True
@@ -37,11 +37,11 @@ class BiLstm(Aggregator):
 
     @classmethod
     def from_config(cls, input_dim: int, config: NetworkConfig) -> BiLstm:
-        """The aggregator with the ``bilstm_`` sizes of ``config``."""
+        """Return the aggregator with the ``bilstm_`` sizes of ``config``."""
         return cls(input_dim, width=config.bilstm_width)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """``(B, 2 * width)``, zeros for a row without a valid step."""
+        """Return ``(B, 2 * width)``, zeros for a row without a valid step."""
         packed, front = compact(features, mask)
         ahead, _ = self.forwards(packed)
         behind, _ = self.backwards(_reverse(packed, front))
@@ -51,7 +51,7 @@ class BiLstm(Aggregator):
 
 
 def _reverse(steps: Tensor, front: Tensor) -> Tensor:
-    """Each row's valid steps, which are at its front, from last to first; what follows them is arbitrary."""
+    """Return each row's valid steps, which are at its front, from last to first; the rest is arbitrary."""
     position = torch.arange(steps.shape[1], device=steps.device)
     index = (front.sum(dim=1, keepdim=True) - 1 - position).clamp(min=0)
     return steps.gather(1, index.unsqueeze(-1).expand_as(steps))

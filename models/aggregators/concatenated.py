@@ -33,11 +33,11 @@ class Joined(Aggregator):
 
     @classmethod
     def from_config(cls, input_dim: int, config: NetworkConfig) -> Joined:
-        """Each part with the sizes that ``config`` gives it."""
+        """Return each part with the sizes that ``config`` gives it."""
         return cls(input_dim, parts=[part.from_config(input_dim, config) for part in cls.part_types])
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """``(B, output_dim)``."""
+        """Return ``(B, output_dim)``."""
         return torch.cat([part(features, mask) for part in self.parts], dim=1)
 
 
@@ -49,7 +49,7 @@ class TextCnnBiLstm(Joined):
 
 
 class NeXtVladCentred(Joined):
-    """What occurs in a clip, counted in clusters, and how it changes."""
+    """The content of a clip, counted in clusters, and how it changes."""
 
     order_aware = True
     part_types = (NeXtVlad, CentredTemporalRelations)

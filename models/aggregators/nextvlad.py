@@ -59,7 +59,7 @@ class NeXtVlad(Aggregator):
 
     @classmethod
     def from_config(cls, input_dim: int, config: NetworkConfig) -> NeXtVlad:
-        """The aggregator with the ``nextvlad_`` sizes of ``config``."""
+        """Return the aggregator with the ``nextvlad_`` sizes of ``config``."""
         return cls(
             input_dim,
             num_clusters=config.nextvlad_clusters,
@@ -70,18 +70,18 @@ class NeXtVlad(Aggregator):
         )
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """``(B, H)``, zeros for a row without a valid step."""
+        """Return ``(B, H)``, zeros for a row without a valid step."""
         present = mask.any(dim=1)
         descriptor = self.dropout(self.descriptor_norm(self.compute_descriptor(features, mask), present))
         output: Tensor = functional.relu(self.output_norm(dense(descriptor, self.project.weight), present))
         return output
 
     def compute_descriptor(self, features: Tensor, mask: Tensor) -> Tensor:
-        """The intra-normalised residuals, ``(B, K lambda N / G)``: equations 2 to 4 of the paper.
+        """Return the intra-normalised residuals, ``(B, K lambda N / G)``: equations 2 to 4 of the paper.
 
-        Padding is left out, not computed and then silenced. The sum over steps and groups of a (x - c) is split
-        into the sum of a x, one matrix product, and c times the sum of a; the residuals of every step and
-        cluster are never held at once.
+        Padding is left out of the computation. The sum over steps and groups of a (x - c) is split
+        into the sum of a x, one matrix product, and c times the sum of a; the residuals of all steps and
+        clusters are never in memory at once.
         """
         num_clips, num_steps, _ = features.shape
         rows = fast_layout(valid_rows(features, mask), self.expand.out_features)
@@ -95,8 +95,8 @@ class NeXtVlad(Aggregator):
         return functional.normalize(residuals, dim=-1).flatten(1)
 
     def _assign(self, expanded: Tensor) -> Tensor:
-        """How much each group of each row counts in each cluster, ``(rows, G K)``, from ``(rows, G lambda N / G)``."""
-        # One product for both: the expanded rows, and their gradient, are large, and pass through memory once.
+        """Return the weight of each group of each row in each cluster, ``(rows, G K)``."""
+        # One product for both: the expanded rows and their gradient are large, and so are read once, not twice.
         weight = torch.cat([self.attend.weight, self.assign.weight])
         both = plain_layout(functional.linear(expanded, weight))  # (rows, G + G K)
         attention = torch.sigmoid(both[:, : self.num_groups] + self.attend.bias)  # (rows, G)

@@ -1,8 +1,8 @@
-"""Dense layers for many rows: on a CPU by oneDNN, which torch carries beside MKL.
+"""Dense layers for many rows, computed by oneDNN on a CPU, which torch ships beside MKL.
 
-Torch gives float32 products of ordinary tensors to MKL, which does not use the whole width of the vector units of
-every processor. On an AMD EPYC (Zen 5) oneDNN takes half the time, forward and backward: 58 ms instead of 120 for
-2,048 rows from 1,280 to 2,560 units. Both compute in float32; only the order of their sums differs.
+Torch computes float32 products of ordinary tensors with MKL, which does not use the whole width of the vector units
+of every processor. On an AMD EPYC (Zen 5) oneDNN takes half the time, forward and backward: 58 ms instead of 120
+for 2,048 rows from 1,280 to 2,560 units. Both compute in float32; only the order of their sums differs.
 
 Torch uses oneDNN for a tensor in oneDNN's own layout. The change of layout is a copy, so rows that pass through
 several layers stay in it: ``fast_layout``, then ``functional.linear`` as often as needed, then ``plain_layout``.
@@ -19,7 +19,7 @@ _MIN_PRODUCTS = 1 << 24
 
 
 def dense(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``rows`` times the transposed ``weight``, plus ``bias``, ``(N, D_out)``.
+    """Return ``rows`` times the transposed ``weight``, plus ``bias``, ``(N, D_out)``.
 
     Args:
         rows: ``(N, D_in)``.
@@ -43,5 +43,5 @@ def fast_layout(rows: Tensor, num_outputs: int) -> Tensor:
 
 
 def plain_layout(rows: Tensor) -> Tensor:
-    """``rows`` in the layout that every operation reads."""
+    """Return ``rows`` in the layout that every operation reads."""
     return rows.to_dense() if rows.is_mkldnn else rows

@@ -1,4 +1,6 @@
-"""Gated attention pooling: a weighted mean of the steps, whose weights each step gives itself.
+"""Pooling that is blind to the order of the steps: mean, maximum, and gated attention.
+
+Gated attention is a weighted mean whose weights the steps give themselves.
 
 Ilse, Tomczak, Welling 2018, "Attention-based Deep Multiple Instance Learning", arXiv 1802.04712, equation 9: step h
 weighs softmax over the steps of w^T (tanh(V h) * sigmoid(U h)). As in the equation, V, U and w have no bias.
@@ -30,11 +32,11 @@ class Mean(Aggregator):
 
     @classmethod
     def from_config(cls, input_dim: int, config: NetworkConfig) -> Mean:  # noqa: ARG003 - has no sizes
-        """The mean, whatever ``config`` says."""
+        """Return the mean, whatever ``config`` says."""
         return cls(input_dim)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """``(B, D)``; zeros for a row without a valid step."""
+        """Return ``(B, D)``; zeros for a row without a valid step."""
         return masked_mean(features, mask)
 
 
@@ -49,11 +51,11 @@ class Max(Aggregator):
 
     @classmethod
     def from_config(cls, input_dim: int, config: NetworkConfig) -> Max:  # noqa: ARG003 - has no sizes
-        """The maximum, whatever ``config`` says."""
+        """Return the maximum, whatever ``config`` says."""
         return cls(input_dim)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """``(B, D)``; zeros for a row without a valid step."""
+        """Return ``(B, D)``; zeros for a row without a valid step."""
         return masked_max(features, mask)
 
 
@@ -71,11 +73,11 @@ class GatedAttention(Aggregator):
 
     @classmethod
     def from_config(cls, input_dim: int, config: NetworkConfig) -> GatedAttention:
-        """The aggregator with the ``attention_width`` of ``config``."""
+        """Return the aggregator with the ``attention_width`` of ``config``."""
         return cls(input_dim, width=config.attention_width)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """``(B, D)``; zeros for a row without a valid step."""
+        """Return ``(B, D)``; zeros for a row without a valid step."""
         rows = valid_rows(features, mask)
         content, gate = dense(rows, self.hidden.weight).chunk(2, dim=1)  # (rows, width) each
         scores = self.score(torch.tanh(content) * torch.sigmoid(gate))  # (rows, 1)

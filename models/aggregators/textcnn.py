@@ -1,4 +1,4 @@
-"""TextCNN: filters over windows of tokens, each pooled to its largest answer.
+"""TextCNN: filters over windows of tokens, each max-pooled.
 
 Kim 2014, "Convolutional Neural Networks for Sentence Classification", arXiv 1408.5882, section 2. One window
 starts at every token and reads zeros after the last one, so that a text shorter than a window counts too.
@@ -41,11 +41,11 @@ class TextCnn(Aggregator):
 
     @classmethod
     def from_config(cls, input_dim: int, config: NetworkConfig) -> TextCnn:
-        """The aggregator with the ``textcnn_`` sizes of ``config``."""
+        """Return the aggregator with the ``textcnn_`` sizes of ``config``."""
         return cls(input_dim, num_channels=config.textcnn_channels)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """``(B, widths * channels)``, zeros for a row without a valid step."""
+        """Return ``(B, widths * channels)``, zeros for a row without a valid step."""
         packed, front = compact(features, mask)  # (B, L, D)
         pooled = []
         for width, apply_filters in zip(self.window_widths, self.filters, strict=True):

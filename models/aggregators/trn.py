@@ -6,7 +6,7 @@ largest scale. Each scale has its own g, a network of two layers, and its own h,
 
 As in the paper, the steps are first reduced by a dense layer (there from 1,024 to 256 units), and where a scale has
 more choices than ``max_relations``, it adds that many of them. The paper draws them at random; here they are the same
-evenly spread ones every time, so that a clip's answer never changes.
+evenly spread ones every time, so that the output for a clip never changes.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class TemporalRelations(Aggregator):
 
     A clip with more than ``num_segments`` valid steps gives the middle step of each of ``num_segments`` even parts, or
     in training, with ``random_steps``, a random one. A shorter clip is not stretched by repeated steps: it has only
-    the relations among the steps that it has, and no scale of more steps than those. A clip of one step hence has
-    no relation at all, and its output is zeros: whatever it shows, this aggregator does not see it (``trn_centred``
-    and ``trn_x`` do). ``num_segments`` and ``max_scale`` are at least 2.
+    the relations among its own steps, and no scale of more steps than those. A clip of one step hence has no relation,
+    and its output is zeros (``trn_centred`` and ``trn_x`` use such a step). ``num_segments`` and ``max_scale`` are at
+    least 2.
     """
 
     order_aware = True
@@ -61,7 +61,7 @@ class TemporalRelations(Aggregator):
 
     @classmethod
     def from_config(cls, input_dim: int, config: NetworkConfig) -> TemporalRelations:
-        """The aggregator with the ``trn_`` sizes of ``config``."""
+        """Return the aggregator with the ``trn_`` sizes of ``config``."""
         return cls(
             input_dim,
             num_segments=config.trn_segments,
@@ -73,7 +73,7 @@ class TemporalRelations(Aggregator):
         )
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """``(B, width)``; zeros for a row with fewer than two valid steps."""
+        """Return ``(B, width)``; zeros for a row with fewer than two valid steps."""
         at_random = self.training and self.random_steps
         segments, lengths = pick_segments(features, mask, self.num_segments, at_random=at_random)
         steps = self.dropout(functional.relu(self.reduce(segments)))  # (B, L, width)
@@ -104,7 +104,7 @@ class Scale(nn.Module):
         self.register_buffer("counts", counts, persistent=False)
 
     def forward(self, steps: Tensor, lengths: Tensor) -> Tensor:
-        """``(B, width)`` from steps ``(B, L, width)``; zeros for a clip with fewer steps than the scale."""
+        """Return ``(B, width)`` from steps ``(B, L, width)``; zeros for a clip with fewer steps than the scale."""
         members = self.members[lengths]  # (B, R, scale)
         num_relations, scale = members.shape[1:]
         index = members.flatten(1).unsqueeze(-1).expand(-1, -1, steps.shape[-1])
@@ -120,7 +120,7 @@ class Scale(nn.Module):
 def pick_segments(
     features: Tensor, mask: Tensor, num_segments: int, *, at_random: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Evenly picked valid steps, in order, and how many each clip has.
+    """Return evenly picked valid steps, in order, and how many each clip has.
 
     A clip with more than ``num_segments`` valid steps is split into as many even parts and gives one step of each;
     another gives what it has.
@@ -148,13 +148,13 @@ def pick_segments(
 
 
 def middle_steps(num_steps: Tensor, num_segments: int) -> Tensor:
-    """The step at the middle of each of S even parts, ``(B, S)``, from numbers of steps ``(B, 1)``."""
+    """Return the step at the middle of each of S even parts, ``(B, S)``, from numbers of steps ``(B, 1)``."""
     position = torch.arange(num_segments, device=num_steps.device)
     return ((2 * position + 1) * num_steps) // (2 * num_segments)
 
 
 def random_steps(num_steps: Tensor, num_segments: int) -> Tensor:
-    """A random step of each of S even parts, ``(B, S)``, from numbers of steps ``(B, 1)``.
+    """Return a random step of each of S even parts, ``(B, S)``, from numbers of steps ``(B, 1)``.
 
     Part i begins at step i n / S, rounded down, and ends before the next one: no step is in two of them.
     """
@@ -164,7 +164,7 @@ def random_steps(num_steps: Tensor, num_segments: int) -> Tensor:
 
 
 def relation_table(num_segments: int, scale: int, max_relations: int) -> tuple[Tensor, Tensor]:
-    """Which steps each relation of a scale reads, by the number of steps that a clip has.
+    """Return the steps that each relation of a scale reads, by the number of steps that a clip has.
 
     Of a clip's C(steps, scale) ordered choices at most ``max_relations`` are taken, evenly spread over their
     lexicographic list: the same ones every time.
@@ -188,7 +188,7 @@ def relation_table(num_segments: int, scale: int, max_relations: int) -> tuple[T
 
 
 def combination_at(num_items: int, size: int, rank: int) -> tuple[int, ...]:
-    """The ``rank``-th (from 0) of the ascending choices of ``size`` out of ``num_items``, lexicographically."""
+    """Return the ``rank``-th (from 0) ascending choice of ``size`` out of ``num_items``, lexicographically."""
     combination: list[int] = []
     item = 0
     while len(combination) < size:

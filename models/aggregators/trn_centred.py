@@ -3,11 +3,11 @@
 The relations of ``models.aggregators.trn`` with three choices of this module, made for a few hundred training clips:
 
 * The relations of a scale are averaged, not added, so that clips of different length give numbers of one size.
-* Relations see each step as its difference from the clip's mean. What a clip shows differs far more between
-  clips than what moves in it, and would drown the movement: on the embedded corpus, in three folds, the
+* Relations see each step as its difference from the clip's mean. Content varies far more between clips than
+  movement does, and would dominate it: on the embedded corpus, in three folds, the
   average precision of ``pan left`` rose from 0.31 to 0.86 and that of ``fade in`` from 0.66 to 0.94.
-* What the relations no longer see, the clip's content, is a second half of the output: scale 1, the mean of a
-  network over single steps. Each half is normalised, so that neither drowns the other.
+* The content, which the relations no longer contain, is a second half of the output: scale 1, the mean of a
+  network over single steps. Each half is normalised, so that neither dominates the other.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class CentredTemporalRelations(Aggregator):
-    """Relations of each step's difference from the clip's mean, beside what the clip shows.
+    """Relations of each step's difference from the clip's mean, beside the content of the clip.
 
     A clip with more than ``num_segments`` valid steps gives the middle step of each of ``num_segments`` even
     parts, or in training, with ``random_steps``, a random one; a shorter one gives what it has, and only the relations
@@ -63,7 +63,7 @@ class CentredTemporalRelations(Aggregator):
 
     @classmethod
     def from_config(cls, input_dim: int, config: NetworkConfig) -> CentredTemporalRelations:
-        """The aggregator with the ``trn_`` sizes of ``config``."""
+        """Return the aggregator with the ``trn_`` sizes of ``config``."""
         return cls(
             input_dim,
             num_segments=config.trn_segments,
@@ -75,7 +75,7 @@ class CentredTemporalRelations(Aggregator):
         )
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """``(B, 2 * width)``: content, then change."""
+        """Return ``(B, 2 * width)``: content, then change."""
         at_random = self.training and self.random_steps
         segments, lengths = pick_segments(features, mask, self.num_segments, at_random=at_random)
         reduced = self.reduce(segments)  # (B, L, width)

@@ -1,9 +1,8 @@
 """TRN-X: one small network over the steps in their order, beside attention over all of them.
 
 Evenly picked steps are reduced, laid side by side and read by a network of two layers, as one relation of the
-largest scale (Zhou et al. 2018, arXiv 1711.08496, section 3.1) that has a fixed place for every step. What stands
-between the picked steps is not lost: the gated attention of ``models.aggregators.pooling`` over all steps is added as
-a residual.
+largest scale (Zhou et al. 2018, arXiv 1711.08496, section 3.1) that has a fixed place for every step. The steps
+between them are not lost: the gated attention of ``models.aggregators.pooling`` over all steps is added as a residual.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ class TemporalSegments(Aggregator):
 
     @classmethod
     def from_config(cls, input_dim: int, config: NetworkConfig) -> TemporalSegments:
-        """The aggregator with the ``trn_`` sizes of ``config``."""
+        """Return the aggregator with the ``trn_`` sizes of ``config``."""
         return cls(
             input_dim,
             num_segments=config.trn_segments,
@@ -82,7 +81,7 @@ class TemporalSegments(Aggregator):
         )
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """``(B, output_width)``."""
+        """Return ``(B, output_width)``."""
         at_random = self.training and self.random_steps
         segments, lengths = pick_segments(features, mask, self.num_segments, at_random=at_random)
         is_segment = torch.arange(segments.shape[1], device=segments.device) < lengths.unsqueeze(1)  # (B, L)
@@ -95,9 +94,9 @@ class TemporalSegments(Aggregator):
 
 
 def average_neighbours(steps: Tensor, mask: Tensor, reach: int) -> Tensor:
-    """Each step as the mean of itself and of the up to ``reach`` valid steps on either side, ``(B, T, D)``.
+    """Return the mean of each step and of up to ``reach`` valid steps on either side, ``(B, T, D)``.
 
-    What stands under a False of ``mask`` ``(B, T)`` counts in no mean; its own place is arbitrary.
+    A step under a False of ``mask`` ``(B, T)`` enters no mean; the output there is arbitrary.
     """
     if reach == 0:
         return steps

@@ -31,25 +31,25 @@ class NetworkConfig:
     Attributes:
         modalities: Names of the modalities that the network uses, separated by commas; empty = all that there
             are features of.
-        frames_aggregator: Name of the aggregator of the frames and of every other sequence modality that has
-            no setting of its own, such as motion. The default sees the order of the frames: a mean or
-            NeXtVLAD cannot tell a pan to the left from a pan to the right.
-        audio_aggregator: Name of the aggregator of the audio windows. The default hears what sounds, whatever
-            its moment, and whether a tone rises or falls.
+        frames_aggregator: Name of the aggregator of the frames and of every other sequence modality without a
+            setting of its own, such as motion. The default depends on the order of the frames: a mean or
+            NeXtVLAD cannot distinguish a pan to the left from a pan to the right.
+        audio_aggregator: Name of the aggregator of the audio windows. The default captures which sounds occur,
+            at any moment, and whether a tone rises or falls.
         text_aggregator: Name of the aggregator of the text tokens.
-        text_embedding: What a token is: ``frozen`` (its stored embedding), ``trained`` (a row of a table that is
-            trained, over the tokens of the training clips, and starts as the mean of each token's stored
+        text_embedding: Input for a token: ``frozen`` (its stored embedding), ``trained`` (a row of a trained
+            table over the tokens of the training clips, initialised by the mean of each token's stored
             embeddings), or ``both``, side by side.
         fusion: Name of the fusion of the modality vectors.
-        missing: What stands for a modality that a clip lacks: ``learned`` (a vector of its own) or ``masked``
-            (nothing: zeros, left out of gates and products).
+        missing: Input of the fusion for a modality that a clip lacks: ``learned`` (a vector of its own) or
+            ``masked`` (zeros, left out of gates and products).
         heads: ``independent`` (category and tags each read the embedding), ``cascade`` (the tags also read the
             category's hidden layer and probabilities) or ``hierarchical`` (local and global branches, category
             above tags, blended).
         tag_head: ``linear``, or ``moe`` (a mixture of experts for each tag).
         modality_heads: Whether each modality gets heads of its own, for an auxiliary loss in training.
-        num_experts: Whole networks side by side whose answers a gate mixes, each taught by the mixture as
-            well (the mixture of the NeXtVLAD paper); 1 = no mixture.
+        num_experts: Whole networks side by side whose logits a gate mixes, and into which the mixture is
+            distilled (the mixture of the NeXtVLAD paper); 1 = no mixture.
         max_steps: Most steps of a clip that are used, one of each of as many even parts; at least 1.
         random_steps: Whether in training a random step of each even part is used, instead of the middle one,
             by ``max_steps`` and by the segments of the temporal relations.
@@ -57,15 +57,15 @@ class NetworkConfig:
         cover_width: Width of the dense layer over the cover's embedding; 0 = the embedding itself.
         hidden_width: Width of the dense layer after the fusion; 0 = no such layer.
         embedding_width: Width of the clip's embedding, which the heads read; at least 1.
-        dropout: Share of the units that is dropped in training, 0 to below 1.
-        modality_dropout: Probability, per clip in training, that a modality which is there is hidden;
-            0 to below 1. Never are all of a clip's modalities hidden.
+        dropout: Fraction of the units that is dropped in training, 0 to below 1.
+        modality_dropout: Probability, per clip in training, that a modality is dropped; 0 to below 1. At least
+            one modality of a clip is kept.
         nextvlad_clusters: K of the paper; at least 1.
         nextvlad_groups: G of the paper; at least 1.
         nextvlad_expansion: Lambda of the paper; at least 1.
         nextvlad_width: H of the paper, the output width; at least 1.
         text_width: Width to which each token is reduced before the text aggregator; 0 = not reduced.
-        trn_segments: Steps that the temporal relations look at, picked evenly; at least 2.
+        trn_segments: Steps that the temporal relations read, picked evenly; at least 2.
         trn_max_scale: Most steps in one relation; at least 2, and capped by ``trn_segments``.
         trn_max_relations: Most relations of one scale; at least 1.
         trn_width: Width of a step and of a relation; at least 1.

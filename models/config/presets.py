@@ -13,7 +13,7 @@ class Preset:
     """One named network.
 
     Attributes:
-        about: What it is for, in a sentence.
+        about: Its purpose, in a sentence.
         network: Its shape.
         train: How it is trained.
     """

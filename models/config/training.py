@@ -10,15 +10,16 @@ from features.base.settings import check_settings, setting
 from models.losses import CATEGORY_LOSSES, TAG_LOSSES
 from models.metrics import METRICS
 
-# What early stopping looks at on the validation clips; ``map`` is the mean of category and tag mAP.
+# Validation metrics that can select the epoch; ``map`` is the mean of category and tag mAP.
 SELECTION_METRICS = ("map", "loss", *(metric.selection_name for metric in METRICS if metric.selection_name))
-# How the learning rate falls after the warm-up.
+
+# Decays of the learning rate after the warm-up.
 SCHEDULES = ("cosine", "exponential")
 
 # Adversarial perturbations of the embeddings.
 ADVERSARIAL = ("none", "fgm", "pgd")
 
-# What the forward pass computes in; weights, losses and the optimizer stay in float32.
+# Number formats of the forward pass; weights, losses and the optimizer stay in float32.
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -33,22 +34,22 @@ class TrainConfig:
 
     Attributes:
         epochs: Most passes over the training clips; at least 1.
-        batch_size: Clips in one step, over all processes; at least 1. One-clip batches teach nothing to a
-            batch norm.
+        batch_size: Clips in one update, over all processes; at least 1. A batch norm has no statistics of
+            one-clip batches.
         learning_rate: Highest learning rate, reached at the end of the warm-up; above 0.
-        frames_rate: Factor of the learning rate of what encodes pictures: frames, motion, cover. At least 0,
+        frames_rate: Factor of the learning rate of the encoders of pictures: frames, motion, cover. At least 0,
             as the next three.
-        audio_rate: Factor of the learning rate of what encodes sound.
-        text_rate: Factor of the learning rate of what encodes text.
+        audio_rate: Factor of the learning rate of the encoder of sound.
+        text_rate: Factor of the learning rate of the encoder of text.
         head_rate: Factor of the learning rate of fusion and heads.
         schedule: How the learning rate falls after the warm-up: ``cosine`` (a half cosine to 0) or ``exponential``
-            (by the same factor in every step).
-        final_rate_fraction: Share of the highest learning rate that ``exponential`` ends at; above 0, at most 1.
+            (by the same factor in every update).
+        final_rate_fraction: Fraction of the highest learning rate that ``exponential`` ends at; above 0, at most 1.
         weight_decay: AdamW's decoupled decay of weight matrices; biases, norms and learned vectors have
             none. At least 0.
-        warmup_fraction: Share of all steps in which the learning rate rises linearly, 0 to below 1.
+        warmup_fraction: Fraction of all updates in which the learning rate rises linearly, 0 to below 1.
         gradient_clip: Largest norm of the whole gradient; 0 turns the clipping off.
-        ema_decay: Decay per step of the running mean of the weights that is validated and saved; 0 turns
+        ema_decay: Decay per update of the running mean of the weights that is validated and saved; 0 turns
             it off. Below 1.
         label_smoothing: Probability mass of a category label that is spread over all categories, 0 to
             below 1.
@@ -63,35 +64,35 @@ class TrainConfig:
             loss; 0 to below 1.
         class_weight_power: Damping of class weights: a category weighs (1 / its share)^power, and a tag's
             positives (negatives / positives)^power; 0 = all the same, 1 = balanced.
-        flood_level: The loss is kept near this bound b by |loss - b| + b; 0 turns the flooding off.
+        flood_level: Lower bound b of the loss by flooding, |loss - b| + b; 0 turns the flooding off.
         auxiliary_weight: Factor of the losses of the modalities' own heads; at least 0.
-        distillation_weight: Factor of the losses by which a mixture teaches its experts; at least 0.
-        distillation_temperature: Temperature of that teaching; above 0.
-        adversarial: ``none``, ``fgm`` (one step along the gradient) or ``pgd`` (several small steps): every step is
-            learned once more with the embeddings moved where the loss grows.
-        adversarial_weight: Factor of the loss of the moved embeddings; above 0.
-        adversarial_steps: Steps of ``pgd``; at least 1.
-        adversarial_frames: Length of the move of a clip's standardised frames, over all its steps and units
-            together; 0 leaves them where they are. At least 0, as the next four.
+        distillation_weight: Factor of the losses of a mixture's experts, distillation included; at least 0.
+        distillation_temperature: Temperature of the distillation; above 0.
+        adversarial: ``none``, ``fgm`` (one step along the gradient) or ``pgd`` (several small ones): a second loss
+            on embeddings that are perturbed where the loss grows.
+        adversarial_weight: Factor of the loss of the perturbed embeddings; above 0.
+        adversarial_steps: Iterations of ``pgd``; at least 1.
+        adversarial_frames: Length of the perturbation of a clip's standardised frames, over all steps and units
+            together; 0 perturbs none. At least 0, as the next four.
         adversarial_motion: The same for motion windows.
         adversarial_audio: The same for audio windows.
         adversarial_text: The same for text tokens.
         adversarial_cover: The same for the cover.
-        selection_metric: What picks the epoch to keep, on the validation clips: ``map`` (mean of category and tag
+        selection_metric: Validation metric that selects the epoch to keep: ``map`` (mean of category and tag
             mean average precision), ``loss``, or one metric, such as ``category_accuracy``; docs/training.md lists
             them.
         patience_epochs: Epochs without a better validation result after which training ends; 0 never ends
             early.
         calibrate: Whether temperatures, thresholds of the tags and the scaling of rare categories are fitted
-            on the validation clips; else probabilities stand as they are, and a tag is given from 0.5 on.
+            on the validation clips; otherwise probabilities are not corrected, and a tag is given from 0.5 on.
         precision: ``float32``, or ``bfloat16`` for the forward pass (torch's autocast): faster on GPUs and on CPUs
             with AMX or AVX512-BF16.
         device: ``cpu``, ``cuda``, or ``auto`` for CUDA where there is a GPU.
-        num_processes: Processes that share each batch, one a GPU where there are GPUs; 0 = one for each GPU. The
-            result is the same up to rounding and what is drawn in training (dropout, random steps).
-        cache_megabytes: Memory of each process for clips that were read once, in MB (10^6 bytes); 0 reads every
-            epoch anew. It changes no result.
-        num_threads: Threads of the CPU that torch computes with; 0 leaves torch's own number. A small network
+        num_processes: Processes that share each batch, one for each GPU if there are GPUs; 0 = one for each GPU. The
+            result is the same up to rounding and the random numbers of dropout and random steps.
+        cache_megabytes: Memory of each process for clips that were read once, in MB (10^6 bytes); 0 reads them
+            again in every epoch. It changes no result.
+        num_threads: CPU threads of torch; 0 leaves torch's own number. A small network
             is hardly faster with two than with one, and many times slower when the threads must wait for a
             busy core. Sums are split by thread, so the last bits of a result depend on it.
         tensorboard: Whether event files for TensorBoard are written beside the checkpoint.

@@ -35,13 +35,13 @@ class BatchLabels:
     tags_known: Tensor
 
     def to(self, device: torch.device) -> BatchLabels:
-        """The labels on ``device``."""
+        """Return the labels on ``device``."""
         return BatchLabels(self.category.to(device), self.tags.to(device), self.tags_known.to(device))
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some clips, padded to the longest of them in each modality.
+    """Clips padded to the longest of them in each modality.
 
     Attributes:
         features: Modality -> ``(B, T, D)`` float32, zeros in the padding; T is at least 1.
@@ -56,7 +56,7 @@ class Batch:
     token_ids: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on ``device``."""
+        """Return the batch on ``device``."""
         return Batch(
             {name: features.to(device) for name, features in self.features.items()},
             {name: mask.to(device) for name, mask in self.masks.items()},
@@ -68,13 +68,13 @@ class Batch:
 def collate(
     source: FeatureSource, indices: Indices, config: NetworkConfig, *, generator: np.random.Generator | None = None
 ) -> Batch:
-    """The clips at ``indices`` as one batch without labels; long ones are cut as ``max_steps`` and ``max_tokens`` say.
+    """Return the clips at ``indices`` as one batch without labels, cut to ``max_steps`` and ``max_tokens``.
 
     Args:
         source: The clips.
         indices: ``(B,)`` positions, at least one.
-        config: Says how long clips are cut, and which modalities are used.
-        generator: Picks random steps where ``config.random_steps`` asks for them; None picks the middle ones.
+        config: Limits of the lengths, and the modalities.
+        generator: Picks random steps if ``config.random_steps``; None picks the middle ones.
     """
     clips = [source[int(index)] for index in indices]
     features: dict[str, Tensor] = {}
@@ -103,39 +103,39 @@ def iterate_batches(
     generator: np.random.Generator | None = None,
     batch_slice: BatchSlice = WHOLE_BATCH,
 ) -> Iterator[Batch]:
-    """Batches of the clips at ``indices``, each clip once.
+    """Yield batches of the clips at ``indices``, each clip once.
 
-    In training (with a ``generator``) the clips are cut into as few batches as ``batch_size`` allows, of nearly equal
-    size, so that no batch is too small for the statistics of a batch norm; else the last one may be smaller.
+    In training (with a ``generator``) the clips are split into as few batches as ``batch_size`` allows, of nearly equal
+    size, so that no batch is too small for the statistics of a batch norm. Otherwise the last one may be smaller.
 
     Args:
         source: The clips.
         indices: ``(n,)`` positions in ``source``; none gives no batch.
-        config: Says how long clips are cut, and which modalities are used.
+        config: Limits of the lengths, and the modalities.
         batch_size: Most clips in a batch.
         labels: Labels of all clips of ``source``; None for prediction.
         generator: Shuffles the clips, and picks random steps; None keeps the order of ``indices``.
         batch_slice: Of each batch, the clips of this process.
     """
-    for chosen in _cut(indices, batch_size, generator):
-        own = chosen[batch_slice.rank :: batch_slice.num_processes]
+    for batch_indices in _split(indices, batch_size, generator):
+        own = batch_indices[batch_slice.rank :: batch_slice.num_processes]
         batch = collate(source, own, config, generator=generator)
         known = None if labels is None else _batch_labels(labels, own)
         yield Batch(batch.features, batch.masks, known, batch.token_ids)
 
 
-def _cut(indices: Indices, batch_size: int, generator: np.random.Generator | None) -> list[Indices]:
+def _split(indices: Indices, batch_size: int, generator: np.random.Generator | None) -> list[Indices]:
     if generator is None:
         return [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
     order = generator.permutation(indices)
     return np.array_split(order, -(-len(order) // batch_size)) if len(order) else []
 
 
-def _batch_labels(labels: Labels, chosen: npt.NDArray[np.int64]) -> BatchLabels:
+def _batch_labels(labels: Labels, indices: Indices) -> BatchLabels:
     return BatchLabels(
-        category=torch.from_numpy(labels.category[chosen]),
-        tags=torch.from_numpy(labels.tags[chosen].astype(np.float32)),
-        tags_known=torch.from_numpy(labels.tags_known[chosen]),
+        category=torch.from_numpy(labels.category[indices]),
+        tags=torch.from_numpy(labels.tags[indices].astype(np.float32)),
+        tags_known=torch.from_numpy(labels.tags_known[indices]),
     )
 
 
@@ -153,7 +153,7 @@ def _pad(rows: Sequence[npt.NDArray[np.generic]]) -> tuple[Tensor, Tensor]:
 def _pick_steps(
     steps: npt.NDArray[np.float16], limit: int, generator: np.random.Generator | None
 ) -> npt.NDArray[np.float16]:
-    """At most ``limit`` steps: of each of ``limit`` even parts the middle one, or a random one."""
+    """Return at most ``limit`` steps: of each of ``limit`` even parts the middle one, or a random one."""
     num_steps = len(steps)
     if num_steps <= limit:
         return steps

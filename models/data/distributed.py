@@ -1,6 +1,6 @@
-"""Several processes that share the batches of one training: sums and messages between them.
+"""Collectives between the processes that share the batches of one training.
 
-A process that was not started by torchrun is alone, and all of this does nothing.
+In a process that torchrun did not start, every function here is the identity.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class BatchSlice:
-    """Which clips of every batch are this process's own: one in ``num_processes``, from number ``rank`` on."""
+    """The clips of every batch that one process works on: each ``num_processes``-th, from number ``rank`` on."""
 
     rank: int = 0
     num_processes: int = 1
 
 
-# The share of a process that is alone.
+# The slice of a single process.
 WHOLE_BATCH = BatchSlice()
 
 
 def is_shared() -> bool:
-    """Whether this process shares its batches with others."""
+    """Return whether this process shares its batches with others."""
     return torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1
 
 
 def own_slice() -> BatchSlice:
-    """Which clips of every batch are this process's own."""
+    """Return this process's slice of every batch."""
     return BatchSlice(torch.distributed.get_rank(), torch.distributed.get_world_size()) if is_shared() else WHOLE_BATCH
 
 
 def all_reduce_sum(values: Tensor) -> Tensor:
-    """The sum of ``values``, which have one shape everywhere, over all processes; gradients flow back to each."""
+    """Return the differentiable sum of ``values``, which have one shape everywhere, over all processes."""
     if not is_shared():
         return values
     total: Tensor = _Sum.apply(values)
@@ -50,7 +50,11 @@ def all_reduce_sum(values: Tensor) -> Tensor:
 
 
 class _Sum(torch.autograd.Function):
-    """A sum over processes: what each process's part changes, it changes for all, so gradients are summed too."""
+    """A sum over processes whose gradient is the sum of the gradients of all processes.
+
+    ``torch.distributed.nn.functional.all_reduce`` computes the same, but is deprecated within the range of supported
+    versions (torch 2.14 warns at each call), and its successor is private.
+    """
 
     @staticmethod
     def forward(ctx: object, values: Tensor) -> Tensor:  # noqa: ARG004 - the signature of a function of autograd
@@ -68,10 +72,10 @@ def _summed(values: Tensor) -> Tensor:
 
 
 def all_reduce_scalar(value: float) -> float:
-    """The sum of a number over all processes."""
+    """Return the sum of a number over all processes."""
     if not is_shared():
         return value
-    # In double precision, wherever the network is: gloo sums on the CPU.
+    # In double precision, so that counts and losses stay exact; gloo sums on the CPU, NCCL on the GPU only.
     device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
     holder = torch.tensor([value], dtype=torch.float64, device=device)
     torch.distributed.all_reduce(holder)
@@ -79,7 +83,7 @@ def all_reduce_scalar(value: float) -> float:
 
 
 def broadcast(value: Value) -> Value:
-    """What the first process holds, in every process."""
+    """Return the value of the first process in every process."""
     if not is_shared():
         return value
     holder = [value]
@@ -88,13 +92,13 @@ def broadcast(value: Value) -> Value:
 
 
 def num_gpus() -> int:
-    """How many GPUs torch can use here."""
+    """Return the number of GPUs that torch can use."""
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 @contextmanager
 def process_group(device: str) -> Iterator[torch.device]:
-    """Inside, the processes that torchrun started know each other; yields the device of this one.
+    """Join the process group of torchrun for a while, and yield the device of this process.
 
     Args:
         device: As ``TrainConfig.device``: with ``cpu``, or where there is no GPU, all compute on the CPU.
@@ -106,7 +110,7 @@ def process_group(device: str) -> Iterator[torch.device]:
         if use_cuda:
             torch.cuda.set_device(rank)
         yield torch.device("cuda", rank) if use_cuda else torch.device("cpu")
-        # Whoever leaves while another is still at work takes their connections with it.
+        # A process that ends closes its connections, and another may still be in a collective.
         torch.distributed.barrier()
     finally:
         torch.distributed.destroy_process_group()

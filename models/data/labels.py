@@ -22,7 +22,7 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Labels:
-    """What is known about the clips of a ``FeatureSource``, in its order.
+    """Labels of the clips of a ``FeatureSource``, in its order.
 
     Attributes:
         category_names: The K categories.

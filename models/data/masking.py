@@ -1,7 +1,8 @@
 """Arithmetic over the valid steps of padded sequences.
 
-Everywhere ``features`` is ``(B, T, D)`` float and ``mask`` is ``(B, T)`` bool, False for padding. What stands under
-a False mask, even infinity or NaN, has no influence; no function writes into its arguments.
+Everywhere ``features`` is ``(B, T, D)`` float and ``mask`` is ``(B, T)`` bool, False for padding. Values under a
+False mask, even infinity or NaN, have no influence. No function writes into its arguments. For operations on single
+steps, ``valid_rows`` and ``place_rows`` leave the padding out of the computation.
 """
 
 from __future__ import annotations
@@ -23,31 +24,31 @@ _MIN_ROWS = 2
 
 
 def zero_padding(features: Tensor, mask: Tensor) -> Tensor:
-    """A copy of ``features`` with zeros under the False steps of ``mask``."""
+    """Return a copy of ``features`` with zeros under the False steps of ``mask``."""
     return features.masked_fill(~mask.unsqueeze(-1), 0.0)
 
 
 def masked_mean(features: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the valid steps, ``(B, D)``; zeros for a row without a valid step."""
+    """Return the mean over the valid steps, ``(B, D)``; zeros for a row without a valid step."""
     lengths = mask.sum(dim=1, keepdim=True).clamp(min=1)
     return zero_padding(features, mask).sum(dim=1) / lengths
 
 
 def masked_max(features: Tensor, mask: Tensor) -> Tensor:
-    """Largest value over the valid steps, ``(B, D)``; zeros for a row without a valid step."""
+    """Return the largest value over the valid steps, ``(B, D)``; zeros for a row without a valid step."""
     largest = features.masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(dim=1)
     return largest.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)
 
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
-    """Softmax of ``scores`` ``(B, T)`` over the valid steps, ``(B, T)``; 0 under the mask and in an empty row."""
+    """Return the softmax of ``scores`` ``(B, T)`` over the valid steps; 0 under the mask and in an empty row."""
     lowest = torch.finfo(scores.dtype).min
     weights = torch.softmax(scores.masked_fill(~mask, lowest), dim=1)
     return weights.masked_fill(~mask, 0.0)
 
 
 def compact(features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The valid steps of each row moved to its front, in order, and cut to the longest row.
+    """Return the valid steps of each row moved to its front, in order, and cut to the longest row.
 
     Returns:
         Features ``(B, L, D)`` with zeros after each row's valid steps, and their mask ``(B, L)``, where L is the
@@ -65,8 +66,8 @@ def compact(features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 class MaskedBatchNorm(nn.BatchNorm1d):
     """Batch normalisation whose statistics come from the valid rows only, of all processes that share the batch.
 
-    Ioffe and Szegedy 2015, arXiv 1502.03167. In training a batch with fewer than two valid rows is normalised
-    by the running statistics, and leaves them as they are. ``momentum=None`` makes the running statistics the
+    Ioffe and Szegedy 2015, arXiv 1502.03167. In training, a batch with fewer than two valid rows is normalised
+    by the running statistics and does not change them. ``momentum=None`` makes the running statistics the
     plain mean over all batches so far, for an input whose distribution does not move.
 
     Attributes:
@@ -76,7 +77,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     is_frozen = False
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Normalised features, zeros under the mask.
+        """Return the normalised features, zeros under the mask.
 
         Args:
             features: ``(..., D)``.
@@ -89,7 +90,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         return output
 
     def _normalise(self, rows: Tensor) -> Tensor:
-        """Rows ``(N, D)`` normalised by the batch's statistics, or by the running ones."""
+        """Return rows ``(N, D)`` normalised by the batch's statistics, or by the running ones."""
         use_batch = self.training and all_reduce_scalar(len(rows)) >= _MIN_ROWS
         if use_batch and is_shared():
             return self._normalise_together(rows)
@@ -106,7 +107,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         )
 
     def _normalise_together(self, rows: Tensor) -> Tensor:
-        """Rows ``(N, D)`` normalised by the statistics of the rows of all processes, in float32."""
+        """Return rows ``(N, D)`` normalised by the statistics of the rows of all processes, in float32."""
         rows, num_rows = rows.float(), all_reduce_scalar(len(rows))
         mean = all_reduce_sum(rows.sum(dim=0)) / num_rows
         # In two passes: a mean of squares less a squared mean would lose the digits of a small variance.
@@ -116,11 +117,11 @@ class MaskedBatchNorm(nn.BatchNorm1d):
             self.running_mean.lerp_(mean.detach(), momentum)
             self.running_var.lerp_(variance.detach() * num_rows / (num_rows - 1), momentum)
         normalised = (rows - mean) * torch.rsqrt(variance + self.eps)
-        # Without an affine map there is nothing to scale by; torch's types do not tell.
+        # ``weight`` and ``bias`` are None without an affine map, which torch's types hide.
         return normalised * self.weight + self.bias if self.affine else normalised
 
     def _next_momentum(self) -> float:
-        """How far the running statistics move towards those of this batch, which is counted."""
+        """Return the momentum of this batch's statistics, and count the batch."""
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
         return self.momentum if self.momentum is not None else 1 / max(1, int(self.num_batches_tracked or 0))
@@ -128,7 +129,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 
 @contextmanager
 def frozen_statistics(network: nn.Module) -> Iterator[None]:
-    """Inside, no batch normalisation of ``network`` changes its running statistics, though it trains as ever."""
+    """Keep the running statistics of every batch normalisation of ``network`` as they are, in training mode, too."""
     norms = [module for module in network.modules() if isinstance(module, MaskedBatchNorm)]
     before = [norm.is_frozen for norm in norms]
     for norm in norms:
@@ -146,7 +147,7 @@ def valid_rows(features: Tensor, mask: Tensor) -> Tensor:
 
 
 def place_rows(rows: Tensor, mask: Tensor) -> Tensor:
-    """Rows ``(rows, D)`` back at the True steps of ``mask`` ``(B, T)``, with zeros elsewhere, ``(B, T, D)``."""
+    """Return rows ``(rows, D)`` at the valid steps of ``mask`` ``(B, T)``, with zeros elsewhere, ``(B, T, D)``."""
     if len(rows) == mask.numel():
         return rows.view(*mask.shape, rows.shape[1])
     placed = rows.new_zeros(*mask.shape, rows.shape[1])

@@ -13,7 +13,7 @@ from features.base.errors import DataError
 if TYPE_CHECKING:
     from models.config.network import NetworkConfig
 
-# The modality whose steps are tokens: a long one is cut after its first tokens.
+# The modality whose steps are tokens, with token ids; a long text is cut after its first tokens.
 TEXT = "text"
 
 # Modality -> ``(T, D)``; T is 0 when the clip lacks the modality.
@@ -25,39 +25,40 @@ class FeatureSource(Protocol):
 
     @property
     def modality_dims(self) -> Mapping[str, int]:
-        """Modality -> D, in one fixed order."""
+        """Return modality -> D, in one fixed order."""
 
     def __len__(self) -> int:
-        """Number of clips."""
+        """Return the number of clips."""
 
     def __getitem__(self, index: int) -> ClipFeatures:
-        """Every modality of ``modality_dims`` of one clip."""
+        """Return every modality of ``modality_dims`` of one clip."""
 
     def token_ids(self, index: int) -> npt.NDArray[np.int32]:
-        """``(T,)`` ids of one clip's text tokens, one for each step of the modality ``text``."""
+        """Return ``(T,)`` ids of one clip's text tokens, one for each step of the modality ``text``."""
 
 
 def used_modalities(config: NetworkConfig, modality_dims: Mapping[str, int]) -> dict[str, int]:
-    """The modalities that a network of ``config`` uses, of those that there are features of, with their widths.
+    """Return the available modalities that a network of ``config`` uses, with their widths.
 
     Raises:
         DataError: There is none, or one that ``config`` names is not there.
     """
     if not modality_dims:
-        raise DataError("a network was asked for without any modality: give at least one")
+        raise DataError("a network needs at least one modality, but there are features of none")
     missing = [name for name in config.modality_names() if name not in modality_dims]
     if missing:
         raise DataError(
-            f"the network is to use {', '.join(missing)}, but there are features of {', '.join(modality_dims)} only: "
-            "extract what is missing, or name other modalities"
+            f"[network] modalities names {', '.join(missing)}, but there are only features of "
+            f"{', '.join(modality_dims)}: "
+            "extract the missing ones, or name other modalities"
         )
     return {name: modality_dims[name] for name in config.modality_names() or modality_dims}
 
 
 class CachedSource:
-    """Some modalities of ``source``, kept in memory, first come, until ``max_bytes`` are held; the rest is read anew.
+    """A source that keeps the clips that it read first, up to ``max_bytes``, and reads all others again.
 
-    Nothing is thrown out: every epoch wants every clip once, and then the oldest clip is as good as any.
+    Nothing is evicted: every epoch reads every clip once, so no clip is better to keep than another.
     """
 
     def __init__(self, source: FeatureSource, max_bytes: int, modality_dims: Mapping[str, int] | None = None) -> None:
@@ -69,7 +70,7 @@ class CachedSource:
 
     @property
     def modality_dims(self) -> Mapping[str, int]:
-        """Modality -> D, of those that are read."""
+        """Return modality -> D, of those that are read."""
         return self._dims
 
     def __len__(self) -> int:
@@ -87,7 +88,7 @@ class CachedSource:
         return clip
 
     def token_ids(self, index: int) -> npt.NDArray[np.int32]:
-        """Ids of the text tokens, as in the source."""
+        """Return the ids of the text tokens, as in the source."""
         if index in self._token_ids:
             return self._token_ids[index]
         ids = self._source.token_ids(index)

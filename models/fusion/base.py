@@ -1,4 +1,4 @@
-"""What every fusion has, and the plainest: the vectors one after the other."""
+"""The interface of every fusion, and the plainest one: concatenation."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 class Fusion(nn.Module, ABC):
     """A module from the vectors of M modalities to one vector.
 
-    A modality that a clip lacks comes either as a vector that is learned, which counts like any other, or as
-    zeros. A fusion that would make something of zeros has an argument ``leave_out_missing`` and looks at
-    ``present`` where it is set.
+    The vector of a missing modality is either learned, and counts like any other, or zeros. A fusion whose output
+    would depend on the zeros has an argument ``leave_out_missing``, and reads ``present`` if it is set.
 
     Attributes:
         input_dims: Width of each modality's vector.
@@ -35,11 +34,11 @@ class Fusion(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def from_config(cls, input_dims: Sequence[int], config: NetworkConfig) -> Fusion:
-        """The fusion with the sizes that ``config`` gives it, for what ``config.missing`` puts in a gap."""
+        """Return the fusion with the sizes of ``config``, for missing modalities as ``config.missing`` says."""
 
     @abstractmethod
     def forward(self, vectors: Sequence[Tensor], present: Tensor) -> Tensor:
-        """One vector a clip.
+        """Return one vector a clip.
 
         Args:
             vectors: ``(B, D_m)`` of each modality, in the order of ``input_dims``.
@@ -59,9 +58,9 @@ class Concat(Fusion):
 
     @classmethod
     def from_config(cls, input_dims: Sequence[int], config: NetworkConfig) -> Concat:  # noqa: ARG003 - has no sizes
-        """The concatenation, whatever ``config`` says."""
+        """Return the concatenation, whatever ``config`` says."""
         return cls(input_dims)
 
     def forward(self, vectors: Sequence[Tensor], present: Tensor) -> Tensor:  # noqa: ARG002 - zeros are kept
-        """``(B, sum of D_m)``."""
+        """Return ``(B, sum of D_m)``."""
         return torch.cat(list(vectors), dim=1)

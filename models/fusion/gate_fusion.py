@@ -2,7 +2,7 @@
 
 After Arevalo et al. 2017, "Gated Multimodal Units for Information Fusion", arXiv 1702.01992, section 3.1, with
 two differences: one gate, computed from all modalities, multiplies each modality's dense vector (the paper
-has a gate a modality), and what comes in is passed on beside the gated sum.
+has a gate a modality), and the inputs are part of the output, beside the gated sum.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class GateFusion(Fusion):
     Args:
         input_dims: Width of each modality's vector.
         width: Width of the gate and of each dense vector.
-        leave_out_missing: Whether a modality that is not present has no part in the sum, which the bias of
-            its dense layer would otherwise give it.
+        leave_out_missing: Whether a missing modality is left out of the sum, to which the bias of its dense layer
+            would otherwise contribute.
     """
 
     def __init__(self, input_dims: Sequence[int], *, width: int = 128, leave_out_missing: bool = False) -> None:
@@ -39,11 +39,11 @@ class GateFusion(Fusion):
 
     @classmethod
     def from_config(cls, input_dims: Sequence[int], config: NetworkConfig) -> GateFusion:
-        """The fusion with the ``fusion_width`` of ``config``."""
+        """Return the fusion with the ``fusion_width`` of ``config``."""
         return cls(input_dims, width=config.fusion_width, leave_out_missing=config.missing == "masked")
 
     def forward(self, vectors: Sequence[Tensor], present: Tensor) -> Tensor:
-        """``(B, width + sum of D_m)``: the gated sum, then the vectors."""
+        """Return ``(B, width + sum of D_m)``: the gated sum, then the vectors."""
         joined = torch.cat(list(vectors), dim=1)
         gate = torch.sigmoid(self.gate(joined))
         layers = zip(self.dense, vectors, strict=True)

@@ -30,8 +30,7 @@ class LowRank(Fusion):
         input_dims: Width of each modality's vector.
         width: Width of the output.
         rank: R, the number of products that are summed.
-        leave_out_missing: Whether a modality that is not present is a factor of 1, so that the others are
-            multiplied as if it did not exist.
+        leave_out_missing: Whether the factor of a missing modality is 1, as if the modality did not exist.
     """
 
     def __init__(
@@ -46,7 +45,7 @@ class LowRank(Fusion):
 
     @classmethod
     def from_config(cls, input_dims: Sequence[int], config: NetworkConfig) -> LowRank:
-        """The fusion with the ``fusion_width`` and ``fusion_rank`` of ``config``."""
+        """Return the fusion with the ``fusion_width`` and ``fusion_rank`` of ``config``."""
         return cls(
             input_dims,
             width=config.fusion_width,
@@ -55,21 +54,21 @@ class LowRank(Fusion):
         )
 
     def forward(self, vectors: Sequence[Tensor], present: Tensor) -> Tensor:
-        """``(B, width)``."""
+        """Return ``(B, width)``."""
         columns = zip(vectors, self.factors, present.unbind(dim=1), strict=True)
         product = reduce(torch.mul, [self._project(*column) for column in columns])  # (B, R, width)
         return product.sum(dim=1) + self.bias
 
     def _project(self, vector: Tensor, factor: Tensor, present: Tensor) -> Tensor:
-        """One modality's factors ``(B, R, width)`` from its vector ``(B, D_m)`` and ``present`` ``(B,)``."""
+        """Return one modality's factors ``(B, R, width)`` from its vector ``(B, D_m)`` and ``present`` ``(B,)``."""
         extended = functional.pad(vector, (0, 1), value=1.0)  # (B, D_m + 1)
         projected = torch.einsum("bd,rdw->brw", extended, factor)
         return projected.masked_fill(~present[:, None, None], 1.0) if self.leave_out_missing else projected
 
     def _initialise(self, rank: int) -> None:
-        """Factors near 1 and a bias of -R: the output starts around 0, with a variance near 1.
+        """Set factors near 1 and a bias of -R: the output starts around 0, with a variance near 1.
 
-        Factors around 0 would multiply to nothing: at a variance of 1/3 each, five give 0.004. Instead every
+        A product of factors around 0 vanishes: at a variance of 1/3 each, five give 0.004. Instead every
         factor is 1 + e with e of variance 1 / (R M) for a vector of variance 1, so that a product is
         1 + (sum of the e) + (their products), and the sum of R such has the variance R ((1 + 1 / (R M))^M - 1).
         """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class SeGate(Fusion):
-    """x * sigmoid(W2 relu(W1 x)): every unit is weighed by what all modalities say.
+    """x * sigmoid(W2 relu(W1 x)): every unit is weighted by a gate that reads all modalities.
 
     The zeros of a missing modality add nothing to the gate, and stay zeros.
     """
@@ -35,11 +35,11 @@ class SeGate(Fusion):
 
     @classmethod
     def from_config(cls, input_dims: Sequence[int], config: NetworkConfig) -> SeGate:
-        """The gate with the ``se_reduction`` of ``config``."""
+        """Return the gate with the ``se_reduction`` of ``config``."""
         return cls(input_dims, reduction=config.se_reduction)
 
     def forward(self, vectors: Sequence[Tensor], present: Tensor) -> Tensor:  # noqa: ARG002 - zeros are kept
-        """``(B, sum of D_m)``."""
+        """Return ``(B, sum of D_m)``."""
         joined = torch.cat(list(vectors), dim=1)
         gate = torch.sigmoid(self.excite(functional.relu(self.squeeze(joined))))
         return joined * gate

@@ -2,7 +2,7 @@
 
 Each class is built as ``HEADS[name](input_dim, num_categories, num_tags, **sizes)``, where every size has a default,
 or by ``HEADS[name].from_config(input_dim, num_categories, num_tags, config)``; it is called as ``module(embedding)``
-with ``(B, E)`` floats and gives ``models.heads.logits.HeadOutputs``. 0 categories or 0 tags leave that answer out.
+with ``(B, E)`` floats and gives ``models.heads.logits.HeadOutputs``. 0 categories or 0 tags leave that head out.
 """
 
 from __future__ import annotations

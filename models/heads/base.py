@@ -1,4 +1,4 @@
-"""What every class of heads has, and the plainest: category and tags each read the embedding."""
+"""The interface of all heads, and the plainest ones: category and tags each read the embedding."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class Heads(nn.Module, ABC):
-    """A module from embeddings to the answers about them: one category of K, and any number of C tags."""
+    """A module from embeddings to logits: of one category of K, and of any number of C tags."""
 
     @classmethod
     @abstractmethod
     def from_config(cls, input_dim: int, num_categories: int, num_tags: int, config: NetworkConfig) -> Heads:
-        """The heads with the sizes and the tag head that ``config`` gives them.
+        """Return the heads with the sizes and the tag head that ``config`` gives them.
 
         Args:
             input_dim: Width of the embedding.
@@ -33,7 +33,7 @@ class Heads(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, embedding: Tensor) -> HeadOutputs:
-        """The answers about embeddings ``(B, E)``."""
+        """Return the logits of embeddings ``(B, E)``."""
 
 
 def tag_head_maker(config: NetworkConfig) -> TagHeadMaker:
@@ -53,11 +53,11 @@ class Independent(Heads):
 
     @classmethod
     def from_config(cls, input_dim: int, num_categories: int, num_tags: int, config: NetworkConfig) -> Independent:
-        """The heads with the tag head of ``config``."""
+        """Return the heads with the tag head of ``config``."""
         return cls(input_dim, num_categories, num_tags, make_tag_head=tag_head_maker(config))
 
     def forward(self, embedding: Tensor) -> HeadOutputs:
-        """The answers about embeddings ``(B, E)``; no branches."""
+        """Return the logits of embeddings ``(B, E)``, without branches."""
         logits = Logits(
             category_logits=None if self.category is None else self.category(embedding),
             tag_logits=None if self.tags is None else self.tags(embedding),

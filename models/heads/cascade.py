@@ -1,7 +1,7 @@
-"""The category first; the tags then also read what was found about it.
+"""The category first; the tags also read its hidden layer and probabilities.
 
-A chain of two classifiers, as in Read et al. 2009, "Classifier Chains for Multi-label Classification", whose
-links are soft: the second reads the first one's hidden layer and probabilities.
+A chain of two classifiers, as in Read et al. 2009, "Classifier Chains for Multi-label Classification", with
+soft links.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 class Cascade(Heads):
     """A hidden layer and the category's logits; the tag head reads ``[embedding, hidden, probabilities]``.
 
-    The loss of the tags trains the hidden layer, which both share, but not the category's logits: the
-    probabilities are detached, so that they stay what the category's loss makes them, an estimate of the
-    category, and never become one more channel of the tags. Without categories the tag head reads the
-    embedding alone.
+    The loss of the tags trains the shared hidden layer, but not the category's logits: the probabilities are
+    detached, so that they remain an estimate of the category and do not become a further channel of the tags.
+    Without categories the tag head reads the embedding alone.
 
     Args:
         input_dim: Width of the embedding.
@@ -52,11 +51,11 @@ class Cascade(Heads):
 
     @classmethod
     def from_config(cls, input_dim: int, num_categories: int, num_tags: int, config: NetworkConfig) -> Cascade:
-        """The heads with the ``head_width`` and the tag head of ``config``."""
+        """Return the heads with the ``head_width`` and the tag head of ``config``."""
         return cls(input_dim, num_categories, num_tags, width=config.head_width, make_tag_head=tag_head_maker(config))
 
     def forward(self, embedding: Tensor) -> HeadOutputs:
-        """The answers about embeddings ``(B, E)``; no branches."""
+        """Return the logits of embeddings ``(B, E)``, without branches."""
         read, category_logits = [embedding], None
         if self.category is not None:
             hidden, category_logits = self.category(embedding)
@@ -72,6 +71,6 @@ class _CategoryBranch(nn.Module):
         self.logits = nn.Linear(width, num_categories)
 
     def forward(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
-        """The hidden layer ``(B, width)`` and the logits ``(B, K)``."""
+        """Return the hidden layer ``(B, width)`` and the logits ``(B, K)``."""
         hidden = functional.gelu(self.hidden(embedding))
         return hidden, self.logits(hidden)

@@ -1,4 +1,4 @@
-"""Two levels, the category above the tags, each answered by a local and by a global branch.
+"""Two levels, the category above the tags, each predicted by a local and by a global branch.
 
 HMCN-F of Wehrmann, Cerri, Barros 2018, "Hierarchical Multi-Label Classification Networks" (ICML), section 3.1.
 Three things differ. The category is one of K, so its probabilities are a softmax where the paper has sigmoids
@@ -26,12 +26,11 @@ if TYPE_CHECKING:
 
 
 class Hierarchical(Heads):
-    """The global flow A1 = relu(V1 x), A2 = relu(V2 [A1, x]), and what is read from it.
+    """The global flow A1 = relu(V1 x), A2 = relu(V2 [A1, x]), and the heads that read from it.
 
-    The global branch reads both answers from A2. The local branch reads the category from relu(U1 A1) and the
-    tags from relu(U2 A2). The answers that count have the mean of the two branches' probabilities (beta = 0.5
-    of the paper); the loss looks at each branch by itself. Without categories or without tags there is one
-    level, and A1 is all of the flow.
+    The global branch reads category and tags from A2. The local branch reads the category from relu(U1 A1) and the
+    tags from relu(U2 A2). The prediction is the mean of the two branches' probabilities (beta = 0.5 of the paper);
+    the loss is applied to each branch. Without categories or without tags there is one level, A1.
 
     Args:
         input_dim: Width of the embedding.
@@ -59,11 +58,11 @@ class Hierarchical(Heads):
 
     @classmethod
     def from_config(cls, input_dim: int, num_categories: int, num_tags: int, config: NetworkConfig) -> Hierarchical:
-        """The heads with the ``head_width`` and the tag head of ``config``."""
+        """Return the heads with the ``head_width`` and the tag head of ``config``."""
         return cls(input_dim, num_categories, num_tags, width=config.head_width, make_tag_head=tag_head_maker(config))
 
     def forward(self, embedding: Tensor) -> HeadOutputs:
-        """The blended answers about embeddings ``(B, E)``, and the branches ``(local, global)``."""
+        """Return the blended logits of embeddings ``(B, E)``, and the branches ``(local, global)``."""
         upper = functional.relu(self.first(embedding))
         lower = upper
         if self.second is not None:
@@ -77,16 +76,16 @@ class Hierarchical(Heads):
 
 
 def _local(width: int, readout: nn.Module) -> nn.Sequential:
-    """A level's own layer before what reads its answer."""
+    """Return a level's own layer followed by its readout."""
     return nn.Sequential(nn.Linear(width, width), nn.ReLU(), readout)
 
 
 def blend_logits(first: Logits, second: Logits) -> Logits:
-    """Logits whose softmax or sigmoid is half that of ``first`` and half that of ``second``.
+    """Return logits whose softmax or sigmoid is half that of ``first`` and half that of ``second``.
 
     Args:
-        first: Logits about B clips.
-        second: Logits about the same clips, with the same heads.
+        first: Logits of B clips.
+        second: Logits of the same clips and heads.
     """
     return Logits(
         category_logits=_blend(blend_softmax, first.category_logits, second.category_logits),
@@ -95,13 +94,13 @@ def blend_logits(first: Logits, second: Logits) -> Logits:
 
 
 def blend_softmax(first: Tensor, second: Tensor) -> Tensor:
-    """``(B, K)`` logarithms of the mean of two softmaxes, from their logits ``(B, K)``."""
+    """Return ``(B, K)`` logarithms of the mean of two softmaxes, from their logits ``(B, K)``."""
     log_sum = torch.logaddexp(functional.log_softmax(first, dim=1), functional.log_softmax(second, dim=1))
     return log_sum - math.log(2)
 
 
 def blend_sigmoid(first: Tensor, second: Tensor) -> Tensor:
-    """``(B, C)`` logits of the mean of two sigmoids, from their logits ``(B, C)``."""
+    """Return ``(B, C)`` logits of the mean of two sigmoids, from their logits ``(B, C)``."""
     log_yes = torch.logaddexp(functional.logsigmoid(first), functional.logsigmoid(second))
     log_no = torch.logaddexp(functional.logsigmoid(-first), functional.logsigmoid(-second))
     # Both lack the same log 2.

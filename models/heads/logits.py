@@ -1,4 +1,4 @@
-"""What a network answers about a batch of clips."""
+"""Outputs of heads and networks for a batch of clips, and their probabilities."""
 
 from __future__ import annotations
 
@@ -23,12 +23,11 @@ class Logits:
 
 @dataclass(frozen=True)
 class HeadOutputs:
-    """What the heads make of a batch of embeddings.
+    """Outputs of the heads for a batch of embeddings.
 
     Attributes:
-        answers: The answers that count.
-        branches: Logits that the loss looks at in their stead, each by itself; empty where it looks at
-            ``answers``.
+        logits: The prediction.
+        branches: Logits of the branches; if there are any, the loss is applied to them instead of ``logits``.
     """
 
     logits: Logits
@@ -37,14 +36,14 @@ class HeadOutputs:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a network says about a batch.
+    """Outputs of a network for a batch.
 
     Attributes:
-        answers: The answers that count.
+        logits: The prediction.
         embedding: ``(B, E)``, not normalised.
-        branches: Logits that the loss looks at in the stead of ``answers``; empty where it looks at ``answers``.
-        modalities: Modality -> answers of its own heads; empty without such heads.
-        present: ``(B, M)`` bool, True where the clip has the modality and it was not hidden; M in the order of
+        branches: Logits of the branches; if there are any, the loss is applied to them instead of ``logits``.
+        modalities: Modality -> logits of its own heads; empty without such heads.
+        present: ``(B, M)`` bool, True where the clip has the modality and it was not dropped; M in the order of
             the network's modalities.
         experts: Logits of each expert of a mixture; empty without a mixture.
     """
@@ -58,20 +57,20 @@ class Outputs:
 
     @property
     def category_logits(self) -> Tensor | None:
-        """``(B, K)`` of the answers that count."""
+        """Return the category logits of the prediction, ``(B, K)``."""
         return self.logits.category_logits
 
     @property
     def tag_logits(self) -> Tensor | None:
-        """``(B, C)`` of the answers that count."""
+        """Return the tag logits of the prediction, ``(B, C)``."""
         return self.logits.tag_logits
 
 
 def category_probabilities(logits: Tensor) -> Tensor:
-    """``(B, K)`` in 0..1, each row adding up to 1."""
+    """Return ``(B, K)`` in 0..1, each row adding up to 1."""
     return torch.softmax(logits.float(), dim=1)
 
 
 def tag_probabilities(logits: Tensor) -> Tensor:
-    """``(B, C)`` in 0..1, each by itself."""
+    """Return ``(B, C)`` in 0..1, each by itself."""
     return torch.sigmoid(logits.float())

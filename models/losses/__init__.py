@@ -1,8 +1,8 @@
-"""What training makes small.
+"""Losses of training: two tables ``name -> function``.
 
-``models.losses.total_loss.total_loss`` adds everything up. The two tables here name the plain losses, which look at
-hard labels and give a number for each clip, ``(B,)``, or for each tag of each clip, ``(B, C)``: the means and the
-clips that are not known come later, in ``models.losses.head_losses``.
+The functions compare logits with hard labels and return one number for each clip, ``(B,)``, or for each tag of each
+clip, ``(B, C)``. ``models.losses.head_losses`` masks unknown labels and averages; ``models.losses.total_loss`` adds up
+all losses of a network.
 """
 
 from __future__ import annotations

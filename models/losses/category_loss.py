@@ -1,4 +1,4 @@
-"""Losses of a softmax over the categories, one number a clip.
+"""Losses of a softmax over the categories, one number for each clip.
 
 Everywhere ``logits`` is ``(B, K)``, and ``category`` ``(B,)`` int64, 0 to K - 1. The result is ``(B,)``, at least 0.
 """
@@ -14,12 +14,12 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from models.config.training import TrainConfig
 
-# Below what float32 leaves of 1 - p. It keeps a power with an exponent below 1 from a gradient without bound.
+# Smaller than any 1 - p > 0 in float32. It bounds the gradient of a power with an exponent below 1.
 _SMALLEST = 1e-12
 
 
 def cross_entropy(logits: Tensor, category: Tensor, config: TrainConfig) -> Tensor:
-    """The cross entropy of each clip.
+    """Return the cross entropy of each clip.
 
     With label smoothing s the target is 1 - s + s / K on the label and s / K elsewhere (Szegedy et al. 2016,
     arXiv 1512.00567, section 7).
@@ -28,11 +28,10 @@ def cross_entropy(logits: Tensor, category: Tensor, config: TrainConfig) -> Tens
 
 
 def focal(logits: Tensor, category: Tensor, config: TrainConfig) -> Tensor:
-    """The cross entropy times (1 - p)^gamma, p being the probability of the label.
+    """Return the cross entropy times (1 - p)^gamma, p being the probability of the label.
 
-    Lin et al. 2017, arXiv 1708.02002, section 3.2, with a softmax for their sigmoid and without their alpha,
-    whose place class weights take. Label smoothing changes the cross entropy, as ever, but not p, so that
-    gamma 0 gives ``cross_entropy``.
+    Lin et al. 2017, arXiv 1708.02002, section 3.2, with a softmax instead of the sigmoid, and class weights instead of
+    alpha. Label smoothing changes the cross entropy, but not p, so that gamma 0 gives ``cross_entropy``.
     """
     log_probability = torch.log_softmax(logits, dim=1).gather(1, category.unsqueeze(1)).squeeze(1)  # (B,)
     missed = (-torch.expm1(log_probability)).clamp(min=_SMALLEST)

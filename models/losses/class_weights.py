@@ -1,4 +1,4 @@
-"""Weights by which rare classes count for more."""
+"""Weights of the classes, larger for rare ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.data.labels import UNKNOWN_CATEGORY, Indices, Labels
 
 @dataclass(frozen=True)
 class ClassWeights:
-    """What each class's loss is multiplied by.
+    """Factors of the losses of the classes.
 
     Attributes:
         category: ``(K,)`` float32; the weight of a clip of that category.
@@ -25,12 +25,12 @@ class ClassWeights:
     tag_positive: Tensor
 
     def to(self, device: torch.device) -> ClassWeights:
-        """The weights on ``device``."""
+        """Return the weights on ``device``."""
         return ClassWeights(self.category.to(device), self.tag_positive.to(device))
 
 
 def class_weights(labels: Labels, train_indices: Indices, power: float) -> ClassWeights:
-    """The weights for some training clips.
+    """Return the weights for some training clips.
 
     A category weighs share^-power, scaled so that the labelled training clips weigh 1 on average. A tag weighs
     (negatives / positives)^power. A category that no training clip has weighs 1, and so does a tag that none,

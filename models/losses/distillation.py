@@ -1,8 +1,8 @@
-"""What a mixture teaches its experts.
+"""Distillation of a mixture into its experts.
 
-Lin, Xiao, Fan 2018, arXiv 1811.05014, section 3.4: each expert learns the labels, and also the softened answers
-of the mixture, which is a better classifier than any of them. Softmax over the categories; for tags, each of
-which is a choice of its own, the divergence of two coins.
+Lin, Xiao, Fan 2018, arXiv 1811.05014, section 3.4: each expert learns the labels, and also the softened probabilities
+of the mixture, which is a better classifier than any of them. The divergence is that of two softmaxes for the
+category, and of two Bernoulli distributions for each tag.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 def distillation_loss(
     mixture: Logits, experts: Sequence[Logits], labels: BatchLabels, config: TrainConfig, counts: LabelCounts
 ) -> Tensor:
-    """T^2 times the divergence of the mixture from an expert, mean over the experts, a float32 scalar.
+    """Return T^2 times the divergence of the mixture from an expert, mean over the experts, a float32 scalar.
 
-    No gradient goes to the mixture. Only clips whose category, or whose tags, are known count, so that this is
-    a mean over the same clips as the other losses; category and tags weigh as they do there.
+    No gradient flows into the mixture. Clips without a known category, or known tags, are left out, so that this is
+    a mean over the same clips as the other losses, with the same weights of category and tags.
     """
     loss = torch.zeros((), device=labels.category.device)
     temperature = config.distillation_temperature
@@ -53,7 +53,7 @@ def category_divergence(teacher: Tensor, student: Tensor, temperature: float) ->
 
 
 def tag_divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
-    """The same for the sigmoid of each tag, ``(B, C)`` from logits ``(B, C)``."""
+    """Return the divergence of the sigmoids of each tag, ``(B, C)`` from logits ``(B, C)``."""
     target, learned = teacher.detach() / temperature, student / temperature
     there = functional.kl_div(
         functional.logsigmoid(learned), functional.logsigmoid(target), reduction="none", log_target=True

@@ -1,4 +1,4 @@
-"""The loss of one set of logits against the labels: a mean over the clips of which something is known."""
+"""The loss of one set of logits against the labels: means over the clips with a known label."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """The number of clips that sums of losses are divided by.
+    """The divisors of sums of losses: numbers of clips with a known label.
 
     When several processes share a batch, each divides by the number in the whole batch over the number of
     processes: then the mean of their gradients is the gradient of the whole batch's mean.
@@ -35,19 +35,19 @@ class LabelCounts:
 
     @classmethod
     def of(cls, labels: BatchLabels) -> LabelCounts:
-        """The counts of one batch."""
+        """Return the counts of one batch."""
         return cls(float((labels.category != UNKNOWN_CATEGORY).sum()), float(labels.tags_known.sum()))
 
 
 def sum_over_known(losses: Tensor, known: Tensor, count: float) -> Tensor:
-    """The sum of losses ``(B,)`` where ``known`` ``(B,)``, divided by ``count``, a scalar; 0 when nothing is known."""
+    """Return the sum of losses ``(B,)`` where ``known`` ``(B,)``, divided by ``count``; 0 when nothing is known."""
     return losses.masked_fill(~known, 0.0).sum() / (count or 1.0)
 
 
 def logits_loss(
     logits: Logits, labels: BatchLabels, config: TrainConfig, counts: LabelCounts, weights: ClassWeights | None
 ) -> Tensor:
-    """The weighted sum of the losses of the heads that answered, a float32 scalar; 0 without any label."""
+    """Return the weighted sum of the losses of the heads that exist, a float32 scalar; 0 without any label."""
     loss = torch.zeros((), device=labels.category.device)
     if logits.category_logits is not None:
         losses = _category_losses(logits.category_logits.float(), labels, config, weights)
@@ -60,14 +60,14 @@ def logits_loss(
 
 
 def _category_losses(logits: Tensor, labels: BatchLabels, config: TrainConfig, weights: ClassWeights | None) -> Tensor:
-    """Each clip's loss, ``(B,)``; an unknown category counts as the first one here, and is left out later."""
+    """Return each clip's loss, ``(B,)``; the caller masks out that of an unknown category."""
     category = labels.category.clamp(min=0)
     losses = CATEGORY_LOSSES[config.category_loss](logits, category, config)
     return losses if weights is None else losses * weights.category[category]
 
 
 def _tag_losses(logits: Tensor, labels: BatchLabels, config: TrainConfig, weights: ClassWeights | None) -> Tensor:
-    """Each clip's mean loss over the tags, ``(B,)``."""
+    """Return each clip's mean loss over the tags, ``(B,)``."""
     losses = TAG_LOSSES[config.tag_loss](logits, labels.tags, config)
     if weights is not None:
         losses = torch.where(labels.tags > 0, losses * weights.tag_positive, losses)

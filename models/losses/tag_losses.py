@@ -1,7 +1,7 @@
-"""Losses of a sigmoid for each tag, one number a tag of a clip.
+"""Losses of a sigmoid for each tag, one number for each tag of a clip.
 
 Everywhere ``logits`` is ``(B, C)``, and ``tags`` ``(B, C)`` float, 1 where the clip has the tag and 0 elsewhere. The
-result is ``(B, C)``, at least 0. Logarithms and powers are taken of log-sigmoids, so that no logit is too large.
+result is ``(B, C)``, at least 0. Logarithms and powers are computed from log-sigmoids, so that no logit is too large.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _SMALLEST = 1e-12
 
 
 def binary_cross_entropy(logits: Tensor, tags: Tensor, config: TrainConfig) -> Tensor:  # noqa: ARG001 - steers nothing
-    """The binary cross entropy of each tag, whatever ``config`` says."""
+    """Return the binary cross entropy of each tag, whatever ``config`` says."""
     return functional.binary_cross_entropy_with_logits(logits, tags, reduction="none")
 
 
 def focal(logits: Tensor, tags: Tensor, config: TrainConfig) -> Tensor:
-    """The binary cross entropy times (1 - p)^gamma, p being the probability of what is true.
+    """Return the binary cross entropy times (1 - p)^gamma, p being the probability of the label.
 
-    Lin et al. 2017, arXiv 1708.02002, section 3.2, without their alpha, whose place class weights take.
+    Lin et al. 2017, arXiv 1708.02002, section 3.2, with class weights instead of alpha.
     """
     signed = torch.where(tags > 0, logits, -logits)
     log_right, log_wrong = functional.logsigmoid(signed), functional.logsigmoid(-signed)
@@ -36,10 +36,10 @@ def focal(logits: Tensor, tags: Tensor, config: TrainConfig) -> Tensor:
 
 
 def asymmetric(logits: Tensor, tags: Tensor, config: TrainConfig) -> Tensor:
-    """A focal loss with one exponent for tags that are there, and another and a margin for those that are not.
+    """Return a focal loss with one exponent for present tags, and another and a margin for absent ones.
 
-    Ridnik et al. 2021, arXiv 2009.14119, section 2: -(1 - p)^g log p for a tag that is there, and
-    -q^h log(1 - q) with q = max(p - margin, 0) for one that is not. The factors have gradients too.
+    Ridnik et al. 2021, arXiv 2009.14119, section 2: -(1 - p)^g log p for a present tag, and
+    -q^h log(1 - q) with q = max(p - margin, 0) for an absent one. Gradients flow through the factors, too.
     """
     log_there, log_not = functional.logsigmoid(logits), functional.logsigmoid(-logits)
     positive = -torch.exp(config.asymmetric_positive * log_not) * log_there

@@ -1,4 +1,4 @@
-"""The loss of a network's outputs: its answers, the modalities' own heads, and the teaching of a mixture."""
+"""The loss of a network's outputs: of its heads, of the modalities' own heads, and of distillation."""
 
 from __future__ import annotations
 
@@ -27,15 +27,14 @@ def total_loss(
     counts: LabelCounts | None = None,
     weights: ClassWeights | None = None,
 ) -> Tensor:
-    """The loss of a batch, a float32 scalar; 0, with gradients of 0, when no label is known.
+    """Return the loss of a batch, a float32 scalar; 0, with gradients of 0, when no label is known.
 
     Args:
-        outputs: What the network says; where there are branches, each has its loss, in the stead of the
-            logits.
-        labels: What is true.
+        outputs: Of the network; if there are branches, the loss is that of each branch instead of the logits.
+        labels: The true labels.
         config: Which losses, and their factors.
         counts: Clips that sums are divided by; None counts those of ``labels``.
-        weights: Weights of the classes; None weighs all the same.
+        weights: Weights of the classes; None weights all equally.
     """
     if counts is None:
         counts = LabelCounts.of(labels)
@@ -45,17 +44,17 @@ def total_loss(
     if outputs.modalities:
         loss = loss + config.auxiliary_weight * _modalities_loss(outputs, labels, config, counts, weights)
     if outputs.experts:
-        taught = distillation_loss(outputs.logits, outputs.experts, labels, config, counts)
+        distilled = distillation_loss(outputs.logits, outputs.experts, labels, config, counts)
         for logits in outputs.experts:
-            taught = taught + logits_loss(logits, labels, config, counts, weights) / len(outputs.experts)
-        loss = loss + config.distillation_weight * taught
+            distilled = distilled + logits_loss(logits, labels, config, counts, weights) / len(outputs.experts)
+        loss = loss + config.distillation_weight * distilled
     return loss
 
 
 def _modalities_loss(
     outputs: Outputs, labels: BatchLabels, config: TrainConfig, counts: LabelCounts, weights: ClassWeights | None
 ) -> Tensor:
-    """Mean over the modalities of their own heads' losses; a clip without the modality adds 0 to its sum."""
+    """Return the mean of the losses of the modalities' own heads; a clip without the modality adds 0."""
     loss = torch.zeros((), device=labels.category.device)
     for logits, present in zip(outputs.modalities.values(), outputs.present.unbind(dim=1), strict=True):
         loss = loss + logits_loss(logits, _known_where(labels, present), config, counts, weights)
@@ -63,7 +62,7 @@ def _modalities_loss(
 
 
 def _known_where(labels: BatchLabels, present: Tensor) -> BatchLabels:
-    """The labels without those of the clips where ``present`` ``(B,)`` is False."""
+    """Return the labels without those of the clips where ``present`` ``(B,)`` is False."""
     return replace(
         labels,
         category=labels.category.masked_fill(~present, UNKNOWN_CATEGORY),
@@ -72,15 +71,15 @@ def _known_where(labels: BatchLabels, present: Tensor) -> BatchLabels:
 
 
 def flood(loss: Tensor, level: float, global_loss: float | None = None) -> Tensor:
-    """|loss - b| + b for the level b, a scalar: below the level, gradients point the other way.
+    """Return |loss - b| + b for the level b, a scalar: below the level, gradients point the other way.
 
     Ishida et al. 2020, arXiv 2002.08709. Level 0 changes nothing, since no loss is below 0.
 
     Args:
         loss: Of this process.
         level: b; at least 0.
-        global_loss: The mean of the loss over all processes, which then decides on which side of the level
-            they all are; None when there is one process.
+        global_loss: The mean of the loss over all processes, which decides the side of the level for all of
+            them; None when there is one process.
     """
     if level == 0:
         return loss

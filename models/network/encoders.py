@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class StepPreparation(nn.Module):
     """Each modality's features standardised; for text also, or instead, the rows of a trained table.
 
-    The features are standardised each by itself over the clips, not within a step, since the level of a step
-    (the loudness of a log-mel window, say) is information.
+    Each feature is standardised over the clips, not within a step: the level of a step, for instance the loudness
+    of a log-mel window, is information.
 
     Attributes:
         output_dims: Modality -> width of its prepared steps.
@@ -49,7 +49,7 @@ class StepPreparation(nn.Module):
             self.output_dims[TEXT] = 2 * modality_dims[TEXT]
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Modality -> ``(B, T, D)``, zeros in the padding."""
+        """Return modality -> ``(B, T, D)``, zeros in the padding."""
         steps: dict[str, Tensor] = {}
         for name in self.output_dims:
             parts = []
@@ -88,7 +88,7 @@ class ModalityEncoder(nn.Module):
         self.missing = nn.Parameter(torch.zeros(self.output_dim)) if config.missing == "learned" else None
 
     def forward(self, steps: Tensor, mask: Tensor, present: Tensor) -> Tensor:
-        """``(B, output_dim)`` from steps ``(B, T, D)``, mask ``(B, T)`` and ``present`` ``(B,)``, False = missing."""
+        """Return ``(B, output_dim)`` from ``(B, T, D)``, mask ``(B, T)`` and ``present`` ``(B,)``, False = missing."""
         vector: Tensor = self.normalise(self.aggregate(self.reduce(steps), mask))
         if self.missing is None:
             return vector * present.unsqueeze(1)
@@ -104,5 +104,5 @@ class Dense(nn.Module):
         self.output_dim = output_dim
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """``(B, output_dim)``."""
+        """Return ``(B, output_dim)``."""
         return functional.relu(self.linear(masked_mean(features, mask)))

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 
 class VideoNetwork(nn.Module):
-    """Steps prepared, then one expert, or several that a gate mixes.
+    """A network over prepared steps: one expert, or several that a gate mixes.
 
     Args:
         config: Sizes and names.
-        modality_dims: Modality -> width of its features, in the order in which they are fused. ``audio``,
-            ``text`` and ``cover`` have settings of their own; every other name is encoded like ``frames``.
+        modality_dims: Modality -> width of its features, in the order in which they are fused. a name
+            outside ``features.base.modalities`` is encoded like ``frames``.
         num_categories: 0 leaves the category head out.
         num_tags: 0 leaves the tag head out.
-        num_tokens: Rows of the trained table of text tokens, where ``text_embedding`` asks for one.
+        num_tokens: Rows of the trained table of text tokens, for a ``text_embedding`` that has one.
     """
 
     def __init__(
@@ -62,13 +62,13 @@ class VideoNetwork(nn.Module):
         perturbations: Mapping[str, Tensor] | None = None,
         captured: dict[str, Tensor] | None = None,
     ) -> Outputs:
-        """What the network says about each clip of ``batch``, which has all modalities of the network.
+        """Return the outputs for each clip of ``batch``, which has all modalities of the network.
 
         Args:
             batch: The clips.
             perturbations: Modality -> ``(B, T, D)`` added to its prepared steps.
-            captured: Filled with modality -> prepared steps ``(B, T, D)``, of which a backward pass leaves the
-                gradient; None watches nothing.
+            captured: Filled with modality -> prepared steps ``(B, T, D)``, in whose ``grad`` a backward pass leaves
+                their gradient; None captures nothing.
         """
         masks = {name: batch.masks[name] for name in self.modality_dims}
         steps = self.prepare(batch)
@@ -84,7 +84,7 @@ class VideoNetwork(nn.Module):
         return outputs[0] if self.gate is None else mix_experts(self._weights(steps, masks, present), outputs)
 
     def _weights(self, steps: Mapping[str, Tensor], masks: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        """Weight of each expert for each clip, ``(B, experts)``, adding up to 1."""
+        """Return the weight of each expert for each clip, ``(B, experts)``, adding up to 1."""
         if self.gate is None:
             raise DataError("a network of one expert has no gate")
         means = [masked_mean(steps[name], masks[name] & present[:, i, None]) for i, name in enumerate(steps)]
@@ -114,7 +114,7 @@ class Expert(nn.Module):
         )
 
     def forward(self, steps: Mapping[str, Tensor], masks: Mapping[str, Tensor], present: Tensor) -> Outputs:
-        """The expert's answers about prepared steps; ``present`` ``(B, M)`` is False for what is missing or hidden."""
+        """Return the expert's outputs; ``present`` ``(B, M)`` is False for a missing or dropped modality."""
         vectors = {
             name: encoder(steps[name], masks[name], present[:, column])
             for column, (name, encoder) in enumerate(self.encoders.items())
@@ -128,7 +128,7 @@ class Expert(nn.Module):
 
 
 def mix_experts(weights: Tensor, outputs: Sequence[Outputs]) -> Outputs:
-    """The mixture of several experts' outputs by ``weights`` ``(B, experts)``: logits and embeddings are averaged.
+    """Return the experts' logits and embeddings averaged by ``weights`` ``(B, experts)``.
 
     Lin, Xiao, Fan 2018, arXiv 1811.05014, section 3.4.
     """
@@ -153,7 +153,7 @@ def _mix_logits(weights: Tensor, logits: Sequence[Logits]) -> Logits:
 
 
 def _capture(steps: Tensor) -> Tensor:
-    """The same steps, whose gradient a backward pass leaves in ``grad``."""
+    """Return the steps, set up so that a backward pass leaves their gradient in ``grad``."""
     if not steps.requires_grad:
         return steps.detach().requires_grad_()
     steps.retain_grad()
@@ -161,7 +161,7 @@ def _capture(steps: Tensor) -> Tensor:
 
 
 def drop_modalities(present: Tensor, probability: float) -> Tensor:
-    """``present`` ``(B, M)`` bool with each True turned False with ``probability``, but never all of a row's.
+    """Return ``present`` ``(B, M)`` with each True turned False with ``probability``, but never all of a row.
 
     A row that would lose everything keeps everything. Draws from torch's default generator, like dropout.
     """

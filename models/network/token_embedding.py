@@ -1,4 +1,4 @@
-"""A trainable embedding table over the token ids that a tokenizer gave, for text end to end."""
+"""A trainable embedding table over token ids, for text end to end."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class TextTable(nn.Module):
         nn.init.normal_(self.embedding.weight, std=_STD_OF_START)
 
     def start_from(self, known: npt.NDArray[np.int64], rows: npt.NDArray[np.float32]) -> None:
-        """Give the table its tokens ``(V,)``, ascending, and its first rows ``(V + 1, D)``, row 0 for the others."""
+        """Set the tokens ``(V,)``, ascending, and the first rows ``(V + 1, D)``, row 0 for all other tokens."""
         with torch.no_grad():
             self.known.copy_(torch.from_numpy(known))
             self.embedding.weight.copy_(torch.from_numpy(rows))
 
     def forward(self, token_ids: Tensor) -> Tensor:
-        """``(B, T, D)`` rows of the tokens ``(B, T)``."""
+        """Return ``(B, T, D)`` rows of the tokens ``(B, T)``."""
         if not len(self.known):
             found: Tensor = self.embedding(torch.zeros_like(token_ids))
             return found
@@ -58,13 +58,13 @@ class TextTable(nn.Module):
 def mean_token_embeddings(
     source: FeatureSource, indices: Indices
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """The tokens of some clips, and where a table over them starts: each token's mean stored embedding.
+    """Return the token ids of some clips, and each token's mean stored embedding as first row of a table.
 
-    The stored embeddings depend on their neighbours in a text; the mean over all places of a token is what is
-    left of the token itself. They are standardised by unit, as the network's other inputs are.
+    Stored embeddings depend on their context; the mean over all occurrences of a token isolates the token itself.
+    The rows are standardised by unit, as the network's other inputs are.
 
     Args:
-        source: The clips; those without text count for nothing.
+        source: The clips; those without text are skipped.
         indices: ``(n,)`` positions of the training clips.
 
     Returns:

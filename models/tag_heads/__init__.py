@@ -1,4 +1,4 @@
-"""What gives the logits of the tags: a table ``name -> class``.
+"""Heads of the tags: a table ``name -> class``.
 
 Each class is built as ``TAG_HEADS[name](input_dim, num_tags, **sizes)``, where every size has a default, or by
 ``TAG_HEADS[name].from_config(input_dim, num_tags, config)``; it is called as ``module(vector)`` with ``(B, D)`` floats

@@ -1,4 +1,4 @@
-"""What every tag head has, and the plainest: one logistic regression a tag."""
+"""The interface of every tag head, and the plainest one: a logistic regression for each tag."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class TagHead(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def from_config(cls, input_dim: int, num_tags: int, config: NetworkConfig) -> TagHead:
-        """The tag head with the sizes that ``config`` gives it."""
+        """Return the tag head with the sizes that ``config`` gives it."""
 
     @abstractmethod
     def forward(self, vector: Tensor) -> Tensor:
-        """``(B, C)`` logits, each of a sigmoid, from ``(B, D)``."""
+        """Return ``(B, C)`` logits, each of a sigmoid, from ``(B, D)``."""
 
 
 # Makes a tag head from the width of its input and the number of tags.
@@ -38,10 +38,10 @@ class LinearTags(TagHead):
 
     @classmethod
     def from_config(cls, input_dim: int, num_tags: int, config: NetworkConfig) -> LinearTags:  # noqa: ARG003 - has no sizes
-        """The linear layer, whatever ``config`` says."""
+        """Return the linear layer, whatever ``config`` says."""
         return cls(input_dim, num_tags)
 
     def forward(self, vector: Tensor) -> Tensor:
-        """``(B, C)`` logits."""
+        """Return ``(B, C)`` logits."""
         logits: Tensor = self.linear(vector)
         return logits

@@ -3,7 +3,7 @@
 Jordan and Jacobs 1994, "Hierarchical Mixtures of Experts and the EM Algorithm"; as a classifier of videos
 Abu-El-Haija et al. 2016, "YouTube-8M", arXiv 1609.08675, section 5. A tag's probability is the sum over its
 experts of gate * sigmoid(expert). The gates are a softmax over the experts and one more state, a dummy expert
-whose probability is 0: it lets a tag be absent whatever the experts say.
+whose probability is 0: it allows a tag to be absent whatever the experts' outputs are.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ class MixtureTags(TagHead):
 
     @classmethod
     def from_config(cls, input_dim: int, num_tags: int, config: NetworkConfig) -> MixtureTags:
-        """The mixture of the ``moe_experts`` of ``config``."""
+        """Return the mixture of the ``moe_experts`` of ``config``."""
         return cls(input_dim, num_tags, num_experts=config.moe_experts)
 
     def forward(self, vector: Tensor) -> Tensor:
-        """``(B, C)`` logits."""
+        """Return ``(B, C)`` logits."""
         experts = self.experts(vector).unflatten(1, (self.num_tags, -1))  # (B, C, experts)
         gates = self.gates(vector).unflatten(1, (self.num_tags, -1))  # (B, C, experts + 1)
         return mixture_logits(experts, gates)
 
 
 def mixture_logits(experts: Tensor, gates: Tensor) -> Tensor:
-    """The logit of a mixture's probability, computed in logarithms so that no probability rounds to 0 or 1.
+    """Return the logit of a mixture's probability, in logarithms so that no probability rounds to 0 or 1.
 
     Args:
         experts: ``(..., K)`` logits of the experts.
@@ -59,7 +59,7 @@ def mixture_logits(experts: Tensor, gates: Tensor) -> Tensor:
     """
     log_gates = functional.log_softmax(gates, dim=-1)
     log_yes = torch.logsumexp(log_gates[..., :-1] + functional.logsigmoid(experts), dim=-1)
-    # The dummy expert always says no.
+    # The probability of the dummy expert is 0.
     log_no_each = functional.pad(functional.logsigmoid(-experts), (0, 1))  # (..., K + 1)
     log_no = torch.logsumexp(log_gates + log_no_each, dim=-1)
     return log_yes - log_no

@@ -1,1 +1,1 @@
-"""From labelled clips to a checkpoint: epochs, steps, validation, and what a killed run leaves."""
+"""From labelled clips to a checkpoint: epochs, updates, validation, and the state of an interrupted run."""

@@ -1,7 +1,7 @@
-"""Adversarial training: every step is learned once more with the embeddings moved where the loss grows.
+"""Adversarial training: a second loss on embeddings that are perturbed where the loss grows.
 
-Two ways to move them: the fast gradient method (FGM; Miyato et al. 2017, arXiv 1605.07725) and projected
-gradient descent (PGD; Madry et al. 2018, arXiv 1706.06083). What moves are a clip's prepared steps.
+Two perturbations: the fast gradient method (FGM; Miyato et al. 2017, arXiv 1605.07725) and projected
+gradient descent (PGD; Madry et al. 2018, arXiv 1706.06083). They are added to a clip's prepared steps.
 """
 
 from __future__ import annotations
@@ -19,45 +19,45 @@ if TYPE_CHECKING:
 
     from models.config.training import TrainConfig
 
-# PGD's steps are together this many times as long as its radius, so that they can reach and follow the edge.
+# The iterations of PGD are together this many times as long as its radius, so that they can reach and follow the edge.
 _STEP_FACTOR = 2.5
 
 
-class LossOf(Protocol):
+class LossFunction(Protocol):
     """A forward pass over one batch."""
 
     def __call__(
         self, perturbations: Mapping[str, Tensor] | None, captured: dict[str, Tensor] | None, *, is_last: bool
     ) -> Tensor:
-        """The loss, a scalar.
+        """Return the loss, a scalar.
 
         Args:
             perturbations: As of ``VideoNetwork.forward``.
             captured: As of ``VideoNetwork.forward``.
-            is_last: Whether the backward pass of this loss is the last of the step that reaches the weights.
+            is_last: Whether the backward pass of this loss is the last one of the update that reaches the weights.
         """
 
 
 def adversarial_step(
-    loss_of: LossOf,
+    loss_of: LossFunction,
     network: nn.Module,
     masks: Mapping[str, Tensor],
     config: TrainConfig,
     *,
     flooded: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """The loss of the clips as they are, a detached scalar, after all backward passes of one training step.
+    """Return the loss of the unperturbed clips, a detached scalar, after all backward passes of one update.
 
-    To the gradients of the weights are added those of that loss, and ``adversarial_weight`` times those of the
-    moved clips' loss. One backward pass gives the former and the way to move. The running statistics come
-    from the clips as they are; dropout is drawn anew in each pass.
+    The gradients of that loss, and ``adversarial_weight`` times those of the loss of the perturbed clips, are added to
+    the gradients of the weights. One backward pass gives the former and the first perturbation. The running
+    statistics are those of the unperturbed clips; dropout is drawn anew in each pass.
 
     Args:
         loss_of: Forward pass of ``network`` over the batch, without any backward pass.
         network: In training mode.
         masks: Modality -> ``(B, T)`` bool of the batch, False is padding.
         config: ``adversarial`` none makes this a plain forward and backward pass.
-        flooded: What is learned in the stead of a loss. It does not change which way the loss grows.
+        flooded: Applied to each loss before its backward pass. The perturbations follow the loss itself.
     """
     flooded = flooded or _unchanged
     captured: dict[str, Tensor] | None = None if config.adversarial == "none" else {}
@@ -65,7 +65,7 @@ def adversarial_step(
     loss.retain_grad()
     torch.autograd.backward(flooded(loss))
     if captured is not None:
-        # Flooding may have turned all gradients round.
+        # Flooding below its level reverses all gradients; the sign of d flooded / d loss undoes that.
         slope = torch.zeros_like(loss) if loss.grad is None else loss.grad
         gradients = {name: slope.sign() * _gradient(steps.grad, steps) for name, steps in captured.items()}
         with frozen_statistics(network):
@@ -81,17 +81,17 @@ def next_perturbations(
     *,
     perturbations: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """The moves after one more step along the gradients; modalities of strength 0 are left out.
+    """Return the perturbations after one more iteration along the gradients, without modalities of strength 0.
 
-    With the strength e, FGM moves a clip by e g / |g|, and PGD by 2.5 e / steps of that at a time, never
-    farther than e from where it was. Lengths are over all steps and units of a clip's modality together.
+    With the strength e, FGM perturbs a clip by e g / |g|, and PGD by 2.5 e / N of that in each of N iterations,
+    projected into the ball of radius e. Lengths are over all steps and units of a clip's modality together.
 
     Args:
-        gradients: Modality -> ``(B, T, D)``, of the loss where the clips are now. A clip without gradient, such
-            as one that lacks the modality, is not moved.
-        masks: Modality -> ``(B, T)`` bool; padding is not moved.
+        gradients: Modality -> ``(B, T, D)``, of the loss at the current perturbations. A clip without gradient,
+            such as one that lacks the modality, is not perturbed.
+        masks: Modality -> ``(B, T)`` bool; padding is not perturbed.
         config: The strengths.
-        perturbations: The moves so far; None at the start.
+        perturbations: Those so far; None at the start.
     """
     length = 1.0 if config.adversarial == "fgm" else _STEP_FACTOR / config.adversarial_steps
     found: dict[str, Tensor] = {}
@@ -110,9 +110,9 @@ def strength_of(modality: str, config: TrainConfig) -> float:
 
 
 def _final_perturbations(
-    loss_of: LossOf, gradients: Mapping[str, Tensor], masks: Mapping[str, Tensor], config: TrainConfig
+    loss_of: LossFunction, gradients: Mapping[str, Tensor], masks: Mapping[str, Tensor], config: TrainConfig
 ) -> dict[str, Tensor]:
-    """The moves to learn from; the passes on the way leave no gradients in the weights."""
+    """Return the perturbations to learn from; the passes before leave no gradients in the weights."""
     perturbations = next_perturbations(gradients, masks, config)
     num_more = config.adversarial_steps - 1 if config.adversarial == "pgd" else 0
     for _ in range(num_more):
@@ -125,12 +125,12 @@ def _final_perturbations(
 
 
 def _gradient(found: Tensor | None, steps: Tensor) -> Tensor:
-    """The gradient of steps, zeros where the loss does not depend on them."""
+    """Return the gradient of steps, zeros where the loss does not depend on them."""
     return torch.zeros_like(steps) if found is None else found
 
 
 def _directions(gradient: Tensor) -> Tensor:
-    """The gradient ``(B, T, D)`` as a vector of length 1 for each clip, or of length 0 where it is 0."""
+    """Return the gradient ``(B, T, D)`` scaled to length 1 for each clip, or 0 where it is 0."""
     # Squares of gradients of 1e-23 underflow; those of numbers up to 1 do not.
     largest = gradient.abs().amax(dim=(1, 2), keepdim=True)
     scaled = gradient / largest.masked_fill(largest == 0, 1.0)
@@ -138,12 +138,12 @@ def _directions(gradient: Tensor) -> Tensor:
 
 
 def _into_ball(perturbations: Tensor, radius: float) -> Tensor:
-    """Moves ``(B, T, D)``, those longer than ``radius`` cut to it."""
+    """Return perturbations ``(B, T, D)``, those longer than ``radius`` scaled down to it."""
     return perturbations * (radius / _lengths(perturbations).clamp(min=radius))
 
 
 def _lengths(perturbations: Tensor) -> Tensor:
-    """Length of each clip's move, ``(B, 1, 1)``."""
+    """Return the length of each clip's perturbation, ``(B, 1, 1)``."""
     lengths: Tensor = torch.linalg.vector_norm(perturbations, dim=(1, 2), keepdim=True)
     return lengths
 

@@ -27,14 +27,14 @@ def calibrate_checkpoint(
     feature_recipes: Mapping[str, str],
     device: str = "cpu",
 ) -> Calibration:
-    """Fit temperatures, thresholds and the lift of rare categories, and leave them in ``folder``.
+    """Fit temperatures, thresholds and the lift of rare categories, and write them into ``folder``.
 
     Args:
-        folder: Of the checkpoint; an older calibration there is replaced.
+        folder: Of the checkpoint; an older calibration is replaced.
         source: The clips.
         labels: Their labels, in the label space of the checkpoint.
-        validation_indices: ``(m,)`` positions of the clips that everything is fitted on; may be empty.
-        train_indices: ``(n,)`` positions of the clips that tell how rare a category is.
+        validation_indices: ``(m,)`` positions of the clips to fit on; may be empty.
+        train_indices: ``(n,)`` positions of the clips that the frequencies of the categories are counted in.
         feature_recipes: Modality -> recipe of the features of ``source``.
         device: Name of a torch device.
 

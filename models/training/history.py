@@ -1,4 +1,4 @@
-"""What each epoch of a run gave: lines of ``history.jsonl``, and event files for TensorBoard in ``tensorboard/``."""
+"""The results of each epoch of a run: lines of ``history.jsonl``, and event files for TensorBoard."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING
 
 from features.base.files import publish_bytes
 from models.config.artifacts import EVENTS_NAME, HISTORY_NAME
-from models.data.distributed import own_slice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from torch.utils.tensorboard import SummaryWriter
-
-    from models.config.training import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -27,12 +24,12 @@ class EpochRecord:
 
     Attributes:
         epoch: From 1.
-        learning_rate: Of the epoch's last step.
+        learning_rate: Of the epoch's last update.
         train_loss: Mean over the clips, dropout on.
         validation_loss: Mean over the validation clips; None without clips.
         category_map: Mean average precision of the categories on the validation clips; None without labels.
         tag_map: The same of the tags.
-        score: Mean of the two that are there; None when neither is.
+        score: Mean of those of the two that are not None; None when both are.
         metrics: Every metric of the validation clips by the name that ``selection_metric`` takes.
         is_best: Whether this epoch's weights became the checkpoint.
         seconds: Wall time of the epoch, validation included.
@@ -57,7 +54,7 @@ def write_history(folder: Path, records: Sequence[EpochRecord]) -> None:
 
 
 def read_history(folder: Path) -> tuple[EpochRecord, ...]:
-    """The records in ``folder``.
+    """Return the records in ``folder``.
 
     Raises:
         OSError: There is no history.
@@ -67,17 +64,15 @@ def read_history(folder: Path) -> tuple[EpochRecord, ...]:
 
 
 @contextmanager
-def event_log(
-    folder: Path, config: TrainConfig, history: Sequence[EpochRecord]
-) -> Iterator[Callable[[EpochRecord], None]]:
-    """Yields what takes each epoch down; nothing is written where it is off or TensorBoard is not installed.
+def event_log(folder: Path, history: Sequence[EpochRecord], *, is_on: bool) -> Iterator[Callable[[EpochRecord], None]]:
+    """Yield a function that logs an epoch; it does nothing if the log is off or TensorBoard is not installed.
 
     Args:
-        folder: Where the checkpoint is.
-        config: Says whether to write.
+        folder: Of the checkpoint.
         history: Epochs of the run before it was killed; without any, older event files are removed.
+        is_on: Whether to write.
     """
-    if not config.tensorboard or own_slice().rank or find_spec("tensorboard") is None:
+    if not is_on or find_spec("tensorboard") is None:
         yield lambda _: None
         return
     from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - slow to load
@@ -86,7 +81,7 @@ def event_log(
     if not history:
         for old in target.glob("events.*"):
             old.unlink()
-    # Steps that a killed run wrote and that will be done again are struck out.
+    # Epochs that a killed run logged without a resume state are logged again: the writer drops the old entries.
     writer = SummaryWriter(str(target), purge_step=len(history) + 1)
     try:
         yield lambda record: _write(writer, record)

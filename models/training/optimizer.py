@@ -26,11 +26,11 @@ _OF_MODALITY = ("encoders", "modality_heads")
 
 
 def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) that decays matrices, but no bias, norm or vector.
+    """Return AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) that decays matrices only, no bias or norm.
 
     Each group of weights has the factor ``rate``: its learning rate is that of the schedule times ``rate``. The
-    trained text table is not decayed either: the row of a token that no clip of a batch has would shrink
-    with nothing to hold it.
+    trained text table is not decayed either: the row of a token that is in no clip of a batch would shrink
+    without a gradient against it.
     """
     groups: dict[tuple[str, float], list[nn.Parameter]] = {}
     for name, weight in network.named_parameters():
@@ -61,20 +61,20 @@ def part_of(weight_name: str) -> str:
     return "head"
 
 
-def learning_rate_at(step: int, num_steps: int, config: TrainConfig) -> float:
-    """The learning rate of ``step`` (from 0) of ``num_steps``: a linear rise, then a fall.
+def learning_rate_at(update: int, num_updates: int, config: TrainConfig) -> float:
+    """Return the learning rate of ``update`` (from 0) of ``num_updates``: a linear rise, then a fall.
 
-    With w warm-up steps the rates are peak/w, 2 peak/w, ..., peak, and after them, from the peak:
+    With w warm-up updates the rates are peak/w, 2 peak/w, ..., peak, and after them, from the peak:
     - cosine: peak (1 + cos(pi t)) / 2, with t from 0 to below 1 (Loshchilov and Hutter 2017, arXiv 1608.03983,
       without restarts);
-    - exponential: peak f^t for the final fraction f, with t from 0 to 1 at the last step.
+    - exponential: peak f^t for the final fraction f, with t from 0 to 1 at the last update.
     """
-    warmup_steps = round(config.warmup_fraction * num_steps)
-    if step < warmup_steps:
-        return config.learning_rate * (step + 1) / warmup_steps
-    num_falling = num_steps - warmup_steps
+    num_warmup = round(config.warmup_fraction * num_updates)
+    if update < num_warmup:
+        return config.learning_rate * (update + 1) / num_warmup
+    num_falling = num_updates - num_warmup
     if config.schedule == "exponential":
-        progress = (step - warmup_steps) / max(1, num_falling - 1)
+        progress = (update - num_warmup) / max(1, num_falling - 1)
         return float(config.learning_rate * config.final_rate_fraction**progress)
-    progress = (step - warmup_steps) / num_falling
+    progress = (update - num_warmup) / num_falling
     return config.learning_rate * (1 + math.cos(math.pi * progress)) / 2

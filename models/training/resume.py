@@ -1,4 +1,4 @@
-"""The state of an unfinished run, in ``resume.pt``, so that the same call goes on where it was killed."""
+"""The state of an unfinished run, in ``resume.pt``, from which the same call continues after a kill."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ResumeState:
-    """Everything that the next epoch depends on; its randomness depends on the seed and its number alone.
+    """Everything that the next epoch depends on, beside the seed and its number.
 
     Attributes:
-        identity: Digest of the call; see ``run_identity``.
+        identity: Digest of the inputs and settings; see ``run_identity``.
         network: State of the network that is trained.
         average: State of the averaged network; empty when there is none.
-        num_updates: Steps that the average has taken in.
+        num_updates: Number of updates in the average.
         optimizer: State of the optimizer.
         best_rank: Rank of the best epoch so far.
         history: The finished epochs.
@@ -56,7 +56,7 @@ def run_identity(
     splits: Mapping[str, Indices],
     features: Mapping[str, tuple[int, str | None]],
 ) -> str:
-    """A digest of what a run's result depends on.
+    """Return a digest of everything that a run's result depends on.
 
     Args:
         configs: The settings.
@@ -82,7 +82,7 @@ def write_resume_state(folder: Path, state: ResumeState) -> None:
 
 
 def read_resume_state(folder: Path, identity: str) -> ResumeState | None:
-    """The state that the same call left in ``folder``; None when there is none or it cannot be read."""
+    """Return the state of a killed run of the same identity; None when there is none or it cannot be read."""
     try:
         fields = torch.load(folder / RESUME_NAME, map_location="cpu", weights_only=True)
     except (FileNotFoundError, EOFError, RuntimeError, pickle.UnpicklingError):
@@ -94,5 +94,5 @@ def read_resume_state(folder: Path, identity: str) -> ResumeState | None:
 
 
 def remove_resume_state(folder: Path) -> None:
-    """Take ``resume.pt`` away from ``folder``, if it is there."""
+    """Remove ``resume.pt`` from ``folder``, if it exists."""
     (folder / RESUME_NAME).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What makes a run repeatable, set for a while and put back: torch's generators and its number of threads."""
+"""Context managers that make a run repeatable: torch's generators, threads and deterministic algorithms."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def seeded(seed: int, epoch: int, device: torch.device, *, rank: int = 0) -> Iterator[np.random.Generator]:
-    """Inside, torch's default generators are seeded from (``seed``, ``epoch``); afterwards they are as before.
+    """Seed torch's default generators from (``seed``, ``epoch``), and restore them afterwards.
 
     Yields:
-        A numpy generator seeded from the same pair. Epoch 0 stands for the making of the weights.
+        A numpy generator seeded from the same pair. Epoch 0 is for the first weights.
         Processes that share the batches draw the same numbers from it; torch's differ by ``rank``.
     """
     sequence = np.random.SeedSequence([seed, epoch])
@@ -34,7 +34,7 @@ def seeded(seed: int, epoch: int, device: torch.device, *, rank: int = 0) -> Ite
 
 @contextmanager
 def cpu_threads(num_threads: int) -> Iterator[None]:
-    """Inside, torch computes with ``num_threads`` threads of the CPU; 0 leaves the number as it is."""
+    """Set torch's number of CPU threads, and restore it afterwards; 0 leaves the number as it is."""
     before = torch.get_num_threads()
     if num_threads:
         torch.set_num_threads(num_threads)
@@ -46,7 +46,7 @@ def cpu_threads(num_threads: int) -> Iterator[None]:
 
 @contextmanager
 def repeatable(device: torch.device) -> Iterator[None]:
-    """Inside, what torch computes on a GPU is the same to the last bit in every run; on a CPU it always is.
+    """Make torch's results on a GPU the same to the last bit in every run; on a CPU they always are.
 
     cuBLAS needs its workspace setting in the environment before its first call.
     """

@@ -1,7 +1,7 @@
 """Training: epochs over the training clips, the best epoch by the validation clips, resumable after a kill.
 
-The same call on the same machine gives the same weights to the last bit, disturbed or not: the weights, the
-order of the clips and the dropout of each epoch come from the seed and the epoch's number alone.
+The same call on the same machine gives the same weights to the last bit, interrupted or not: the first weights, the
+order of the clips and the dropout of each epoch depend on the seed and the epoch's number alone.
 """
 
 from __future__ import annotations
@@ -70,15 +70,15 @@ def train(  # noqa: PLR0913 - five things to train on, two configs, and where to
     device: str | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> TrainSummary:
-    """Train a network, leave its best epoch in ``folder`` as a checkpoint, and say how it went.
+    """Train a network, write its best epoch into ``folder`` as a checkpoint, and return a summary.
 
-    ``folder`` also gets ``history.jsonl``, event files for TensorBoard, the network in words and as a picture, the
-    calibration, and, until the end, ``resume.pt``: the same call after a kill goes on after the last finished
-    epoch. Every process of a training that torchrun started makes this call; the first one writes.
+    Also written to ``folder``: ``history.jsonl``, event files for TensorBoard, a description and a picture of the
+    network, the calibration, and, until the end, ``resume.pt``: the same call after a kill continues after the last
+    finished epoch. Every process of a training that torchrun started makes this call; the first one writes.
 
     The best epoch is the one with the highest rank on the validation clips (see ``Validation.rank``), the earliest
-    of equals; where these tell nothing (there are none, or none has a label) it is the last one, and there is no
-    early stopping. Classes without a positive validation clip do not count.
+    of equals. Without labelled validation clips it is the last one, and there is no early stopping. Classes without a
+    positive validation clip do not count.
 
     Args:
         source: The clips.
@@ -87,29 +87,29 @@ def train(  # noqa: PLR0913 - five things to train on, two configs, and where to
         validation_indices: ``(m,)`` positions of the clips that choose the epoch; may be empty.
         network: Shape of the network.
         config: How to train.
-        folder: Made if it is not there. What an earlier call left there is replaced.
+        folder: Created if it does not exist. The files of an earlier run are replaced.
         feature_recipes: Modality -> text that identifies how the features were made, for the checkpoint.
         device: Name of a torch device; None = the one that ``config`` names.
-        on_epoch: Called after each epoch, when everything about it is on disk.
+        on_epoch: Called after each epoch, when its files are on disk.
 
     Raises:
-        DataError: There is nothing to learn: no training clip, or no label among them.
+        DataError: There is no training clip, or none with a label.
         SettingError: The loss became infinite or NaN.
     """
     _check_data(source, labels, train_indices)
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = resolve_device(config.device) if device is None else torch.device(device)
+    torch_device = resolve_device(config.device) if device is None else torch.device(device)
     splits = {"train": train_indices, "validation": validation_indices}
-    # Of modalities that the network leaves out nothing is read.
+    # Modalities that the network does not use are not read.
     cached = CachedSource(source, config.cache_megabytes * _MEGABYTE, used_modalities(network, source.modality_dims))
     data = LabelledFeatures(cached, labels, splits, feature_recipes)
-    with cpu_threads(config.num_threads), repeatable(chosen):
-        trainer = Trainer(data, network, config, folder, chosen)
+    with cpu_threads(config.num_threads), repeatable(torch_device):
+        trainer = Trainer(data, network, config, folder, torch_device)
         trainer.resume()
         if trainer.is_first:
-            # It goes with the weights of an earlier call, which the first epoch replaces.
+            # It belongs to the weights of an earlier run, which the first epoch replaces.
             remove_calibration(folder)
-        with event_log(folder, config, trainer.history) as log:
+        with event_log(folder, trainer.history, is_on=config.tensorboard and trainer.is_first) as log:
             while not trainer.is_finished():
                 record = trainer.run_epoch()
                 if trainer.is_first:
@@ -122,7 +122,7 @@ def train(  # noqa: PLR0913 - five things to train on, two configs, and where to
 
 
 def _finish(trainer: Trainer, data: LabelledFeatures) -> None:
-    """What stands beside a checkpoint: the picture of its network, and its calibration."""
+    """Write the files beside a checkpoint: the description of its network, and its calibration."""
     folder = trainer.folder
     write_structure(folder, load(folder).network)
     if trainer.config.calibrate:
@@ -155,7 +155,7 @@ def _check_data(source: FeatureSource, labels: Labels, train_indices: Indices) -
     if len(labels) != len(source):
         raise DataError(f"{len(labels)} labels for {len(source)} clips: give one label row a clip")
     if len(train_indices) == 0:
-        raise DataError("the training split has no clip: give a larger manifest or other split shares")
+        raise DataError("the training split has no clip: give a larger manifest or other split fractions")
     has_category = (labels.category[train_indices] >= 0).any() and labels.category_names
     has_tags = labels.tags_known[train_indices].any() and labels.tag_names
     if not has_category and not has_tags:

@@ -1,4 +1,4 @@
-"""One step of training: forward, backward, perhaps once more with moved embeddings, and the optimizer."""
+"""One update of the weights: forward and backward, also with perturbed embeddings, optimizer, running mean."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ import copy
 
 
 class Updater:
-    """A network with all that changes it.
+    """A network, its optimizer and the running mean of its weights.
 
     Args:
         network: The network, on its device.
@@ -49,13 +49,13 @@ class Updater:
         self._synchronised: nn.Module = network
         if is_shared():
             with warnings.catch_warnings():
-                # The statistics of the batch norms are those of the whole batch everywhere already. The name of the
-                # argument is changing, and older versions of torch know no other.
+                # Every process already computes the batch norms' statistics of the whole batch. Newer versions of
+                # torch rename the argument and warn about the old name, the only one in older versions.
                 warnings.simplefilter("ignore", FutureWarning)
                 self._synchronised = DistributedDataParallel(network, broadcast_buffers=False)
 
-    def step(self, batch: Batch, labels: BatchLabels, learning_rate: float) -> float:
-        """One step on this process's clips; their loss, whose mean over all processes is that of the whole batch."""
+    def update(self, batch: Batch, labels: BatchLabels, learning_rate: float) -> float:
+        """Update the weights from this process's clips; return their loss, whose mean over processes is the batch's."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate * group["rate"]
         self.optimizer.zero_grad()
@@ -68,13 +68,13 @@ class Updater:
         return loss
 
     def _backward(self, batch: Batch, labels: BatchLabels) -> float:
-        """Leave the gradients, summed over all passes; the loss of the clean pass."""
+        """Compute the gradients, summed over all passes; return the loss of the unperturbed clips."""
         counts = shared_counts(labels)
 
         def loss_of(
             perturbations: Mapping[str, Tensor] | None, captured: dict[str, Tensor] | None, *, is_last: bool
         ) -> Tensor:
-            # Gradients are averaged over the processes once, in the last pass.
+            # DistributedDataParallel averages the gradients over the processes once, in the last pass.
             network = self._synchronised if is_last else self.network
             with torch.autocast(batch_device(batch).type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
                 outputs: Outputs = network(batch, perturbations=perturbations, captured=captured)
@@ -91,26 +91,26 @@ class Updater:
 
 
 def shared_counts(labels: BatchLabels) -> LabelCounts:
-    """What the losses of this process's clips are divided by, so that their mean over processes is the batch's."""
+    """Return the divisors of this process's losses that make their mean over processes that of the batch."""
     num_processes = own_slice().num_processes
     own = LabelCounts.of(labels)
     return LabelCounts(all_reduce_scalar(own.category) / num_processes, all_reduce_scalar(own.tags) / num_processes)
 
 
 def batch_device(batch: Batch) -> torch.device:
-    """Where the tensors of a batch are."""
+    """Return the device of the tensors of a batch."""
     return next(iter(batch.masks.values())).device
 
 
 class WeightAverage:
     """Exponential moving average of the weights of a network (Polyak and Juditsky 1992).
 
-    The decay of step t is min(decay, (1 + t) / (10 + t)), so that the random first weights fade quickly.
+    The decay of update t is min(decay, (1 + t) / (10 + t)), so that the random first weights fade quickly.
     Buffers, such as the statistics of batch norms, are copied.
 
     Attributes:
         network: The averaged network, in evaluation mode.
-        num_updates: Steps taken so far.
+        num_updates: Updates so far.
     """
 
     def __init__(self, network: VideoNetwork, decay: float) -> None:
@@ -119,7 +119,7 @@ class WeightAverage:
         self.network = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
 
     def update(self, network: VideoNetwork) -> None:
-        """Take in the weights of ``network`` after a step of its training."""
+        """Average in the weights of ``network`` after an update."""
         decay = min(self._decay, (1 + self.num_updates) / (10 + self.num_updates))
         self.num_updates += 1
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""One training run, epoch by epoch: learn, validate, save."""
+"""One training run, epoch by epoch: train, validate, save."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from models.config.training import TrainConfig
     from models.data.labels import Indices, Labels
 
-# Batches that a thread collates while the last one is learned from.
+# Batches that a thread collates ahead of the current update.
 _BATCHES_AHEAD = 2
 
 
 @dataclass(frozen=True)
 class LabelledFeatures:
-    """What to learn from.
+    """Features and labels of the training and validation clips.
 
     Attributes:
         source: The clips.
@@ -58,18 +58,18 @@ class LabelledFeatures:
 
 @dataclass
 class Trainer:
-    """The moving parts of a run; ``run_epoch`` until ``is_finished``.
+    """The state of a run; call ``run_epoch`` until ``is_finished``.
 
-    Of several processes that share the batches, the first validates, and writes what there is to write.
+    If several processes share the batches, the first one validates and writes the files.
 
     Attributes:
-        data: What to learn from.
+        data: Features and labels.
         network_config: Shape of the network.
         config: How to train.
         folder: Where checkpoint, history and resume state go; it exists.
-        device: Where the arithmetic happens.
+        device: Of the network.
         network: The network that is trained.
-        updater: What changes it.
+        updater: Its optimizer and running mean.
         best_rank: Rank of the best epoch so far.
         history: The finished epochs.
     """
@@ -100,7 +100,7 @@ class Trainer:
         )
 
     def _check_batch_size(self) -> None:
-        # A batch may be half as large as the setting, and each process needs a clip.
+        # Batches of equal size may have half of ``batch_size`` clips, and each process needs one.
         num_processes, num_clips = self.slice.num_processes, len(self.data.splits["train"])
         if num_processes > 1 and min(self.config.batch_size // 2, num_clips) < num_processes:
             raise DataError(
@@ -109,7 +109,7 @@ class Trainer:
             )
 
     def _make_network(self) -> VideoNetwork:
-        """The network with its first weights, the same in every process."""
+        """Return the network with its first weights, the same in every process."""
         labels, tokens = self.data.labels, None
         if TEXT in self.dims and self.network_config.text_embedding != "frozen":
             tokens = mean_token_embeddings(self.data.source, self.data.splits["train"])
@@ -127,11 +127,11 @@ class Trainer:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process is the one that validates and writes."""
+        """Return whether this process is the one that validates and writes."""
         return self.slice.rank == 0
 
     def resume(self) -> None:
-        """Take over what the same call left when it was killed."""
+        """Restore the state of a killed run of the same identity, if there is one."""
         state = read_resume_state(self.folder, self.identity)
         if state is None:
             return
@@ -145,20 +145,20 @@ class Trainer:
         self.history = list(state.history)
 
     def is_finished(self) -> bool:
-        """Whether all epochs are done, or the patience has run out."""
+        """Return whether all epochs are done, or the patience has run out."""
         return len(self.history) >= self.config.epochs or self.is_out_of_patience()
 
     def is_out_of_patience(self) -> bool:
-        """Whether the last ``patience_epochs`` epochs brought nothing better."""
+        """Return whether the last ``patience_epochs`` epochs were no improvement."""
         waited = len(self.history) - (self.selected().epoch if self.history else 0)
         return 0 < self.config.patience_epochs <= waited
 
     def selected(self) -> EpochRecord:
-        """The epoch that is the checkpoint."""
+        """Return the epoch that is the checkpoint."""
         return next(record for record in reversed(self.history) if record.is_best)
 
     def run_epoch(self) -> EpochRecord:
-        """One epoch: learn, validate, save; the new record."""
+        """Train for one epoch, validate and save; return the new record."""
         started = time.monotonic()
         epoch = len(self.history) + 1
         train_loss, learning_rate = self._learn(epoch)
@@ -185,10 +185,10 @@ class Trainer:
         return record
 
     def _learn(self, epoch: int) -> tuple[float, float]:
-        """Mean training loss and last learning rate of one pass over the training clips."""
+        """Train on every clip once; return the mean loss and the last learning rate."""
         num_clips = len(self.data.splits["train"])
-        steps_per_epoch = math.ceil(num_clips / self.config.batch_size)
-        step = (epoch - 1) * steps_per_epoch
+        updates_per_epoch = math.ceil(num_clips / self.config.batch_size)
+        update = (epoch - 1) * updates_per_epoch
         loss_sum = 0.0
         self.network.train()
         with (
@@ -196,9 +196,9 @@ class Trainer:
             closing(prefetch(self._batches("train", generator, self.slice), _BATCHES_AHEAD)) as batches,
         ):
             for batch in batches:
-                rate = learning_rate_at(step, self.config.epochs * steps_per_epoch, self.config)
-                loss_sum += self._step(batch, rate)
-                step += 1
+                rate = learning_rate_at(update, self.config.epochs * updates_per_epoch, self.config)
+                loss_sum += self._update(batch, rate)
+                update += 1
         loss_sum = all_reduce_scalar(loss_sum)
         if not math.isfinite(loss_sum):
             raise SettingError(
@@ -207,20 +207,20 @@ class Trainer:
             )
         return loss_sum / num_clips, rate
 
-    def _step(self, batch: Batch, learning_rate: float) -> float:
-        """One step; the loss of this process's clips as their part of the sum over all clips."""
+    def _update(self, batch: Batch, learning_rate: float) -> float:
+        """Update once; return the loss of this process's clips as their part of the sum over all clips."""
         batch = batch.to(self.device)
         if batch.labels is None:
             return 0.0
         num_clips = all_reduce_scalar(len(batch.labels.category)) / self.slice.num_processes
-        return self.updater.step(batch, batch.labels, learning_rate) * num_clips
+        return self.updater.update(batch, batch.labels, learning_rate) * num_clips
 
     def _validate(self) -> Validation:
         with closing(prefetch(self._batches("validation", None, WHOLE_BATCH), _BATCHES_AHEAD)) as batches:
             return validate(self._evaluated(), batches, self.config, self.device)
 
     def _evaluated(self) -> VideoNetwork:
-        """The network that is validated and saved, in evaluation mode."""
+        """Return the network that is validated and saved, in evaluation mode."""
         average = self.updater.average
         return average.network if average is not None else self.network.eval()
 
@@ -236,7 +236,7 @@ class Trainer:
         )
 
     def _write(self, record: EpochRecord) -> None:
-        """Put checkpoint, history and resume state on disk; a kill between any two costs one epoch at most."""
+        """Publish checkpoint, history and resume state; a kill between any two costs one epoch at most."""
         if record.is_best:
             save(self.folder, self._evaluated(), self._checkpoint_info(record))
         write_history(self.folder, self.history)

@@ -1,4 +1,4 @@
-"""How good a network is on the validation clips, and which of two epochs is better."""
+"""Metrics of a network on the validation clips, and the order of two epochs by them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Validation:
 
     @property
     def mean_ap(self) -> float | None:
-        """Mean of the mean average precisions of the heads that were measured; None when neither was."""
+        """Return the mean of the mean average precisions of the heads that were measured; None when neither was."""
         found = [self.metrics[name] for name in ("category_map", "tag_map") if name in self.metrics]
         return sum(found) / len(found) if found else None
 

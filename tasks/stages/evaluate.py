@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from features.base.files import publish_json, published
 from features.base.settings import identity_values
+from models.training.history import read_history
 from tasks.config.run import settings
 from tasks.core.receipts import FileReceipt, read_receipt
 from tasks.core.stage import Stage
@@ -122,7 +123,6 @@ class Evaluate(Stage):
         from models.report.data import ReportData  # noqa: PLC0415 - loads torch
         from models.report.page import write_report  # noqa: PLC0415 - loads torch
         from models.structure.structure import read_structure  # noqa: PLC0415 - as above
-        from models.training.history import read_history  # noqa: PLC0415 - loads torch
 
         predict = Predict()
         split = settings().evaluate.split

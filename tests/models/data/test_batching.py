@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from features.base.errors import DataError
 from models.config.network import NetworkConfig
-from models.data.batching import Batch, _cut, collate, iterate_batches
+from models.data.batching import Batch, _split, collate, iterate_batches
 from models.data.distributed import BatchSlice
 from models.data.sources import CachedSource, ClipFeatures
 from tests.models.synthetic import ListSource, make_labels, random_source
@@ -83,7 +83,7 @@ def test_batches_of_training_are_even_and_shared_out_without_loss(
 ) -> None:
     source = ListSource([{"frames": steps(i)} for i in range(num_clips)], {"frames": 1})
     sizes = [
-        len(part) for part in _cut(np.arange(num_clips), batch_size, np.random.default_rng(num_clips))
+        len(part) for part in _split(np.arange(num_clips), batch_size, np.random.default_rng(num_clips))
     ]  # of whole batches
     assert sum(sizes) == num_clips
     assert len(sizes) == -(-num_clips // batch_size)
