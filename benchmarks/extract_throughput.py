@@ -36,7 +36,7 @@ from features.backbones.vision.efficientnet_lite import efficientnet_lite
 from features.backbones.vision.torchvision_images import cut_before_last_layer
 from features.formats.hdf5_shard import ShardReader
 from features.formats.matroska import StoredPicture, stored_pictures
-from features.formats.tar_shard import open_tar_shard, read_tar_shard
+from features.formats.tar_shard import open_tar_shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +107,7 @@ def _measure(backbone: str, shard: Path, folder: Path, rounds: int) -> dict[str,
     num_frames = sum(map(len, pictures))
     cosine = _worst_cosine(other, pictures, ShardReader(embedded))
     works: dict[str, Callable[[], object]] = {
-        "other_way": lambda: [other.embed(clip.matroska) for clip in read_tar_shard(shard) if clip.matroska],
+        "other_way": lambda: [other.embed(clip.matroska.read()) for clip in open_tar_shard(shard) if clip.matroska],
         "extract": extract,
         "network": recorder.replay,
         "jpeg": lambda: decode_jpegs([picture for clip in pictures for picture in clip]),

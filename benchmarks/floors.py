@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from features.backbones.runtime.runner import outputs
 from features.base.parallel import num_cpus
 from features.formats.matroska import StoredPicture, stored_pictures
-from features.formats.tar_shard import read_tar_shard
+from features.formats.tar_shard import open_tar_shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,9 +59,7 @@ class Recorder:
 
 def stored_frames(shard: Path) -> list[list[StoredPicture]]:
     """Return the frames of each clip of a decoded shard, not decoded."""
-    return [
-        list(stored_pictures(io.BytesIO(clip.matroska))) for clip in read_tar_shard(shard) if clip.matroska is not None
-    ]
+    return [list(stored_pictures(clip.matroska)) for clip in open_tar_shard(shard) if clip.matroska is not None]
 
 
 def decode_jpegs(pictures: list[StoredPicture]) -> None:

@@ -97,7 +97,7 @@ def opened_decoder(
 
 
 def _write(clip: FreshClip, writer: TarShardWriter, decoder: Decoder) -> None:
-    writer.add_streamed(clip.outcome, clip.matroska, clip.cover, clip.about)
+    writer.add(clip.outcome, clip.matroska, clip.cover, clip.about)
     decoder.release(part for part in (clip.matroska, clip.cover) if part is not None)
 
 

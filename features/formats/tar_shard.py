@@ -12,7 +12,7 @@ import json
 import os
 import re
 import tarfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from features.base.errors import ShardError
@@ -33,23 +33,6 @@ END_OF_ARCHIVE = bytes(2 * BLOCK_BYTES)
 # What reading a damaged file raises.
 DAMAGE = (OSError, tarfile.TarError, EOFError, ValueError, KeyError, TypeError)
 UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
-
-
-@dataclass(frozen=True)
-class DecodedClip:
-    """What Decode keeps of one clip.
-
-    Attributes:
-        outcome: How decoding went.
-        matroska: Frames and sound, ``None`` when nothing could be decoded.
-        cover: JPEG, ``None`` when there is none.
-        about: Facts for a person and for later stages: durations, numbers of frames.
-    """
-
-    outcome: Outcome
-    matroska: bytes | None = None
-    cover: bytes | None = None
-    about: Mapping[str, Any] = field(default_factory=dict)  # JSON values
 
 
 def member_key(clip_id: str) -> str:
@@ -77,13 +60,7 @@ class TarShardWriter:
     ) -> None:
         self._tar.close()
 
-    def add(self, clip: DecodedClip) -> None:
-        """Append one clip."""
-        matroska = None if clip.matroska is None else io.BytesIO(clip.matroska)
-        cover = None if clip.cover is None else io.BytesIO(clip.cover)
-        self.add_streamed(clip.outcome, matroska, cover, clip.about)
-
-    def add_streamed(
+    def add(
         self, outcome: Outcome, matroska: IO[bytes] | None, cover: IO[bytes] | None, about: Mapping[str, Any]
     ) -> None:
         """Append one clip whose parts are read from files, a piece at a time, each from its start to its end."""
@@ -115,17 +92,6 @@ class TarShardWriter:
         self._tar.addfile(info, data)
 
 
-def read_tar_shard(path: Path) -> Iterator[DecodedClip]:
-    """Yield the clips of a decoded shard in order, each whole in memory.
-
-    Raises:
-        ShardError: The file is damaged.
-    """
-    for clip in open_tar_shard(path):
-        matroska, cover = (None if part is None else _all_of(part, path) for part in (clip.matroska, clip.cover))
-        yield DecodedClip(clip.outcome, matroska, cover, clip.about)
-
-
 @dataclass(frozen=True)
 class OpenedClip:
     """One clip of a decoded shard, whose parts are files to read from.
@@ -134,7 +100,7 @@ class OpenedClip:
         outcome: How decoding went.
         matroska: Frames and sound, ``None`` when nothing could be decoded.
         cover: JPEG, ``None`` when there is none.
-        about: Facts, as :class:`DecodedClip` has them.
+        about: Facts for a person and for later stages: durations, numbers of frames.
     """
 
     outcome: Outcome
@@ -196,20 +162,13 @@ class _Part(io.RawIOBase):
         return len(data)
 
 
-def _all_of(part: IO[bytes], path: Path) -> bytes:
-    try:
-        return part.read()
-    except OSError as error:
-        raise ShardError(f"{path} cannot be read ({error}): mend that and run again") from error
-
-
 @dataclass(frozen=True)
 class StoredClip:
     """Where one clip stands in a decoded shard, and its row.
 
     Attributes:
         outcome: How decoding went.
-        about: Facts, as :class:`DecodedClip` has them.
+        about: Facts for a person and for later stages: durations, numbers of frames.
         parts: Suffix of the member (``mkv``, ``cover.jpg``) -> position of its first byte, and its length.
     """
 

@@ -16,11 +16,11 @@ from features.decoding.shard import decode_shard
 from features.downloads.config import DownloadConfig
 from features.downloads.download import Downloader, download_shard
 from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile, read_downloaded
-from features.formats.tar_shard import read_tar_shard
 from features.manifests.config import CorpusConfig, ManifestConfig
 from features.manifests.corpus import build_corpus, read_records
 from tests.attacks.catalogue import Attack, Ground, build
 from tests.attacks.network import datagrams, internet
+from tests.features.media import read_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,7 +128,7 @@ def _decode(clips: list[DownloadedClip], folder: Path, root: Path) -> dict[str, 
     shard.parent.mkdir()
     with Downloader(LIMITS, folders) as downloader, WorkerPool(2) as pool:
         decode_shard(clips, DecodeConfig(timeout_seconds=20), downloader.restore, shard, pool)
-    return {clip.outcome.clip_id: clip.outcome for clip in read_tar_shard(shard)}
+    return {clip.outcome.clip_id: clip.outcome for clip in read_parts(shard)}
 
 
 def _result(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import io
 import subprocess
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import imageio_ffmpeg
 
@@ -18,12 +20,37 @@ from features.decoding.shard import Decoding, decode_shard
 from features.downloads.download import locate_unchanged
 from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
 from features.downloads.media_spec import COVER_KINDS, EXTRA_VIDEO_KINDS, SNIFF_BYTES, VIDEO_KINDS, kind_of
-from features.formats.tar_shard import DecodedClip
+from features.formats.tar_shard import open_tar_shard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from features.decoding.config import DecodeConfig
+    from features.formats.tar_shard import TarShardWriter
+
+
+@dataclass(frozen=True)
+class ClipParts:
+    """One decoded clip, its parts in memory."""
+
+    outcome: Outcome
+    matroska: bytes | None = None
+    cover: bytes | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)  # JSON values
+
+
+def read_parts(path: Path) -> Iterator[ClipParts]:
+    """Yield the clips of a decoded shard in order."""
+    for clip in open_tar_shard(path):
+        matroska, cover = (None if part is None else part.read() for part in (clip.matroska, clip.cover))
+        yield ClipParts(clip.outcome, matroska, cover, clip.about)
+
+
+def add_parts(writer: TarShardWriter, clip: ClipParts) -> None:
+    """Append one clip to a decoded shard."""
+    matroska, cover = (None if part is None else io.BytesIO(part) for part in (clip.matroska, clip.cover))
+    writer.add(clip.outcome, matroska, cover, clip.about)
+
 
 PICTURE = "testsrc2=size={size}:rate={rate}:duration={seconds}"
 SOUND = "sine=frequency=440:sample_rate=16000:duration={seconds}"
@@ -105,7 +132,7 @@ def decode_to(
         return decode_shard(clips, config, locate, path, pool, on_clip, previous)
 
 
-def decode_row(row: DownloadedClip, config: DecodeConfig, program: str = "") -> DecodedClip:
+def decode_row(row: DownloadedClip, config: DecodeConfig, program: str = "") -> ClipParts:
     """Return what could be decoded of one clip, its parts in memory."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -119,4 +146,4 @@ def decode_row(row: DownloadedClip, config: DecodeConfig, program: str = "") -> 
                 part.seek(0)
             parts.append(None if part is None else part.read())
         decoder.release(decoder.spools)
-    return DecodedClip(clip.outcome, parts[0], parts[1], clip.about)
+    return ClipParts(clip.outcome, parts[0], parts[1], clip.about)

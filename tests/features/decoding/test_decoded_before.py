@@ -11,8 +11,8 @@ from features.base.errors import ClipError
 from features.base.parallel import WorkerPool
 from features.decoding.config import DecodeConfig
 from features.decoding.shard import Decoding, decode_shard
-from features.formats.tar_shard import DecodedClip, TarShardWriter, read_tar_shard
-from tests.features.media import decode_to, downloaded, locate
+from features.formats.tar_shard import TarShardWriter
+from tests.features.media import ClipParts, add_parts, decode_to, downloaded, locate, read_parts
 
 if TYPE_CHECKING:
     from features.downloads.download_rows import DownloadedClip, MediaFile
@@ -89,8 +89,8 @@ def test_clips_may_stand_in_another_order(media: Path, tmp_path: Path) -> None:
     again(clips, tmp_path / "a.tar", None)
     account, asked = again(clips[::-1], tmp_path / "b.tar", tmp_path / "a.tar")
     assert asked == []
-    stored = list(read_tar_shard(tmp_path / "a.tar"))
-    assert list(read_tar_shard(tmp_path / "b.tar")) == stored[::-1]
+    stored = list(read_parts(tmp_path / "a.tar"))
+    assert list(read_parts(tmp_path / "b.tar")) == stored[::-1]
     assert [outcome.clip_id for outcome in account.outcomes] == [clip.outcome.clip_id for clip in clips[::-1]]
 
 
@@ -104,8 +104,8 @@ def test_a_shard_that_cannot_be_used_costs_nothing_but_time(media: Path, tmp_pat
     if damage == "older":
         # Rows of before sources were noted.
         with TarShardWriter(previous) as writer:
-            for clip in read_tar_shard(tmp_path / "a.tar"):
-                writer.add(DecodedClip(clip.outcome, clip.matroska, clip.cover, {"codes": []}))
+            for clip in read_parts(tmp_path / "a.tar"):
+                add_parts(writer, ClipParts(clip.outcome, clip.matroska, clip.cover, {"codes": []}))
     again(clips, tmp_path / "b.tar", previous)
     assert digest(tmp_path / "a.tar") == digest(tmp_path / "b.tar")
 

@@ -14,7 +14,7 @@ from PIL import Image
 from features.base.errors import SettingError
 from features.decoding.config import DecodeConfig
 from features.formats.matroska import measure, stored_pictures
-from tests.features.media import decode_row, decode_to, downloaded, render, render_clip
+from tests.features.media import ClipParts, decode_row, decode_to, downloaded, render, render_clip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,23 +22,22 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from features.formats.tar_shard import DecodedClip
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 
 
-def decode(video: Path | None, **settings: Any) -> DecodedClip:  # noqa: ANN401 - of any type
+def decode(video: Path | None, **settings: Any) -> ClipParts:  # noqa: ANN401 - of any type
     return decode_row(downloaded(video), DecodeConfig(**{"motion_frames_per_second": 12.0, **settings}))
 
 
-def dense_of(clip: DecodedClip) -> tuple[list[float], npt.NDArray[np.uint8]]:
+def dense_of(clip: ClipParts) -> tuple[list[float], npt.NDArray[np.uint8]]:
     """Return times and pixels of the frames for motion."""
     assert clip.matroska is not None, clip.outcome
     pictures = list(stored_pictures(io.BytesIO(clip.matroska), motion=True))
     return [round(picture.time_seconds, 3) for picture in pictures], np.stack([p.pixels() for p in pictures])
 
 
-def packets_of(clip: DecodedClip) -> list[list[tuple[int, bytes]]]:
+def packets_of(clip: ClipParts) -> list[list[tuple[int, bytes]]]:
     """Return time and bytes of what is stored, for each stream: frames, motion, sound."""
     if clip.matroska is None:
         return []

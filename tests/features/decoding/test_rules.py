@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 import numpy as np
@@ -18,33 +18,30 @@ from PIL import Image
 from features.base.outcomes import Outcome
 from features.decoding.config import DecodeConfig
 from features.formats.matroska import read_cover, read_frames, read_waveform
-from tests.features.media import decode_row, downloaded, ffmpeg, render, render_clip
-
-if TYPE_CHECKING:
-    from features.formats.tar_shard import DecodedClip
+from tests.features.media import ClipParts, decode_row, downloaded, ffmpeg, render, render_clip
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 TONE = "sine=frequency=440:sample_rate=16000:duration={seconds}"
 
 
-def decode(video: Path | None, cover: Path | None = None, **settings: Any) -> DecodedClip:  # noqa: ANN401 - of any type
+def decode(video: Path | None, cover: Path | None = None, **settings: Any) -> ClipParts:  # noqa: ANN401 - of any type
     return decode_row(downloaded(video, cover), DecodeConfig(**settings))
 
 
-def frames_of(clip: DecodedClip) -> npt.NDArray[np.uint8]:
+def frames_of(clip: ClipParts) -> npt.NDArray[np.uint8]:
     assert clip.matroska is not None, clip.outcome
     frames = read_frames(clip.matroska)
     assert frames is not None
     return frames.images
 
 
-def times_of(clip: DecodedClip) -> list[float]:
+def times_of(clip: ClipParts) -> list[float]:
     assert clip.matroska is not None, clip.outcome
     frames = read_frames(clip.matroska)
     return [] if frames is None else [round(float(second), 3) for second in frames.time_seconds]
 
 
-def sound_of(clip: DecodedClip) -> tuple[float, npt.NDArray[np.float32]]:
+def sound_of(clip: ClipParts) -> tuple[float, npt.NDArray[np.float32]]:
     assert clip.matroska is not None, clip.outcome
     waveform = read_waveform(clip.matroska)
     assert waveform is not None

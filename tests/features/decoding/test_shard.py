@@ -20,14 +20,15 @@ from features.decoding.commands import clip_command
 from features.decoding.config import DecodeConfig
 from features.downloads.download_rows import DownloadedClip
 from features.formats.matroska import StoredStreams, measure, read_cover, read_frames, read_waveform
-from features.formats.tar_shard import DecodedClip, read_tar_shard
 from tests.features.media import (
+    ClipParts,
     decode_row,
     decode_to,
     downloaded,
     fake_program,
     ffmpeg,
     media_file,
+    read_parts,
     render,
     render_clip,
     render_picture,
@@ -37,18 +38,18 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-def decode(video: Path | None, cover: Path | None = None, **settings: Any) -> DecodedClip:  # noqa: ANN401 - of any type
+def decode(video: Path | None, cover: Path | None = None, **settings: Any) -> ClipParts:  # noqa: ANN401 - of any type
     return decode_row(downloaded(video, cover), DecodeConfig(**settings))
 
 
-def frames_of(clip: DecodedClip) -> npt.NDArray[np.uint8]:
+def frames_of(clip: ClipParts) -> npt.NDArray[np.uint8]:
     assert clip.matroska is not None
     frames = read_frames(clip.matroska)
     assert frames is not None
     return frames.images
 
 
-def times_of(clip: DecodedClip) -> list[float]:
+def times_of(clip: ClipParts) -> list[float]:
     assert clip.matroska is not None
     frames = read_frames(clip.matroska)
     return [] if frames is None else [float(second) for second in frames.time_seconds]
@@ -168,7 +169,7 @@ def test_lossless_keeps_what_mjpeg_changes(tmp_path: Path) -> None:
         [ffmpeg(), "-v", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"], Limits(20)
     ).stdout
 
-    def planes(clip: DecodedClip) -> bytes:
+    def planes(clip: ClipParts) -> bytes:
         assert clip.matroska is not None
         argv = [ffmpeg(), "-v", "error", "-f", "matroska", "-i", "-", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"]
         return run(argv, Limits(20), stdin=clip.matroska).stdout
@@ -414,7 +415,7 @@ def test_a_shard_holds_every_clip_in_order_and_is_the_same_each_time(media: Path
         assert len(ticks) == len(names)
         digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
     assert digests[0] == digests[1]
-    stored = list(read_tar_shard(tmp_path / "1.tar"))
+    stored = list(read_parts(tmp_path / "1.tar"))
     assert tuple(clip.outcome for clip in stored) == outcomes
     assert sorted(file.name for file in tmp_path.iterdir()) == ["1.tar", "3.tar"]
 

@@ -11,29 +11,30 @@ from hypothesis import strategies as st
 
 from features.base.errors import ShardError
 from features.base.outcomes import Outcome
-from features.formats.tar_shard import DecodedClip, TarShardWriter, index_tar_shard, member_key, read_tar_shard
+from features.formats.tar_shard import TarShardWriter, index_tar_shard, member_key
+from tests.features.media import ClipParts, add_parts, read_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 CLIPS = [
-    DecodedClip(Outcome("plain-id_7", "ok"), b"\x1a\x45" * 700, b"\xff\xd8cover", {"num_frames": 4, "codes": []}),
-    DecodedClip(Outcome("../../etc/passwd", "failed", "http_404", "the server answered 404"), None, None, {}),
-    DecodedClip(Outcome("猫 / 视频.mp4", "partial", "no_video_stream"), b"", None, {"duration_seconds": None}),
-    DecodedClip(Outcome("é" * 512, "ok"), b"x" * 512, b"y" * 1024, {}),
+    ClipParts(Outcome("plain-id_7", "ok"), b"\x1a\x45" * 700, b"\xff\xd8cover", {"num_frames": 4, "codes": []}),
+    ClipParts(Outcome("../../etc/passwd", "failed", "http_404", "the server answered 404"), None, None, {}),
+    ClipParts(Outcome("猫 / 视频.mp4", "partial", "no_video_stream"), b"", None, {"duration_seconds": None}),
+    ClipParts(Outcome("é" * 512, "ok"), b"x" * 512, b"y" * 1024, {}),
 ]
 
 
-def write(path: Path, clips: list[DecodedClip] = CLIPS) -> Path:
+def write(path: Path, clips: list[ClipParts] = CLIPS) -> Path:
     with TarShardWriter(path) as writer:
         for clip in clips:
-            writer.add(clip)
+            add_parts(writer, clip)
     return path
 
 
 def test_clips_come_back_in_order(tmp_path: Path) -> None:
-    assert list(read_tar_shard(write(tmp_path / "a.tar"))) == CLIPS
-    assert list(read_tar_shard(write(tmp_path / "none.tar", []))) == []
+    assert list(read_parts(write(tmp_path / "a.tar"))) == CLIPS
+    assert list(read_parts(write(tmp_path / "none.tar", []))) == []
 
 
 def test_the_index_tells_where_the_parts_stand(tmp_path: Path) -> None:
@@ -114,7 +115,7 @@ def test_a_file_that_was_cut_is_an_error(tmp_path: Path, share: float) -> None:
     path = tmp_path / "cut.tar"
     path.write_bytes(whole[: int(len(end) * share)])
     with pytest.raises(ShardError, match=r"cut\.tar .*delete it and run again"):
-        list(read_tar_shard(path))
+        list(read_parts(path))
 
 
 def test_a_file_that_was_cut_between_two_clips_is_an_error(tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ def test_a_file_that_was_cut_between_two_clips_is_an_error(tmp_path: Path) -> No
     size = -(-len(first.rstrip(b"\0")) // 512) * 512
     path.write_bytes(write(tmp_path / "all.tar").read_bytes()[:size])
     with pytest.raises(ShardError, match="no member and no end at byte"):
-        list(read_tar_shard(path))
+        list(read_parts(path))
 
 
 def test_a_damaged_header_is_an_error_wherever_it_stands(tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def test_a_damaged_header_is_an_error_wherever_it_stands(tmp_path: Path) -> None
         damaged[start + 130] ^= 0xFF  # in the field of the size
         path.write_bytes(damaged)
         with pytest.raises(ShardError):
-            list(read_tar_shard(path))
+            list(read_parts(path))
 
 
 def test_a_clip_without_its_last_member_is_an_error(tmp_path: Path) -> None:
@@ -145,7 +146,7 @@ def test_a_clip_without_its_last_member_is_an_error(tmp_path: Path) -> None:
     with tarfile.open(path, "w") as tar:
         member(tar, "a.mkv", b"x")
     with pytest.raises(ShardError, match="ends in the middle of a clip"):
-        list(read_tar_shard(path))
+        list(read_parts(path))
 
 
 @pytest.mark.parametrize("row", [b"", b"{", b"[]", b"{}", b'{"clip_id": "a"}', b"\xff", b'"text"', b"7"])
@@ -154,7 +155,7 @@ def test_a_row_that_is_none_is_an_error(tmp_path: Path, row: bytes) -> None:
     with tarfile.open(path, "w") as tar:
         member(tar, "a.json", row)
     with pytest.raises(ShardError, match="is damaged"):
-        list(read_tar_shard(path))
+        list(read_parts(path))
 
 
 def test_a_folder_or_a_link_among_the_members_is_an_error(tmp_path: Path) -> None:
@@ -165,12 +166,12 @@ def test_a_folder_or_a_link_among_the_members_is_an_error(tmp_path: Path) -> Non
             info.type, info.linkname = kind, "/etc/passwd"
             tar.addfile(info)
         with pytest.raises(ShardError):
-            list(read_tar_shard(path))
+            list(read_parts(path))
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ShardError, match=r"none\.tar"):
-        list(read_tar_shard(tmp_path / "none.tar"))
+        list(read_parts(tmp_path / "none.tar"))
 
 
 def member(tar: tarfile.TarFile, name: str, data: bytes) -> None:

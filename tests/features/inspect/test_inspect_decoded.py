@@ -9,12 +9,12 @@ from PIL import Image
 from features.base.errors import ShardError, SourceError
 from features.base.outcomes import Outcome
 from features.decoding.config import DecodeConfig
-from features.formats.tar_shard import DecodedClip, TarShardWriter, read_tar_shard
+from features.formats.tar_shard import TarShardWriter
 from features.inspect import inspect_decoded as decoded_module
 from features.inspect.inspect_decoded import inspect_decoded
 from features.inspect.result import InspectQuery
 from tests.features.inspect.published import records
-from tests.features.media import decode_to, downloaded
+from tests.features.media import ClipParts, add_parts, decode_to, downloaded, read_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,7 +90,7 @@ def test_a_shard_without_clips_or_without_decoded_ones_is_shown(tmp_path: Path) 
         pass
     assert inspect_decoded(tmp_path / "a.tar", InspectQuery()).values["clips"]["rows"] == 0
     with TarShardWriter(tmp_path / "b.tar") as writer:
-        writer.add(DecodedClip(Outcome("only", "failed", "http_404")))
+        add_parts(writer, ClipParts(Outcome("only", "failed", "http_404")))
     assert inspect_decoded(tmp_path / "b.tar", InspectQuery()).values["clip"]["outcome"] == "failed http_404"
 
 
@@ -98,17 +98,17 @@ def test_damage_is_one_clear_line(shard: Path, tmp_path: Path) -> None:
     (tmp_path / "rubbish.tar").write_bytes(b"rubbish" * 1000)
     with pytest.raises(ShardError, match="is damaged"):
         inspect_decoded(tmp_path / "rubbish.tar", InspectQuery())
-    whole = next(clip for clip in read_tar_shard(shard) if clip.outcome.clip_id == "both")
+    whole = next(clip for clip in read_parts(shard) if clip.outcome.clip_id == "both")
     assert whole.matroska is not None
     assert whole.cover is not None
     broken = {
-        "film": DecodedClip(whole.outcome, b"no film" * 99, None),
-        "cover": DecodedClip(whole.outcome, None, whole.cover[: len(whole.cover) // 2]),
-        "no cover": DecodedClip(whole.outcome, None, b"no cover"),
+        "film": ClipParts(whole.outcome, b"no film" * 99, None),
+        "cover": ClipParts(whole.outcome, None, whole.cover[: len(whole.cover) // 2]),
+        "no cover": ClipParts(whole.outcome, None, b"no cover"),
     }
     for name, clip in broken.items():
         with TarShardWriter(tmp_path / f"{name}.tar") as writer:
-            writer.add(clip)
+            add_parts(writer, clip)
         with pytest.raises(ShardError, match=r"cannot be (read|opened|decoded).*again") as caught:
             inspect_decoded(tmp_path / f"{name}.tar", InspectQuery())
         assert "\n" not in str(caught.value)
@@ -116,9 +116,9 @@ def test_damage_is_one_clear_line(shard: Path, tmp_path: Path) -> None:
 
 def test_only_the_chosen_clip_is_read(tmp_path: Path, shard: Path) -> None:
     # Another clip's film is rubbish: it is not looked at.
-    whole = next(clip for clip in read_tar_shard(shard) if clip.outcome.clip_id == "both")
+    whole = next(clip for clip in read_parts(shard) if clip.outcome.clip_id == "both")
     with TarShardWriter(tmp_path / "a.tar") as writer:
-        writer.add(DecodedClip(Outcome("bad", "ok"), b"rubbish" * 99, b"rubbish"))
-        writer.add(whole)
+        add_parts(writer, ClipParts(Outcome("bad", "ok"), b"rubbish" * 99, b"rubbish"))
+        add_parts(writer, whole)
     clip = inspect_decoded(tmp_path / "a.tar", InspectQuery("both")).values["clip"]
     assert np.prod(clip["frames_shape"]) == 10 * 48 * 64 * 3
