@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from features.base.outcomes import Outcome
-from features.decoding.clip import Decoder, decode_clip
+from features.decoding.clip import ClipDecoder, decode_clip
 from features.decoding.config import SAMPLINGS, DecodeConfig
 from features.decoding.ffmpeg import ffmpeg_version, find_ffmpeg
 from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
@@ -52,7 +52,7 @@ def _measure(paths: list[Path], binary: str, repeats: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         config = DecodeConfig(ffmpeg=binary)
-        decoder = Decoder(config, binary, lambda file: Path(file.path), place, place, 1 << 26)
+        decoder = ClipDecoder(config, binary, lambda file: Path(file.path), place, place, 1 << 26)
         fast = replace(config, sampling="fast")
         decoders = {"exact": decoder, "fast": replace(decoder, config=fast)}
         assert set(decoders) == set(SAMPLINGS)
@@ -94,7 +94,7 @@ def _cpu_seconds(argv: list[str]) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _decode(path: Path, decoder: Decoder) -> tuple[bytes, float, float]:
+def _decode(path: Path, decoder: ClipDecoder) -> tuple[bytes, float, float]:
     """Return the stored clip, the CPU-seconds of ffmpeg, and those of this process."""
     with path.open("rb") as stream:
         kind = kind_of(stream.read(SNIFF_BYTES))

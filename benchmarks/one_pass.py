@@ -28,7 +28,7 @@ from features.base.parallel import WorkerPool, num_cpus
 from features.decoding.commands import clip_command
 from features.decoding.config import DecodeConfig
 from features.decoding.ffmpeg import find_ffmpeg
-from features.decoding.shard import FreshClips
+from features.decoding.shard import OnTheFlyClips
 from features.formats.tar_shard import open_tar_shard
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _measure(clips: list[DownloadedClip], folder: Path, rounds: int) -> dict[str
 
     def one_pass() -> None:
         with WorkerPool(num_cpus()) as pool:
-            fresh = FreshClips(clips, config, lambda file: Path(file.path), one_pass_h5, pool)
+            fresh = OnTheFlyClips(clips, config, lambda file: Path(file.path), one_pass_h5, pool)
             extract_shard(media_inputs(fresh, "frames"), extractor, one_pass_h5, ATTRIBUTES)
 
     with Recorder.of(extractor) as recorder:

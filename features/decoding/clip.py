@@ -20,7 +20,7 @@ from features.decoding.diagnostics import (
     was_killed,
     what_is_missing,
 )
-from features.decoding.frame_selection import thin_out
+from features.decoding.frame_selection import select_frames
 from features.formats.matroska import measure
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ MEGABYTE = 1 << 20
 
 
 @dataclass(frozen=True)
-class Decoder:
+class ClipDecoder:
     """What decoding a clip needs, whatever the clip.
 
     Attributes:
@@ -83,7 +83,7 @@ class Decoder:
 
 
 @dataclass(frozen=True)
-class FreshClip:
+class DecodedClip:
     """What came of one clip.
 
     Attributes:
@@ -104,7 +104,7 @@ class FreshClip:
 class _Work:
     """What is known of one clip while it is decoded."""
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: ClipDecoder) -> None:
         self.decoder = decoder
         self.cpu_seconds = 0.0
         self.spools: list[IO[bytes]] = []
@@ -138,7 +138,7 @@ class _Work:
         return output, done.returncode, log
 
 
-def decode_clip(clip: DownloadedClip, decoder: Decoder) -> FreshClip:
+def decode_clip(clip: DownloadedClip, decoder: ClipDecoder) -> DecodedClip:
     """Return what could be decoded of one clip, whatever state its files are in.
 
     Args:
@@ -169,7 +169,7 @@ def decode_clip(clip: DownloadedClip, decoder: Decoder) -> FreshClip:
         "cover": cover is not None,
         "codes": [code for code, _ in problems],
     }
-    return FreshClip(_outcome(clip.outcome.clip_id, matroska, problems), matroska, cover, about, work.cpu_seconds)
+    return DecodedClip(_outcome(clip.outcome.clip_id, matroska, problems), matroska, cover, about, work.cpu_seconds)
 
 
 def sources(clip: DownloadedClip) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, s
     output, returncode, log = _streams_of(path, file.kind, work)
     try:
         stored = measure(output)
-        thinned = _thinned(output, stored, work)
+        selected = _selected(output, stored, work)
     except ShardError as error:
         raise ClipError("no_usable_stream", str(error)) from error
     num_frames = stored.num_frames
@@ -207,8 +207,8 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, s
     problem = what_is_missing(stored, duration, config, log)
     if returncode != 0 and num_frames:
         problem = ("decode_errors", f"ffmpeg ended with {returncode}; {last_line(log)}")
-    if thinned is not None:
-        output, num_frames = thinned, config.num_frames
+    if selected is not None:
+        output, num_frames = selected, config.num_frames
     work.facts = {
         "duration_seconds": duration,
         "num_frames": num_frames,
@@ -234,14 +234,14 @@ def _streams_of(path: Path, kind: str, work: _Work) -> tuple[IO[bytes], int, str
     return work.run(clip_command(decoder.binary, str(path), kind, plain), path, MAX_CLIP_BYTES)
 
 
-def _thinned(output: IO[bytes], stored: StoredStreams, work: _Work) -> IO[bytes] | None:
+def _selected(output: IO[bytes], stored: StoredStreams, work: _Work) -> IO[bytes] | None:
     """Return a copy with the frames that a fixed number asks for, ``None`` where there are no more than that."""
     num_frames = work.decoder.config.num_frames
     if not num_frames or stored.num_frames <= num_frames:
         return None
-    thinned = work.spool()
-    thin_out(output, thinned, num_frames)
-    return thinned
+    selected = work.spool()
+    select_frames(output, selected, num_frames)
+    return selected
 
 
 def _decode_cover(file: MediaFile, work: _Work) -> IO[bytes]:

@@ -87,7 +87,7 @@ def what_is_missing(
     than the sound, or the other way round, is no damage. Where no duration is stated, missed bytes count alone.
 
     Args:
-        stored: What came, before it was thinned out.
+        stored: What came, before it was selected out.
         duration: What the header states, in seconds.
         config: The settings.
         log: What ffmpeg said.

@@ -38,7 +38,7 @@ def max_candidates(config: DecodeConfig) -> int:
     return 2 * math.ceil(parts * (1 + growth)) + 2
 
 
-def chosen(seconds: Sequence[float], num_frames: int) -> list[int]:
+def choose_positions(seconds: Sequence[float], num_frames: int) -> list[int]:
     """Return positions of ``num_frames`` candidates nearest to the middles of equal parts, in order, none twice.
 
     Args:
@@ -62,7 +62,7 @@ def chosen(seconds: Sequence[float], num_frames: int) -> list[int]:
     return positions
 
 
-def thin_out(matroska: IO[bytes], thinned: IO[bytes], num_frames: int) -> None:
+def select_frames(matroska: IO[bytes], selected: IO[bytes], num_frames: int) -> None:
     """Copy a stored clip with ``num_frames`` of its sampled frames, and all else, from one file to another.
 
     Raises:
@@ -72,12 +72,12 @@ def thin_out(matroska: IO[bytes], thinned: IO[bytes], num_frames: int) -> None:
 
     try:
         seconds = _frame_seconds(matroska)
-        kept = frozenset(chosen(seconds, num_frames))
+        kept = frozenset(choose_positions(seconds, num_frames))
         matroska.seek(0)
         options = {"fflags": "+bitexact"}
         with (
             av.open(matroska, "r", format="matroska") as source,
-            av.open(thinned, "w", format="matroska", container_options=options) as target,
+            av.open(selected, "w", format="matroska", container_options=options) as target,
         ):
             # Those for motion are a second video stream, and all of them stay.
             sampled = next((stream.index for stream in source.streams.video), None)
@@ -97,7 +97,7 @@ def thin_out(matroska: IO[bytes], thinned: IO[bytes], num_frames: int) -> None:
 
 
 def _frame_seconds(matroska: IO[bytes]) -> list[float]:
-    import av  # noqa: PLC0415 - see thin_out
+    import av  # noqa: PLC0415 - see select_frames
 
     matroska.seek(0)
     with av.open(matroska, "r", format="matroska") as source:

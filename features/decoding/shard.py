@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from features.base.files import TEMPORARY_PREFIX
 from features.base.outcomes import Outcome
-from features.decoding.clip import MEGABYTE, Decoder, FreshClip, decode_clip, sources
+from features.decoding.clip import MEGABYTE, ClipDecoder, DecodedClip, decode_clip, sources
 from features.decoding.decoded_before import DecodedBefore
 from features.decoding.ffmpeg import find_ffmpeg
 from features.formats.tar_shard import OpenedClip, TarShardWriter
@@ -63,13 +63,13 @@ def decode_shard(
     outcomes: list[Outcome] = []
     cpu_seconds = 0.0
     with ExitStack() as stack:
-        decoder = stack.enter_context(opened_decoder(config, locate, path, pool.window))
+        decoder = stack.enter_context(open_clip_decoder(config, locate, path, pool.window))
         older = stack.enter_context(DecodedBefore(previous))
         writer = stack.enter_context(TarShardWriter(path))
         decoded = pool.ordered_map(lambda clip: older.find(clip) or decode_clip(clip, decoder), clips)
         # Entered last, closed first: after an error no thread of the pool reads a file that the decoder has closed.
         for ready in stack.enter_context(closing(decoded)):
-            if isinstance(ready, FreshClip):
+            if isinstance(ready, DecodedClip):
                 cpu_seconds += ready.cpu_seconds
                 _write(ready, writer, decoder)
             else:
@@ -80,15 +80,15 @@ def decode_shard(
 
 
 @contextmanager
-def opened_decoder(
+def open_clip_decoder(
     config: DecodeConfig, locate: Callable[[MediaFile], Path], path: Path, window: int
-) -> Iterator[Decoder]:
+) -> Iterator[ClipDecoder]:
     """Hold ffmpeg's working folder beside ``path``, and yield what decodes clips; ``window`` of them may wait."""
     folder = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-empty-{path.name}")
     # A killed process of the same number may have left it.
     folder.mkdir(mode=0o500, parents=True, exist_ok=True)
     max_result_bytes = config.memory_megabytes * MEGABYTE // window
-    decoder = Decoder(config, find_ffmpeg(config.ffmpeg), locate, folder, path.parent, max_result_bytes)
+    decoder = ClipDecoder(config, find_ffmpeg(config.ffmpeg), locate, folder, path.parent, max_result_bytes)
     try:
         yield decoder
     finally:
@@ -96,12 +96,12 @@ def opened_decoder(
         folder.rmdir()
 
 
-def _write(clip: FreshClip, writer: TarShardWriter, decoder: Decoder) -> None:
+def _write(clip: DecodedClip, writer: TarShardWriter, decoder: ClipDecoder) -> None:
     writer.add(clip.outcome, clip.matroska, clip.cover, clip.about)
     decoder.release(part for part in (clip.matroska, clip.cover) if part is not None)
 
 
-class FreshClips:
+class OnTheFlyClips:
     """The decoded clips of one shard, with the same content as a decoded shard would have.
 
     It can be iterated once. While one clip is used, the pool decodes those that follow.
@@ -134,9 +134,9 @@ class FreshClips:
 
     def __iter__(self) -> Iterator[OpenedClip]:
         with ExitStack() as stack:
-            decoder = stack.enter_context(opened_decoder(self._config, self._locate, self._path, self._pool.window))
+            decoder = stack.enter_context(open_clip_decoder(self._config, self._locate, self._path, self._pool.window))
 
-            def decode(clip: DownloadedClip) -> tuple[DownloadedClip, FreshClip | None]:
+            def decode(clip: DownloadedClip) -> tuple[DownloadedClip, DecodedClip | None]:
                 return clip, None if self._is_known(clip) else decode_clip(clip, decoder)
 
             # Entered last, closed first, as in decode_shard.
@@ -149,7 +149,7 @@ class FreshClips:
                 decoder.release(part for part in (fresh.matroska, fresh.cover) if part is not None)
 
 
-def _rewound(clip: FreshClip) -> OpenedClip:
+def _rewound(clip: DecodedClip) -> OpenedClip:
     for part in (clip.matroska, clip.cover):
         if part is not None:
             part.seek(0)

@@ -10,9 +10,9 @@ from features.base.errors import ClipError
 from features.base.outcomes import Outcome, is_transient, leading_code
 from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile, read_downloaded
 from features.downloads.fetching import Fetcher
-from features.downloads.media_spec import COVER_KINDS, Inspector, Wanted
+from features.downloads.media_spec import COVER_KINDS, MediaSpec, StreamingValidator
 from features.downloads.store import MediaStore
-from features.http.rate_limit import Backlog, HostGates, finish
+from features.http.rate_limit import HostLimiter, Scheduler, run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from features.base.parallel import WorkerPool
     from features.downloads.config import DownloadConfig
     from features.formats.records import ClipRecord
-    from features.http.rate_limit import Steps
+    from features.http.rate_limit import FetchSteps
 
 READ_BYTES = 1 << 20
 
 
-def find_local(source: str, wanted: Wanted, folder: Path) -> MediaFile:
+def find_local(source: str, spec: MediaSpec, folder: Path) -> MediaFile:
     """Return the facts of a local file.
 
     Args:
         source: A path below ``folder``; symbolic links are followed if they stay there.
-        wanted: What it has to be.
+        spec: What it has to be.
         folder: The manifest's.
 
     Raises:
         ClipError: ``path_not_allowed``, ``file_missing``, ``file_unreadable``, or what
-            :class:`features.downloads.media_spec.Inspector` refuses.
+            :class:`features.downloads.media_spec.StreamingValidator` refuses.
     """
     if "\0" in source:
         raise ClipError("path_not_allowed", "the path holds a zero byte")
@@ -46,7 +46,7 @@ def find_local(source: str, wanted: Wanted, folder: Path) -> MediaFile:
         path = (top / source).resolve()
         if not path.is_relative_to(top):
             raise ClipError("path_not_allowed", f"{source} leads out of the manifest's folder")
-        return _inspect(path, wanted, path.relative_to(top))
+        return _inspect(path, spec, path.relative_to(top))
     except FileNotFoundError as error:
         raise ClipError("file_missing", f"{source} is not there") from error
     except OSError as error:
@@ -56,15 +56,15 @@ def find_local(source: str, wanted: Wanted, folder: Path) -> MediaFile:
         raise ClipError("file_unreadable", f"{source!r}: {error}") from error
 
 
-def _inspect(path: Path, wanted: Wanted, name: Path) -> MediaFile:
+def _inspect(path: Path, spec: MediaSpec, name: Path) -> MediaFile:
     if not path.is_file():
         raise ClipError("file_missing", f"{name} is not a file")
-    wanted.check_size(path.stat().st_size)
-    inspector = Inspector(wanted)
+    spec.check_size(path.stat().st_size)
+    validator = StreamingValidator(spec)
     with path.open("rb") as stream:
         while data := stream.read(READ_BYTES):
-            inspector.update(data)
-    facts = inspector.facts()
+            validator.update(data)
+    facts = validator.finish()
     return MediaFile(FROM_MANIFEST, name.as_posix(), facts.kind, facts.num_bytes, facts.sha256)
 
 
@@ -106,7 +106,7 @@ class Downloader:
         refetch: bool = False,
         on_bytes: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self.gates = HostGates(
+        self.limiter = HostLimiter(
             config.connections_per_host, config.requests_per_second_per_host, config.max_retry_after_seconds
         )
         self._config = config
@@ -129,9 +129,9 @@ class Downloader:
 
     def clip(self, record: ClipRecord) -> DownloadedClip:
         """Return the files of one clip and how getting them went, waited for."""
-        return finish(self.clip_steps(record), self.gates)
+        return run_to_end(self.clip_steps(record), self.limiter)
 
-    def clip_steps(self, record: ClipRecord) -> Steps[DownloadedClip]:
+    def clip_steps(self, record: ClipRecord) -> FetchSteps[DownloadedClip]:
         """Return the files of one clip and how getting them went, in steps.
 
         ``failed``: the video could not be had. ``partial``: the video is there, a cover was named and could not
@@ -141,14 +141,14 @@ class Downloader:
         video = cover = None
         if record.video:
             try:
-                wanted = self._wanted(self._config.video_kinds(), NOT_A_VIDEO, record.video_checksum)
-                video = yield from self._obtain(record.video, wanted)
+                spec = self._spec(self._config.video_kinds(), NOT_A_VIDEO, record.video_checksum)
+                video = yield from self._obtain(record.video, spec)
             except ClipError as error:
                 problems.append(error)
         if record.cover:
             try:
-                wanted = self._wanted(COVER_KINDS, NOT_A_PICTURE, record.cover_checksum)
-                cover = yield from self._obtain(record.cover, wanted)
+                spec = self._spec(COVER_KINDS, NOT_A_PICTURE, record.cover_checksum)
+                cover = yield from self._obtain(record.cover, spec)
             except ClipError as error:
                 problems.append(ClipError(f"cover_{error.code}", error.detail))
         return _row(record, video, cover, problems)
@@ -166,17 +166,17 @@ class Downloader:
         if not store.has(file):
             if not file.url:
                 raise ClipError("file_missing", f"{file.path} has gone from the store, and its URL is not known")
-            wanted = self._wanted(frozenset({file.kind}), "changed_since_download", f"sha256:{file.sha256}")
+            spec = self._spec(frozenset({file.kind}), "changed_since_download", f"sha256:{file.sha256}")
             try:
-                finish(fetcher.fetch(file.url, wanted), self.gates)
+                run_to_end(fetcher.fetch(file.url, spec), self.limiter)
             except ClipError as error:
                 if error.code != "checksum_mismatch":
                     raise
                 raise ClipError("changed_since_download", f"its URL gives another file now: {error.detail}") from error
         return file.locate(self._folders)
 
-    def _wanted(self, kinds: frozenset[str], wrong_kind_code: str, checksum: str) -> Wanted:
-        return Wanted(kinds, wrong_kind_code, self._config.max_bytes, checksum)
+    def _spec(self, kinds: frozenset[str], wrong_kind_code: str, checksum: str) -> MediaSpec:
+        return MediaSpec(kinds, wrong_kind_code, self._config.max_bytes, checksum)
 
     def _network(self) -> tuple[MediaStore, Fetcher]:
         """Return the store and what fills it, made when the first URL is met: local corpora need neither."""
@@ -188,20 +188,20 @@ class Downloader:
                 self._store = MediaStore(self._folders[FROM_STORE])
                 self._close += [self._store.close, client.close]
                 self._fetcher = Fetcher(
-                    self._config, self._store, client, self.gates, self._on_bytes, refetch=self._refetch
+                    self._config, self._store, client, self.limiter, self._on_bytes, refetch=self._refetch
                 )
             return self._store, self._fetcher
 
-    def _obtain(self, source: str, wanted: Wanted) -> Steps[MediaFile]:
+    def _obtain(self, source: str, spec: MediaSpec) -> FetchSteps[MediaFile]:
         scheme, is_url, _ = source.partition("://")
         if not is_url:
-            return find_local(source, wanted, self._folders[FROM_MANIFEST])
+            return find_local(source, spec, self._folders[FROM_MANIFEST])
         if scheme.lower() not in {"http", "https"}:
             raise ClipError("scheme_not_allowed", f"{scheme}:// is not fetched: give http(s) or a relative path")
         _, fetcher = self._network()
-        found = fetcher.known(source, wanted)
+        found = fetcher.known(source, spec)
         if found is None:
-            found = yield from fetcher.fetch(source, wanted)
+            found = yield from fetcher.fetch(source, spec)
         return found
 
 
@@ -243,10 +243,10 @@ def download_shard(
     missing = [record for record in records if record.clip_id not in rows]
     for _ in range(len(records) - len(missing)):
         on_clip()
-    backlog = Backlog([downloader.clip_steps(record) for record in missing], downloader.gates)
+    scheduler = Scheduler([downloader.clip_steps(record) for record in missing], downloader.limiter)
 
     def work(_: ClipRecord) -> DownloadedClip:
-        clip = backlog.finish_one()
+        clip = scheduler.run_one()
         on_clip()
         return clip
 

@@ -1,4 +1,4 @@
-"""What the Download stage says of a clip: its checked files, or why there are none."""
+"""The rows of the Download stage: the checked files of a clip, or why it has none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-# Where a path starts: the folder of the manifest, or the media store below the root.
+# What a path is relative to: the folder of the manifest, or the media store below the root.
 FROM_MANIFEST = "manifest"
 FROM_STORE = "store"
 
@@ -22,12 +22,12 @@ class MediaFile:
     """One checked file.
 
     Attributes:
-        where: What the path starts from, ``manifest`` or ``store``.
+        where: What the path is relative to, ``manifest`` or ``store``.
         path: Relative path, with slashes.
-        kind: Container or picture format as its first bytes tell, such as ``mp4`` or ``jpeg``.
+        kind: Container or picture format by its first bytes, such as ``mp4`` or ``jpeg``.
         bytes: Size.
         sha256: Digest of the content.
-        url: Where it was fetched from, ``""`` for a local file.
+        url: Its URL, ``""`` for a local file.
     """
 
     where: str
@@ -44,7 +44,7 @@ class MediaFile:
 
 @dataclass(frozen=True)
 class DownloadedClip:
-    """One row of the Download stage: the outcome, the files that are there, and why others are not (code, detail)."""
+    """One row of the Download stage: outcome, files, and code and detail of each problem."""
 
     outcome: Outcome
     video: MediaFile | None = None
@@ -52,7 +52,7 @@ class DownloadedClip:
     problems: tuple[tuple[str, str], ...] = ()
 
     def codes(self) -> tuple[str, ...]:
-        """Return every reason why something of the clip is missing."""
+        """Return the codes of everything that is missing of the clip."""
         return tuple(code for code, _ in self.problems) or ((self.outcome.code,) if self.outcome.code else ())
 
     def to_line(self) -> str:

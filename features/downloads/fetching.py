@@ -1,4 +1,4 @@
-"""One URL -> one file in the store: redirects, attempts, pauses and what is kept between them."""
+"""Fetches one URL into one file of the store: redirects, retries, pauses, and the state between them."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from urllib.parse import urljoin, urlsplit
 
 from features.base.errors import ClipError, TransientError
 from features.base.outcomes import is_transient
-from features.downloads.body import HTTP_BAD_RANGE, HTTP_OK, HTTP_PARTIAL, finished_before, range_headers, receive
+from features.downloads.body import HTTP_BAD_RANGE, HTTP_OK, HTTP_PARTIAL, complete_facts, range_headers, receive
 from features.http.guard import Guard
-from features.http.rate_limit import Turn
+from features.http.rate_limit import Slot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from features.downloads.download_rows import MediaFile
-    from features.downloads.media_spec import Wanted
+    from features.downloads.media_spec import MediaSpec
     from features.downloads.store import MediaStore, Partial
-    from features.http.client import Answer, HttpClient
+    from features.http.client import HttpClient, Response
     from features.http.config import HttpConfig
-    from features.http.rate_limit import HostGates, Steps
+    from features.http.rate_limit import FetchSteps, HostLimiter
 
 # Pauses are drawn between 0 and 1, 2, 4, ... times this: full jitter (Brooker, "Exponential backoff and jitter", 2015).
 FIRST_PAUSE_SECONDS = 1.0
 MAX_PAUSE_SECONDS = 60.0
 MAX_URL_CHARACTERS = 8192
-# How soon somebody looks again after a file that another thread is fetching.
+# Pause before the next look at a file that another thread is fetching.
 BUSY_SECONDS = 0.1
 OVERLOADED = frozenset({429, 503})
 
 
 def host_of(url: str) -> str:
-    """Return the host that politeness counts a URL for: its name, whatever the port.
+    """Return the host to whose rate limit a URL counts: its name, whatever the port.
 
     Raises:
         ClipError: ``scheme_not_allowed`` or ``bad_url``, without the URL's user name and password in its text.
@@ -56,16 +56,16 @@ def host_of(url: str) -> str:
 
 
 @dataclass
-class _Trip:
-    """How far one URL has come.
+class _FetchState:
+    """The progress of one URL.
 
     Attributes:
-        url: What was asked for.
-        target: Where redirects have led.
-        attempts: Requests that failed.
-        redirects: Followed since the last attempt began.
+        url: The URL as the manifest names it.
+        target: The URL of the next request, after redirects.
+        attempts: Failed requests.
+        redirects: Redirects followed in this attempt.
         mismatches: Whole bodies with another checksum.
-        spent_seconds: In requests.
+        spent_seconds: Time spent in requests.
         not_before: Monotonic time of the next request.
     """
 
@@ -80,8 +80,8 @@ class _Trip:
     def __post_init__(self) -> None:
         self.target = self.url
 
-    def start_again(self, pause_seconds: float = 0.0) -> None:
-        """Ask for the first address again, since what redirects lead to may have run out."""
+    def restart_from_origin(self, pause_seconds: float = 0.0) -> None:
+        """Go back to the first URL, since the targets of redirects may have expired."""
         self.target, self.redirects = self.url, 0
         self.not_before = time.monotonic() + pause_seconds
 
@@ -91,11 +91,11 @@ class Fetcher:
 
     Args:
         config: The limits.
-        store: Where files go.
-        client: What asks.
-        gates: Who says when.
-        on_bytes: Told of every piece that arrives.
-        refetch: Do not believe what is in the store, unless it was put there by this fetcher.
+        store: Receives the files.
+        client: Sends the requests.
+        limiter: The rate limits of the hosts.
+        on_bytes: Called with the size of every piece that arrives.
+        refetch: Reuse no file of the store that this fetcher did not fetch.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Fetcher:
         config: HttpConfig,
         store: MediaStore,
         client: HttpClient,
-        gates: HostGates,
+        limiter: HostLimiter,
         on_bytes: Callable[[int], None],
         *,
         refetch: bool = False,
@@ -111,119 +111,121 @@ class Fetcher:
         self._config = config
         self._store = store
         self._client = client
-        self._gates = gates
+        self._limiter = limiter
         self._on_bytes = on_bytes
         self._refetch = refetch
-        # URL -> sha256 of the files that came since this fetcher was made, noted where they are told from older ones.
+        # URL -> sha256 of the files fetched since this fetcher was made; filled with ``refetch`` only, where they have
+        # to be told apart from older ones.
         self._fetched: dict[str, str] = {}
 
-    def known(self, url: str, wanted: Wanted) -> MediaFile | None:
-        """Return the file that was fetched from ``url`` before, if it is there and will do."""
+    def known(self, url: str, spec: MediaSpec) -> MediaFile | None:
+        """Return the stored file of ``url`` if it exists and meets ``spec``, else ``None``."""
         found = self._store.find(url)
-        if found is None or not wanted.accepts(found):
+        if found is None or not spec.accepts(found):
             return None
         if self._refetch and self._fetched.get(url) != found.sha256:
             return None
-        return found if wanted.accepts_content(self._store.folder / found.path) else None
+        return found if spec.accepts_content(self._store.folder / found.path) else None
 
-    def fetch(self, url: str, wanted: Wanted) -> Steps[MediaFile]:
+    def fetch(self, url: str, spec: MediaSpec) -> FetchSteps[MediaFile]:
         """Return the stored file of a URL, in steps of one request each.
 
-        A failure that may pass is tried again after a pause, from where the body broke off if that can be proved.
+        A transient failure is retried after a pause; the body is resumed where it broke off if the server's validators
+        or a checksum prove that the file is the same.
 
         Args:
-            url: Where it is.
-            wanted: What it has to be.
+            url: The URL.
+            spec: The checks that the file has to pass.
 
         Raises:
             ClipError: See docs/download.md.
         """
-        trip = _Trip(url)
+        state = _FetchState(url)
         busy = False
         host_of(url)
         while True:
-            yield Turn("" if busy else host_of(trip.target), trip.not_before)
+            yield Slot("" if busy else host_of(state.target), state.not_before)
             partial = self._store.claim(url)
             if partial is None:
-                busy, trip.not_before = True, time.monotonic() + BUSY_SECONDS
+                busy, state.not_before = True, time.monotonic() + BUSY_SECONDS
                 continue
             with partial:
-                # Whoever had the file until now may have finished it.
-                found = self.known(url, wanted)
+                # The former holder of the lock may have finished the file.
+                found = self.known(url, spec)
                 if found is None and busy:
-                    busy, trip.not_before = False, 0.0
+                    busy, state.not_before = False, 0.0
                     continue
-                found = found or self._step(trip, partial, wanted)
+                found = found or self._step(state, partial, spec)
             if found is not None:
                 return found
 
-    def _step(self, trip: _Trip, partial: Partial, wanted: Wanted) -> MediaFile | None:
+    def _step(self, state: _FetchState, partial: Partial, spec: MediaSpec) -> MediaFile | None:
         """Return the file, or ``None`` when another request is due."""
         started = time.monotonic()
         try:
             try:
-                return self._ask(trip, partial, wanted)
+                return self._ask(state, partial, spec)
             finally:
-                trip.spent_seconds += time.monotonic() - started
+                state.spent_seconds += time.monotonic() - started
         except TransientError as error:
-            self._count(trip, error)
+            self._count(state, error)
         except ClipError as error:
             if not is_transient(error.code):
                 partial.discard()
-            if error.code != "checksum_mismatch" or trip.mismatches:
+            if error.code != "checksum_mismatch" or state.mismatches:
                 raise
-            # Damage on the way is rarer than a wrong manifest; one more fetch tells.
-            trip.mismatches += 1
-            trip.start_again()
+                # A wrong manifest is more likely than damage in transit; one more fetch decides.
+            state.mismatches += 1
+            state.restart_from_origin()
         return None
 
-    def _ask(self, trip: _Trip, partial: Partial, wanted: Wanted) -> MediaFile | None:
-        host = host_of(trip.target)
-        closed = self._gates.closed(host)
+    def _ask(self, state: _FetchState, partial: Partial, spec: MediaSpec) -> MediaFile | None:
+        host = host_of(state.target)
+        closed = self._limiter.closed(host)
         if closed is not None:
             code, left = closed
-            raise ClipError(code, f"{host} is left alone for {left:.0f} s more")
-        facts = finished_before(partial, wanted)
+            raise ClipError(code, f"no request is sent to {host} for {left:.0f} s more")
+        facts = complete_facts(partial, spec)
         if facts is None:
-            left = self._config.max_seconds - trip.spent_seconds
+            left = self._config.max_seconds - state.spent_seconds
             guard = Guard(self._config.timeout_seconds, left)
-            with self._answer(host, trip.target, range_headers(partial, wanted), guard) as answer:
-                if answer.redirect_target:
-                    self._follow(trip, answer.redirect_target)
+            with self._response(host, state.target, range_headers(partial, spec), guard) as response:
+                if response.redirect_target:
+                    self._follow(state, response.redirect_target)
                     return None
-                self._check_status(answer, partial, host)
-                self._gates.went_well(host)
-                facts = receive(answer, partial, wanted, self._config, self._on_bytes)
+                self._check_status(response, partial, host)
+                self._limiter.succeeded(host)
+                facts = receive(response, partial, spec, self._config, self._on_bytes)
         if self._refetch:
-            # Before it is published: whoever finds the URL free then finds its new file.
-            self._fetched[trip.url] = facts.sha256
-        return self._store.add(partial.path, trip.url, facts)
+            # Before it is published: a thread that then finds the URL unlocked finds its new file.
+            self._fetched[state.url] = facts.sha256
+        return self._store.add(partial.path, state.url, facts)
 
     @contextmanager
-    def _answer(self, host: str, url: str, headers: Mapping[str, str], guard: Guard) -> Iterator[Answer]:
-        """Yield what the client yields, and tell the gates whether the host could be reached."""
+    def _response(self, host: str, url: str, headers: Mapping[str, str], guard: Guard) -> Iterator[Response]:
+        """Yield the client's response, and record in the limiter whether the host could be reached."""
         with ExitStack() as stack:
             try:
-                answer = stack.enter_context(self._client.get(url, headers, guard))
+                response = stack.enter_context(self._client.get(url, headers, guard))
             except TransientError:
-                self._gates.not_reached(host)
+                self._limiter.not_reached(host)
                 raise
-            self._gates.reached(host)
-            yield answer
+            self._limiter.reached(host)
+            yield response
 
-    def _follow(self, trip: _Trip, target: str) -> None:
-        trip.redirects += 1
-        if trip.redirects > self._config.max_redirects:
+    def _follow(self, state: _FetchState, target: str) -> None:
+        state.redirects += 1
+        if state.redirects > self._config.max_redirects:
             raise ClipError("too_many_redirects", f"more than max_redirects = {self._config.max_redirects}")
         try:
-            trip.target = urljoin(trip.target, target)
+            state.target = urljoin(state.target, target)
         except ValueError as error:
             raise ClipError("bad_url", f"a redirect leads nowhere: {error}") from error
-        trip.not_before = 0.0
-        host_of(trip.target)
+        state.not_before = 0.0
+        host_of(state.target)
 
-    def _check_status(self, answer: Answer, partial: Partial, host: str) -> None:
-        status = answer.status
+    def _check_status(self, response: Response, partial: Partial, host: str) -> None:
+        status = response.status
         if status in {HTTP_OK, HTTP_PARTIAL}:
             return
         code, detail = f"http_{status}", f"the server answered {status}"
@@ -232,19 +234,19 @@ class Fetcher:
             raise TransientError(code, detail)
         if not is_transient(code):
             raise ClipError(code, detail)
-        pause = answer.retry_after_seconds()
+        pause = response.retry_after_seconds()
         if status in OVERLOADED or pause:
-            self._gates.overloaded(host, pause)
+            self._limiter.overloaded(host, pause)
         if pause > self._config.max_retry_after_seconds:
-            raise ClipError("retry_after_too_long", f"{detail} and asks to be left alone for {pause:.0f} s")
+            raise ClipError("retry_after_too_long", f"{detail} and asks for a pause of {pause:.0f} s")
         raise TransientError(code, detail)
 
-    def _count(self, trip: _Trip, error: TransientError) -> None:
-        """Set when a failed request is tried again, if it is."""
-        trip.attempts += 1
-        if trip.spent_seconds >= self._config.max_seconds:
+    def _count(self, state: _FetchState, error: TransientError) -> None:
+        """Count a failed request and schedule the retry, or raise where the limits allow none."""
+        state.attempts += 1
+        if state.spent_seconds >= self._config.max_seconds:
             raise ClipError("timeout", f"longer than max_seconds = {self._config.max_seconds:g}") from error
-        if trip.attempts >= self._config.max_attempts:
-            raise ClipError(error.code, f"{error.detail} ({trip.attempts} attempts)") from error
-        longest = min(FIRST_PAUSE_SECONDS * 2.0 ** (trip.attempts - 1), MAX_PAUSE_SECONDS)
-        trip.start_again(random.uniform(0.0, longest))  # noqa: S311 - no secret
+        if state.attempts >= self._config.max_attempts:
+            raise ClipError(error.code, f"{error.detail} ({state.attempts} attempts)") from error
+        longest = min(FIRST_PAUSE_SECONDS * 2.0 ** (state.attempts - 1), MAX_PAUSE_SECONDS)
+        state.restart_from_origin(random.uniform(0.0, longest))  # noqa: S311 - no secret

@@ -1,4 +1,4 @@
-"""Deletes fetched media that every shard has read."""
+"""Garbage collection of fetched media: deletes files that every shard has read."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ if TYPE_CHECKING:
     from features.downloads.download_rows import MediaFile
 
 
-class MediaSweeper:
-    """Deletes files of the store once the last shard that refers to them lets go; files of the user never.
+class MediaCollector:
+    """Counts references to the files of the store and deletes those without any; never a file of the user.
 
     Args:
-        folder: Of the store.
-        rows: Shard -> the rows of its downloaded clips.
+        folder: Folder of the store.
+        rows: Shard -> file with the rows of its downloaded clips.
     """
 
     def __init__(self, folder: Path, rows: Mapping[str, Path]) -> None:
         self._folder = folder
         self._rows = rows
-        # One video under two URLs is one file.
-        self._references = Counter(file.path for path in rows.values() for _, file in _stored(path))
+        # Path -> references: one video under two URLs is one file.
+        self._references = Counter(file.path for path in rows.values() for _, file in _stored_files(path))
         self._held: list[MediaFile] = []
 
     def shard_done(self, name: str, *, keep: set[str], hold: set[str]) -> None:
-        """Let go of the files of a shard.
+        """Release a shard's media files; delete those with no other reference.
 
         Args:
             name: The shard.
-            keep: Clips that will be attempted again: their files stay.
-            hold: Clips whose files stay until :meth:`finish`.
+            keep: Clips that will be attempted again: their files are not released.
+            hold: Clips whose files are released by :meth:`finish`.
         """
-        freed: list[MediaFile] = []
-        for clip_id, file in _stored(self._rows[name]):
+        released: list[MediaFile] = []
+        for clip_id, file in _stored_files(self._rows[name]):
             if clip_id in keep:
                 continue
-            (self._held if clip_id in hold else freed).append(file)
-        self._let_go(freed)
+            (self._held if clip_id in hold else released).append(file)
+        self._release(released)
 
     def finish(self) -> None:
-        """Let go of the files that were held."""
-        self._let_go(self._held)
+        """Release the files that were held."""
+        self._release(self._held)
         self._held = []
 
-    def _let_go(self, files: Iterable[MediaFile]) -> None:
+    def _release(self, files: Iterable[MediaFile]) -> None:
         last: dict[str, MediaFile] = {}
         for file in files:
             self._references[file.path] -= 1
@@ -61,8 +61,8 @@ class MediaSweeper:
                 store.remove(last.values())
 
 
-def _stored(path: Path) -> Iterator[tuple[str, MediaFile]]:
-    """Yield clip id and file for every file of these rows that lies in the store."""
+def _stored_files(path: Path) -> Iterator[tuple[str, MediaFile]]:
+    """Yield clip id and file for every stored file of these rows."""
     for clip in read_downloaded(path):
         for file in (clip.video, clip.cover):
             if file is not None and file.where == FROM_STORE:

@@ -1,4 +1,4 @@
-"""What a media file has to be to be taken: a kind by its first bytes, a size, a digest."""
+"""The checks of a media file: its kind by the first bytes, its size, its digest; names and headers do not count."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from features.downloads.download_rows import MediaFile
 
 VIDEO_KINDS = frozenset({"mp4", "matroska", "avi", "flv", "mpegts", "mpegps"})
-# Pictures that move: videos only where a setting says so.
+# Animated pictures: videos only with ``extra_video_kinds``.
 EXTRA_VIDEO_KINDS = frozenset({"gif", "webp"})
 COVER_KINDS = frozenset({"jpeg", "png", "webp"})
 SNIFF_BYTES = 512
@@ -24,9 +24,9 @@ TS_PACKET_BYTES = 188
 
 
 def kind_of(head: bytes) -> str:
-    """Return the kind of a file by its first 512 bytes, ``""`` for one that nothing here reads.
+    """Return the kind of a file by its first 512 bytes, ``""`` for an unknown one.
 
-    ``html`` and ``gif`` are named since they are what a server sends instead of a video most often.
+    ``html`` and ``gif`` are recognised because servers often send them instead of a video.
     """
     for offset, magic, kind in _SIGNATURES:
         if head[offset : offset + len(magic)] == magic:
@@ -68,14 +68,14 @@ class StoredFacts:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is asked of one file.
+class MediaSpec:
+    """The requirements on one file.
 
     Attributes:
-        kinds: Kinds that will do.
+        kinds: Accepted kinds.
         wrong_kind_code: Code of a file of another kind, such as ``not_a_video``.
         max_bytes: Largest size.
-        checksum: ``sha256:<hex>`` or ``md5:<hex>``, ``""`` = any content will do.
+        checksum: ``sha256:<hex>`` or ``md5:<hex>``, ``""`` = any content.
     """
 
     kinds: frozenset[str]
@@ -88,12 +88,12 @@ class Wanted:
             raise ClipError("bad_checksum", f"{self.checksum[:80]!r}: give sha256:<64 hex> or md5:<32 hex>")
 
     def accepts(self, file: MediaFile) -> bool:
-        """Return whether a file that was checked before will do, as far as its facts tell: they hold no MD5."""
+        """Return whether the facts of a file that was checked before meet the spec; they hold no MD5."""
         other_digest = self.checksum.startswith("sha256:") and self.checksum != f"sha256:{file.sha256}"
         return file.kind in self.kinds and file.bytes <= self.max_bytes and not other_digest
 
     def accepts_content(self, path: Path) -> bool:
-        """Return whether a file holds what an ``md5:`` checksum says; it is read for such a one only."""
+        """Return whether the content of a file has the ``md5:`` checksum; without one the file is not read."""
         if not self.checksum.startswith("md5:"):
             return True
         digest = hashlib.md5(usedforsecurity=False)
@@ -106,7 +106,7 @@ class Wanted:
         return self.checksum == f"md5:{digest.hexdigest()}"
 
     def check_size(self, num_bytes: int) -> None:
-        """Refuse a file that is too large.
+        """Raise for a file that is too large.
 
         Raises:
             ClipError: ``too_large``.
@@ -115,29 +115,29 @@ class Wanted:
             raise ClipError("too_large", f"{num_bytes:,} bytes; max_bytes is {self.max_bytes:,}")
 
 
-class Inspector:
-    """Looks at a file while it passes by.
+class StreamingValidator:
+    """Checks a file against its spec while its bytes stream through.
 
     Args:
-        wanted: What it has to be.
+        spec: The requirements.
     """
 
-    def __init__(self, wanted: Wanted) -> None:
-        self._wanted = wanted
+    def __init__(self, spec: MediaSpec) -> None:
+        self._spec = spec
         self._sha256 = hashlib.sha256()
-        by_md5 = wanted.checksum.startswith("md5:")
+        by_md5 = spec.checksum.startswith("md5:")
         self._md5 = hashlib.md5(usedforsecurity=False) if by_md5 else None
         self._head = b""
         self.num_bytes = 0
 
     def update(self, data: bytes) -> None:
-        """Take the next bytes.
+        """Check the next bytes.
 
         Raises:
-            ClipError: ``too_large``, or the code for a wrong kind as soon as the first bytes tell.
+            ClipError: ``too_large``, or the code for a wrong kind as soon as enough bytes have arrived.
         """
         self.num_bytes += len(data)
-        self._wanted.check_size(self.num_bytes)
+        self._spec.check_size(self.num_bytes)
         self._sha256.update(data)
         if self._md5 is not None:
             self._md5.update(data)
@@ -146,8 +146,8 @@ class Inspector:
             if len(self._head) == SNIFF_BYTES:
                 self._kind()
 
-    def facts(self) -> StoredFacts:
-        """Return what the file is.
+    def finish(self) -> StoredFacts:
+        """Check the whole file and return its facts.
 
         Raises:
             ClipError: ``empty_file``, ``checksum_mismatch`` or the code for a wrong kind.
@@ -157,15 +157,15 @@ class Inspector:
         kind = self._kind()
         sha256 = self._sha256.hexdigest()
         found = f"md5:{self._md5.hexdigest()}" if self._md5 is not None else f"sha256:{sha256}"
-        if self._wanted.checksum not in {"", found}:
-            raise ClipError("checksum_mismatch", f"the content is {found}, expected {self._wanted.checksum}")
+        if self._spec.checksum not in {"", found}:
+            raise ClipError("checksum_mismatch", f"the content is {found}, expected {self._spec.checksum}")
         return StoredFacts(sha256, kind, self.num_bytes)
 
     def _kind(self) -> str:
-        kind, kinds = kind_of(self._head), self._wanted.kinds
+        kind, kinds = kind_of(self._head), self._spec.kinds
         if kind not in kinds:
             expected = ", ".join(sorted(kinds))
             raise ClipError(
-                self._wanted.wrong_kind_code, f"the file is {kind or 'of no known kind'}, expected {expected}"
+                self._spec.wrong_kind_code, f"the file is {kind or 'of no known kind'}, expected {expected}"
             )
         return kind

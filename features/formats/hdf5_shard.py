@@ -25,7 +25,7 @@ import numpy as np
 from features.base.errors import ShardError
 from features.base.files import sha256_of_json
 from features.base.outcomes import STATUS_NAMES, STATUS_NUMBERS, Outcome
-from features.formats.hdf5_sink import PatientFile
+from features.formats.hdf5_sink import DeferredErrorFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ class ShardWriter:
     """
 
     def __init__(self, path: Path, dim: int, attributes: Mapping[str, str | int], *, has_tokens: bool) -> None:
-        self._stream = PatientFile(path)
+        self._stream = DeferredErrorFile(path)
         self._file = h5py.File(self._stream, "w", libver="earliest", track_order=False)
         self._attributes = {**attributes, "dim": dim, "schema_version": SCHEMA_VERSION}
         self._columns = {"features": _column(self._file, "features", dim, np.float16)}
@@ -179,7 +179,7 @@ def write_hdf5(
     attributes: Mapping[str, str | int],
 ) -> None:
     """Write arrays, lists of text and attributes under their names; the schema version comes to the attributes."""
-    with PatientFile(path) as stream, h5py.File(stream, "w", libver="earliest", track_order=False) as file:
+    with DeferredErrorFile(path) as stream, h5py.File(stream, "w", libver="earliest", track_order=False) as file:
         for name, value in sorted({**attributes, "schema_version": SCHEMA_VERSION}.items()):
             file.attrs[name] = value
         for name, array in arrays.items():

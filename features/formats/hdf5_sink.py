@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 
-class PatientFile(io.FileIO):
+class DeferredErrorFile(io.FileIO):
     """A new file for HDF5, which cannot stand errors: it tries again whenever one of its objects is forgotten.
 
     On a full disk that gives exceptions that nobody can catch, beside the one that tells. Here what cannot be

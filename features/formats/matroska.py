@@ -170,13 +170,13 @@ class StoredPicture:
         import av  # noqa: PLC0415 - loads the codec libraries
 
         try:
-            pixels = _decoder.pixels(self)
+            pixels = _picture_decoder.pixels(self)
         except av.FFmpegError as error:
             raise ShardError(f"a stored frame cannot be decoded ({error}): delete the shard and run again") from error
         return pixels
 
 
-class _Decoder(threading.local):
+class _PictureDecoder(threading.local):
     """The decoder and the colour converter of each thread: making them costs as much as a picture."""
 
     def __init__(self) -> None:
@@ -212,7 +212,7 @@ class _Decoder(threading.local):
         self._codec = codec
 
 
-_decoder = _Decoder()
+_picture_decoder = _PictureDecoder()
 
 
 def read_frames(matroska: bytes) -> ImageSequence | None:

@@ -82,7 +82,7 @@ class ShardedClips:
     def __getitem__(self, index: int) -> Mapping[str, npt.NDArray[np.float16]]:
         shard, row = self._place(index)
         self._keep_open(shard)
-        return _Clip({name: readers[shard] for name, readers in self._readers.items()}, row)
+        return _ClipFeatures({name: readers[shard] for name, readers in self._readers.items()}, row)
 
     def token_ids(self, index: int) -> npt.NDArray[np.int32]:
         """Return the ids of a clip's text tokens, one for each of its rows of text.
@@ -138,7 +138,7 @@ class ShardedClips:
         return result
 
 
-class _Clip(Mapping[str, "npt.NDArray[np.float16]"]):
+class _ClipFeatures(Mapping[str, "npt.NDArray[np.float16]"]):
     """Modality -> features of one clip, each read when it is asked for."""
 
     def __init__(self, readers: Mapping[str, ShardReader], row: int) -> None:

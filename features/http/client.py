@@ -1,4 +1,4 @@
-"""One request of one URL, over connections that are kept open and go to checked addresses only."""
+"""HTTP requests over reused connections that go to checked addresses only, and their responses."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from features.http.guard import Guard
 
 CHUNK_BYTES = 1 << 16
-# The body of an answer that is of no use is read when it is this short, so that the connection can be kept.
+# The unused body of an error or a redirect is read when it is this short, so that the connection can be reused.
 DRAIN_BYTES = 1 << 14
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _DIGITS = re.compile(r"\d{1,18}", re.ASCII)
 
 
-class Answer:
-    """One answer, open until it is closed.
+class Response:
+    """The response to one request: status, headers, and a body in chunks; open until :meth:`close`.
 
     Args:
         response: Headers received, body not.
@@ -55,7 +55,7 @@ class Answer:
 
     @property
     def redirect_target(self) -> str:
-        """Where a redirect leads, ``""`` when the answer is none."""
+        """The target of a redirect, ``""`` for any other response."""
         if self.status not in REDIRECTS:
             return ""
         target = self.header("Location")
@@ -67,13 +67,13 @@ class Answer:
 
     @property
     def length(self) -> int | None:
-        """Bytes that the server says the body has, ``None`` when it does not say."""
+        """Size of the body in bytes as the server states it, ``None`` without a usable header."""
         stated = self.header("Content-Length")
         return int(stated) if _DIGITS.fullmatch(stated) and not self.header("Transfer-Encoding") else None
 
     @property
     def content_range(self) -> tuple[int, int, int | None] | None:
-        """First byte, last byte and size of the whole (``None`` = not said); ``None`` when there is no such header."""
+        """First byte, last byte and size of the whole (``None`` = unknown); ``None`` without such a header."""
         match = _CONTENT_RANGE.fullmatch(self.header("Content-Range"))
         if match is None:
             return None
@@ -82,12 +82,12 @@ class Answer:
 
     @property
     def strong_etag(self) -> str:
-        """The entity tag, ``""`` when there is none or a weak one, which does not promise equal bytes."""
+        """The entity tag, ``""`` without one or with a weak one, which does not guarantee equal bytes."""
         tag = self.header("ETag")
         return tag if tag.startswith('"') and tag.endswith('"') else ""
 
     def retry_after_seconds(self) -> float:
-        """Return the pause that the server asks for (RFC 9110 10.2.3), 0 when it asks for none that makes sense."""
+        """Return the pause of ``Retry-After`` (RFC 9110 10.2.3), 0 without a valid one."""
         stated = self.header("Retry-After")
         if _DIGITS.fullmatch(stated):
             return float(stated)
@@ -100,14 +100,14 @@ class Answer:
         return max(pause, 0.0) if math.isfinite(pause) else 0.0
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the body as it arrives, still packed if it was packed.
+        """Yield the body as it arrives, without decoding its ``Content-Encoding``.
 
         Raises:
             TransientError: ``timeout`` or ``incomplete_body``.
         """
         while True:
             try:
-                # What is there, as soon as it is there: a full chunk of a server that trickles could take hours.
+                # read1 returns what has arrived: waiting for a full chunk of a trickling server could take hours.
                 chunk = self._response.raw.read1(CHUNK_BYTES, decode_content=False)
             except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
                 raise TransientError("timeout", "the body stopped coming") from error
@@ -118,7 +118,7 @@ class Answer:
             yield chunk
 
     def close(self) -> None:
-        """Give the connection back for the next request, or close it when the body was not read to its end."""
+        """Return the connection to the pool, or close it when the body was not read to its end."""
         if self.length is not None and self.length <= DRAIN_BYTES and self.status != requests.codes.ok:
             try:
                 for _ in self.chunks():
@@ -133,7 +133,7 @@ KEPT_HOSTS = 64
 
 
 class HttpClient:
-    """Asks web servers; safe from many threads. No proxy, no cookie and no password of the environment is used.
+    """A thread-safe HTTP client. It uses no proxy, cookie or password of the environment.
 
     Args:
         config: The limits.
@@ -156,8 +156,8 @@ class HttpClient:
         self._session.close()
 
     @contextmanager
-    def get(self, url: str, headers: Mapping[str, str], guard: Guard) -> Iterator[Answer]:
-        """Yield what the server answers to one request; a redirect is an answer too.
+    def get(self, url: str, headers: Mapping[str, str], guard: Guard) -> Iterator[Response]:
+        """Yield the response to one request; redirects are not followed.
 
         Raises:
             ClipError: ``bad_url``, ``address_not_allowed`` or ``certificate_refused``.
@@ -166,11 +166,11 @@ class HttpClient:
         with guarded(guard):
             response = self._send(url, headers)
             guard.headers_are_here()
-            answer = Answer(response)
+            received = Response(response)
             try:
-                yield answer
+                yield received
             finally:
-                answer.close()
+                received.close()
 
     def _send(self, url: str, headers: Mapping[str, str]) -> requests.Response:
         timeout = self._config.timeout_seconds
@@ -189,7 +189,7 @@ class HttpClient:
 
 
 def _reason(error: requests.ConnectionError) -> str:
-    """Return what stands behind a failed connection, without addresses of objects."""
+    """Return the cause of a failed connection, without addresses of objects."""
     cause = error.args[0] if error.args else error
     cause = getattr(cause, "reason", cause)
     if isinstance(cause, NameResolutionError):
@@ -201,7 +201,7 @@ def _reason(error: requests.ConnectionError) -> str:
 
 @functools.cache
 def tls_context() -> ssl.SSLContext:
-    """Return the settings of TLS, read once: requests reads the authorities again for each connection, 20 ms of CPU."""
+    """Return the TLS settings, read once: requests reads the authorities for each connection, 20 ms of CPU."""
     context = create_urllib3_context()
     context.load_verify_locations(requests.utils.DEFAULT_CA_BUNDLE_PATH)
     context.sslsocket_class = GuardedTlsSocket
@@ -209,29 +209,29 @@ def tls_context() -> ssl.SSLContext:
 
 
 class _NoCookies(RequestsCookieJar):
-    """Keeps nothing: one stranger's cookie is no other's business."""
+    """Cookie policy that rejects all cookies."""
 
     def extract_cookies(self, response: object, request: object) -> None:
-        """Leave them."""
+        """Store no cookie."""
 
 
 class _OneRequestSession(requests.Session):
-    """Sends one request and leaves the body of its answer alone."""
+    """A session that sends one request and does not read the body of its response."""
 
     def resolve_redirects(self, *_: Any, **__: Any) -> Generator[requests.Response, None, None]:  # noqa: ANN401 - as the original
-        """Yield nothing: even where redirects are not followed, the original reads and unpacks their whole body."""
+        """Yield nothing: the original reads and decodes the whole body of a redirect even where it is not followed."""
         yield from ()
 
 
 class _CheckedAdapter(HTTPAdapter):
-    """An adapter whose connections resolve a name, check its addresses and connect to one of just these."""
+    """An adapter whose connections resolve a name, check its addresses, and connect to one of those only."""
 
     def __init__(self, config: HttpConfig) -> None:
         self._allow_private = config.allow_private_addresses
         super().__init__(KEPT_HOSTS, config.connections_per_host)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **more: object) -> None:
-        """Make the pools, with connections of this module's kind."""
+        """Create the pools with the checked connections of this module."""
         super().init_poolmanager(connections, maxsize, block, **more)
         plain, tls = _connection_classes(allow_private=self._allow_private)
 
@@ -244,7 +244,7 @@ class _CheckedAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": Plain, "https": Tls}
 
     def cert_verify(self, conn: HTTPSConnection, url: str, verify: object, cert: object) -> None:  # noqa: ARG002 - the signature is given
-        """Have the certificate verified, by the context that has the authorities already."""
+        """Require verification, by the shared TLS context, which has the authorities loaded."""
         conn.cert_reqs = "CERT_REQUIRED"
 
 

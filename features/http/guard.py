@@ -1,4 +1,4 @@
-"""Sockets that keep a deadline however slowly the other side drips, and that end soon when the run is stopped."""
+"""Checked addresses, and sockets with deadlines that end early when the run is stopped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-# Ranges that the standard library calls global although no video is served from there.
+# Ranges that the standard library calls global, but that serve no public media.
 _RELAYS_OF_6TO4 = ipaddress.ip_network("192.88.99.0/24")
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 _TUNNELS_6TO4 = ipaddress.ip_network("2002::/16")
@@ -56,8 +56,8 @@ def is_public(address: str) -> bool:
 def resolve(host: str, port: int, *, allow_private: bool) -> list[tuple[int, str]]:
     """Return (address family, address) of a host, in the system's order of preference, each checked.
 
-    Whoever connects must connect to one of these and not resolve the name again: the second answer may differ
-    (DNS rebinding).
+    The caller must connect to one of these and not resolve the name again: the second answer may differ (DNS
+    rebinding).
 
     Raises:
         ClipError: ``address_not_allowed``: one of the addresses is not public.
@@ -73,16 +73,16 @@ def resolve(host: str, port: int, *, allow_private: bool) -> list[tuple[int, str
     return addresses
 
 
-# How soon a waiting socket notices that the run is stopped.
+# Longest wait of a socket before it checks for a stopped run.
 SLICE_SECONDS = 0.25
 
 
 class Guard:
-    """How long the request that a thread is making may still take.
+    """The deadlines of one request.
 
     Args:
-        timeout_seconds: For the headers as a whole, and for each wait for data.
-        max_seconds: For the request as a whole, from now.
+        timeout_seconds: Limit of the headers as a whole, and of each wait for data.
+        max_seconds: Limit of the whole request, from now.
     """
 
     def __init__(self, timeout_seconds: float, max_seconds: float) -> None:
@@ -92,15 +92,15 @@ class Guard:
         self._in_headers = True
 
     def headers_are_here(self) -> None:
-        """Let the body take as long as the request may."""
+        """End the limit of the headers: from here on the request's limit holds."""
         self._in_headers = False
 
     def wait_until(self) -> float:
-        """Return the monotonic time at which the wait that begins now has lasted too long."""
+        """Return the monotonic deadline of a wait that begins now."""
         now = time.monotonic()
         if not self._in_headers:
             return min(now + self.timeout_seconds, self.ends_at)
-        # A reused connection is waited for from the first read on, not from when it was opened.
+            # On a reused connection the time counts from the first read, not from the opening.
         self._headers_end_at = min(self._headers_end_at, now + self.timeout_seconds, self.ends_at)
         return self._headers_end_at
 
@@ -110,7 +110,7 @@ _local = threading.local()
 
 @contextmanager
 def guarded(guard: Guard) -> Iterator[None]:
-    """Put every socket that this thread reads under ``guard`` for as long as the context lasts."""
+    """Apply ``guard`` to every socket that this thread reads inside the context."""
     _local.guard = guard
     try:
         yield
@@ -122,7 +122,7 @@ def check_stopping() -> None:
     """Raise when the run is being stopped.
 
     Raises:
-        StoppedError: Nothing that is under way may become an outcome.
+        StoppedError: Work in progress must not become an outcome.
     """
     if STOPPING.is_set():
         raise StoppedError("the run was stopped")
@@ -132,7 +132,7 @@ def _receive(set_timeout: Callable[[float], None], receive: Callable[[], int]) -
     """Return what ``receive`` returns, called in slices of time until the guard's limit.
 
     Raises:
-        TimeoutError: The limit has come.
+        TimeoutError: The deadline has passed.
         StoppedError: The run is being stopped.
     """
     guard: Guard = _local.guard
@@ -150,7 +150,7 @@ def _receive(set_timeout: Callable[[float], None], receive: Callable[[], int]) -
 
 
 class GuardedSocket(socket.socket):
-    """A socket whose reads keep the limits of the thread's guard."""
+    """A socket whose reads obey the deadlines of the thread's guard."""
 
     def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
         """Return the number of bytes read into ``buffer``."""
@@ -158,7 +158,7 @@ class GuardedSocket(socket.socket):
 
 
 class GuardedTlsSocket(ssl.SSLSocket):
-    """The same for TLS; its handshake keeps the socket's own timeout as a whole."""
+    """The same for TLS; the handshake as a whole obeys the socket's own timeout."""
 
     def recv_into(self, buffer: WriteableBuffer, nbytes: int | None = None, flags: int = 0) -> int:
         """Return the number of bytes read into ``buffer``."""
@@ -196,7 +196,7 @@ def _connect(opened: socket.socket, address: tuple[str, int], until: float) -> N
     try:
         opened.connect(address)
     except TimeoutError:
-        # It goes on in the background; the socket becomes writable when it has ended either way.
+        # The connection attempt continues in the background; the socket becomes writable when it has ended either way.
         watcher = select.poll()
         watcher.register(opened, select.POLLOUT)
         while not watcher.poll(SLICE_SECONDS * 1000):

@@ -1,4 +1,4 @@
-"""How many requests go to one host, and when: shared by every thread of a run."""
+"""Rate limits of hosts, and the scheduler of the work that waits for them; shared by every thread of a run."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from features.http.guard import check_stopping
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# A start that comes late by this is made up for: sleeping is inexact, and the rate should be met.
+# A start that is late by at most this does not delay the next one: sleeping is inexact, and the rate should be met.
 MAX_LATE_SECONDS = 0.05
-# Answers to requests that were under way together say the same thing: they halve a host's connections once.
+# Overload responses within this time belong to the same requests in flight: they halve a host's connections once.
 HALVING_SECONDS = 1.0
-# A host that could not be reached this often in a row, and for this long, is closed for a while: with hundreds of
-# thousands of clips on it, waiting for each of them in turn would take weeks.
+# A host with this many connection failures in a row, over this long, is closed for a while: with hundreds of thousands
+# of clips on it, one timeout after the other would take weeks.
 DOWN_FAILURES = 20
 DOWN_SECONDS = 60.0
 DOWN_CLOSED_SECONDS = 300.0
@@ -29,18 +29,18 @@ DOWN_CLOSED_SECONDS = 300.0
 
 @dataclass
 class _Host:
-    """What is known of one host; times are monotonic.
+    """The state of one host; times are monotonic.
 
     Attributes:
-        allowed: Connections it may have now; the whole part counts.
-        active: Connections it has.
-        halved_at: When their number was last halved.
-        next_at: When the rate allows the next request.
-        paused_until: Until when it asked to be left alone.
-        closed_until: Until when nobody asks it.
-        closed_code: Why.
-        failures: Times in a row that it could not be reached, and
-        failing_since: since when.
+        allowed: Connections allowed now; the integer part counts.
+        active: Connections in use.
+        halved_at: Time of the last halving of ``allowed``.
+        next_at: Time from which the rate allows the next request.
+        paused_until: End of the pause that the host asked for.
+        closed_until: End of the time in which no request is sent.
+        closed_code: Reason of the closing.
+        failures: Connection failures in a row.
+        failing_since: Time of the first of them.
     """
 
     allowed: float
@@ -54,15 +54,15 @@ class _Host:
     failing_since: float = 0.0
 
 
-class HostGates:
-    """Hands out turns at hosts.
+class HostLimiter:
+    """Grants slots, each of which allows one request to one host.
 
-    A host that answers 429 or 503 gets half its connections and, answer by answer, wins them back (additive increase,
-    multiplicative decrease, as TCP does: Chiu and Jain 1989).
+    A 429 or 503 halves a host's connections; each success adds a part of one again (additive increase, multiplicative
+    decrease, as in TCP: Chiu and Jain 1989).
 
     Args:
-        connections: Most requests at a time to one host.
-        per_second: Most requests begun in a second at one host; 0 = no limit.
+        connections: Concurrent requests to one host.
+        per_second: Requests started per second at one host; 0 = no limit.
         max_pause_seconds: A host that asks for a longer pause is closed for that time.
     """
 
@@ -71,19 +71,19 @@ class HostGates:
         self._interval = 1 / per_second if per_second else 0.0
         self._max_pause = max_pause_seconds
         self._hosts: dict[str, _Host] = {}
-        # Held to take a turn; told when one is given back.
+        # Held to acquire a slot; notified when one is released.
         self.condition = threading.Condition()
 
     def _host(self, name: str) -> _Host:
         return self._hosts.setdefault(name, _Host(float(self._connections)))
 
     def try_take(self, name: str) -> float:
-        """Take a turn at a host; the caller holds ``condition``.
+        """Acquire a slot of a host without waiting; the caller holds ``condition``.
 
         Returns:
-            0 when it was taken, else the monotonic time at which to ask again, infinite when a turn has to be given
-            back first. The empty name stands for work that asks no host: always 0. So does a host that is closed,
-            since nobody will ask it.
+            0 when it was acquired, else the monotonic time of the next try, infinite when a slot has to be released
+            first. Always 0 for the empty name, which means work without a request, and for a closed host, for which
+            the caller fails without a request.
         """
         if not name:
             return 0.0
@@ -101,21 +101,21 @@ class HostGates:
         host.next_at = max(host.next_at, now - min(self._interval, MAX_LATE_SECONDS)) + self._interval
         return 0.0
 
-    def give_back(self, name: str) -> None:
-        """End a turn."""
+    def release(self, name: str) -> None:
+        """Release a slot."""
         with self.condition:
             if name:
                 self._host(name).active -= 1
             self.condition.notify()
 
-    def went_well(self, name: str) -> None:
-        """Let a host win back connections, one for as many good answers as it has."""
+    def succeeded(self, name: str) -> None:
+        """Raise a host's connections by one for as many successes as it has connections."""
         with self.condition:
             host = self._host(name)
             host.allowed = min(host.allowed + 1 / host.allowed, float(self._connections))
 
     def overloaded(self, name: str, pause_seconds: float) -> None:
-        """Halve a host's connections, and leave it alone for the pause it asked for, 0 = it named none."""
+        """Halve a host's connections, and pause it for the time that it asked for, 0 = none."""
         with self.condition:
             host = self._host(name)
             now = time.monotonic()
@@ -128,12 +128,12 @@ class HostGates:
                 host.paused_until = max(host.paused_until, until)
 
     def reached(self, name: str) -> None:
-        """Take note that a host answered, whatever the answer."""
+        """Record a response of a host, whatever its status."""
         with self.condition:
             self._host(name).failures = 0
 
     def not_reached(self, name: str) -> None:
-        """Take note that a host did not answer; one that has not for long is closed."""
+        """Record a connection failure of a host; after many over a long time it is closed."""
         with self.condition:
             host, now = self._host(name), time.monotonic()
             host.failing_since = host.failing_since if host.failures else now
@@ -143,25 +143,25 @@ class HostGates:
                 host.failures = 0
 
     def closed(self, name: str) -> tuple[str, float] | None:
-        """Return why a host is closed and for how many seconds more, ``None`` when it is not."""
+        """Return the reason and the remaining seconds of a closed host, ``None`` for an open one."""
         with self.condition:
             host = self._host(name)
             left = host.closed_until - time.monotonic()
             return (host.closed_code, left) if left > 0 else None
 
 
-# How soon a waiting thread notices that the run is stopped, or that another backlog gave a turn back.
+# Longest wait of a thread before it checks for a stopped run, or for a slot released by another scheduler.
 MAX_WAIT_SECONDS = 0.1
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Turn:
-    """What a piece of work waits for.
+class Slot:
+    """What a piece of work waits for: permission for its next request.
 
     Attributes:
-        host: The host that it will ask next, ``""`` = none.
+        host: Host of the next request, ``""`` = none.
         not_before: Monotonic time.
     """
 
@@ -169,29 +169,31 @@ class Turn:
     not_before: float = 0.0
 
 
-# Work in steps: it yields the turn it needs, goes on when it has it, and so on until it returns.
-Steps = Generator[Turn, None, Result]
+# Work in steps: a generator that yields the slot it needs next, resumes when the slot is granted, and returns a result.
+FetchSteps = Generator[Slot, None, Result]
 
 
-class Backlog(Generic[Result]):
-    """Pieces of work of which any that has its turn goes on.
+class Scheduler(Generic[Result]):
+    """Runs pieces of work on the threads that call it: whichever piece gets its slot runs its next step.
+
+    A slow host or a pause delays no work for other hosts.
 
     Args:
-        work: The pieces, not yet begun.
-        gates: Who hands out the turns.
+        work: The pieces, not yet started.
+        limiter: Grants the slots.
     """
 
-    def __init__(self, work: Sequence[Steps[Result]], gates: HostGates) -> None:
+    def __init__(self, work: Sequence[FetchSteps[Result]], limiter: HostLimiter) -> None:
         self._work = work
-        self._gates = gates
-        # Host -> work that wants a turn there. Hosts take turns too: one that got its turn goes to the end.
+        self._limiter = limiter
+        # Host -> work that waits for a slot there. Round robin over hosts: one that got a slot moves to the end.
         self._ready: dict[str, deque[int]] = {"": deque(range(len(work)))}
         self._later: list[tuple[float, int, str]] = []
 
-    def finish_one(self) -> Result:
-        """Return the result of the first piece of work that this thread brings to its end.
+    def run_one(self) -> Result:
+        """Run steps of any pieces until one of them returns, and return its result.
 
-        Called once for each piece, by any number of threads.
+        To be called once for each piece, from any number of threads.
 
         Raises:
             StoppedError: The run is being stopped.
@@ -199,25 +201,25 @@ class Backlog(Generic[Result]):
         while True:
             index, host = self._take()
             try:
-                turn = next(self._work[index])
+                slot = next(self._work[index])
             except StopIteration as end:
                 result: Result = end.value
                 return result
             finally:
-                self._gates.give_back(host)
-            self._put(index, turn)
+                self._limiter.release(host)
+            self._put(index, slot)
 
-    def _put(self, index: int, turn: Turn) -> None:
-        with self._gates.condition:
-            if turn.not_before > time.monotonic():
-                heapq.heappush(self._later, (turn.not_before, index, turn.host))
+    def _put(self, index: int, slot: Slot) -> None:
+        with self._limiter.condition:
+            if slot.not_before > time.monotonic():
+                heapq.heappush(self._later, (slot.not_before, index, slot.host))
             else:
-                self._ready.setdefault(turn.host, deque()).append(index)
-            self._gates.condition.notify()
+                self._ready.setdefault(slot.host, deque()).append(index)
+            self._limiter.condition.notify()
 
     def _take(self) -> tuple[int, str]:
-        """Return a piece of work that has its turn, and the host of that turn."""
-        with self._gates.condition:
+        """Return a piece of work whose slot is granted, and the host of the slot."""
+        with self._limiter.condition:
             while True:
                 check_stopping()
                 now = time.monotonic()
@@ -229,14 +231,14 @@ class Backlog(Generic[Result]):
                     return found
                 if self._later:
                     wait_until = min(wait_until, self._later[0][0])
-                self._gates.condition.wait(min(max(wait_until - now, 0.001), MAX_WAIT_SECONDS))
+                self._limiter.condition.wait(min(max(wait_until - now, 0.001), MAX_WAIT_SECONDS))
 
     def _pick(self) -> tuple[tuple[int, str] | None, float]:
-        """Return work that may go on now, or when to look again."""
+        """Return work that may run now, or the time of the next try."""
         wait_until = time.monotonic() + MAX_WAIT_SECONDS
         for host in list(self._ready):
             waiting = self._ready[host]
-            free_at = self._gates.try_take(host)
+            free_at = self._limiter.try_take(host)
             if free_at:
                 wait_until = min(wait_until, free_at)
                 continue
@@ -248,6 +250,6 @@ class Backlog(Generic[Result]):
         return None, wait_until
 
 
-def finish(work: Steps[Result], gates: HostGates) -> Result:
-    """Return the result of one piece of work, waited for."""
-    return Backlog([work], gates).finish_one()
+def run_to_end(work: FetchSteps[Result], limiter: HostLimiter) -> Result:
+    """Run one piece of work to its end and return its result."""
+    return Scheduler([work], limiter).run_one()

@@ -49,7 +49,7 @@ class Part:
         return (by_label / max(1, num_labels), self._room / self.share)
 
 
-def share_out(
+def assign_groups(
     groups: list[list[int]], parts: Sequence[Part], labels: Sequence[Sequence[int]], totals: Sequence[int], seed: int
 ) -> None:
     """Give every group to the part where its labels are missing most; ``groups`` comes out in the order of giving.
@@ -140,7 +140,7 @@ def assign_splits(
 ) -> list[str]:
     """Return ``train``, ``validation`` or ``test`` for each record.
 
-    Groups go where their labels are missing most (see :func:`share_out`). A group of which a member has a fixed
+    Groups go where their labels are missing most (see :func:`assign_groups`). A group of which a member has a fixed
     split goes there whole (the first such member decides).
     """
     fractions = dict(
@@ -156,7 +156,7 @@ def assign_splits(
             by_name[fixed].take(members, labels)
         else:
             free.append(members)
-    share_out(free, [split for split in splits if split.share > 0], labels, totals, seed)
+    assign_groups(free, [split for split in splits if split.share > 0], labels, totals, seed)
     result = [""] * len(records)
     for name, split in by_name.items():
         for position in split.members:
@@ -176,7 +176,7 @@ def assign_folds(records: Sequence[ClipRecord], splits: Sequence[str], *, num_fo
     """Return for each record its fold, 0 to ``num_folds`` - 1, or ``NO_FOLD`` for a clip of the test split.
 
     Groups are those of the splits; each goes whole to the fold where its labels are missing most (see
-    :func:`share_out`). No fold is empty.
+    :func:`assign_groups`). No fold is empty.
 
     Args:
         records: The clips.
@@ -198,7 +198,7 @@ def assign_folds(records: Sequence[ClipRecord], splits: Sequence[str], *, num_fo
     labels, totals = numbered_labels(kept)
     folds = [Part(1 / num_folds, totals, len(kept)) for _ in range(num_folds)]
     # An empty fold misses all of every label, which is the most there is: each of the first groups opens one.
-    share_out(groups, folds, labels, totals, seed)
+    assign_groups(groups, folds, labels, totals, seed)
     result = [NO_FOLD] * len(records)
     for number, fold in enumerate(folds):
         for member in fold.members:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from features.decoding.shard import FreshClips
+    from features.decoding.shard import OnTheFlyClips
     from features.downloads.download_rows import DownloadedClip
     from features.formats.tar_shard import OpenedClip
     from tasks.core.sharded import ShardJob
@@ -105,17 +105,17 @@ class ClipSource:
     def __init__(self, downloader: Downloader | None, pool: WorkerPool | None) -> None:
         self._downloader = downloader
         self._pool = pool
-        self._fresh: FreshClips | None = None
+        self._fresh: OnTheFlyClips | None = None
 
     def open(self, job: ShardJob, path: Path, is_known: IsKnown) -> Iterable[OpenedClip]:
         """Return the clips of a shard; what is decoded now waits beside ``path``, and known clips are not decoded."""
         if self._downloader is None or self._pool is None:
             return open_tar_shard(_intact(job.inputs["decode"], job.digests["decode"]))
-        from features.decoding.shard import FreshClips  # noqa: PLC0415 - loads the codec libraries
+        from features.decoding.shard import OnTheFlyClips  # noqa: PLC0415 - loads the codec libraries
 
         clips = read_downloaded(job.inputs["download"])
         config = settings().decode
-        self._fresh = FreshClips(clips, config, self._downloader.restore, path, self._pool, is_known)
+        self._fresh = OnTheFlyClips(clips, config, self._downloader.restore, path, self._pool, is_known)
         return self._fresh
 
     def timings(self) -> dict[str, float]:
@@ -138,14 +138,14 @@ def some_clips(clip_ids: Collection[str], positions: Sequence[int], folder: Path
         paths = [decode.folder / name for name in _shards_with(decode, positions)]
         yield itertools.chain.from_iterable(open_tar_shard(path) for path in paths)
         return
-    from features.decoding.shard import FreshClips  # noqa: PLC0415 - loads the codec libraries
+    from features.decoding.shard import OnTheFlyClips  # noqa: PLC0415 - loads the codec libraries
 
     download = Download()
     rows = [row for name in _shards_with(download, positions) for row in read_downloaded(download.folder / name)]
     wanted = [row for row in rows if row.outcome.clip_id in clip_ids]
     folders = media_folders(Manifest())
     with Downloader(settings().download, folders) as downloader, WorkerPool(num_cpus()) as pool:
-        yield iter(FreshClips(wanted, settings().decode, downloader.restore, folder / "clips", pool))
+        yield iter(OnTheFlyClips(wanted, settings().decode, downloader.restore, folder / "clips", pool))
 
 
 def _shards_with(stage: Stage, positions: Sequence[int]) -> list[str]:

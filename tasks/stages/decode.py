@@ -13,7 +13,7 @@ from features.decoding.ffmpeg import ffmpeg_version, find_ffmpeg
 from features.decoding.shard import decode_shard
 from features.downloads.download import Downloader
 from features.downloads.download_rows import FROM_STORE, read_downloaded
-from features.downloads.media_gc import MediaSweeper
+from features.downloads.media_gc import MediaCollector
 from tasks.config.run import settings
 from tasks.core.sharded import ShardedStage
 from tasks.stages.download import Download, media_folders
@@ -93,22 +93,22 @@ class Decode(ShardedStage):
         """Decode what is missing; without ``keep_media`` delete the files that nobody has to read any more."""
         if not settings().download.keep_media:
             folder = media_folders(Manifest())[FROM_STORE]
-            self._sweeper = MediaSweeper(folder, {job.name: job.inputs["download"] for job in self.jobs()})
+            self._collector = MediaCollector(folder, {job.name: job.inputs["download"] for job in self.jobs()})
         return super().build()
 
-    _sweeper: MediaSweeper | None = None
+    _collector: MediaCollector | None = None
 
     def shard_done(self, receipt: FileReceipt) -> None:
         """Delete what only this shard needed."""
-        if self._sweeper is not None:
+        if self._collector is not None:
             retried = {outcome.clip_id for outcome in receipt.problems if is_transient(outcome.code)}
             failed = {outcome.clip_id for outcome in receipt.problems if outcome.status == "failed"}
-            self._sweeper.shard_done(receipt.name, keep=retried, hold=failed)
+            self._collector.shard_done(receipt.name, keep=retried, hold=failed)
 
     def on_success(self) -> None:
         """Delete the files of clips that failed for good, now that the stage has not failed with them."""
-        if self._sweeper is not None:
-            self._sweeper.finish()
+        if self._collector is not None:
+            self._collector.finish()
 
 
 def decode_settings_of(modality: str) -> dict[str, object]:

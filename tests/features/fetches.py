@@ -9,11 +9,11 @@ import pytest
 
 from features.base.errors import ClipError
 from features.downloads.fetching import Fetcher
-from features.downloads.media_spec import VIDEO_KINDS, Wanted
+from features.downloads.media_spec import VIDEO_KINDS, MediaSpec
 from features.downloads.store import MediaStore
 from features.http.client import HttpClient
 from features.http.config import HttpConfig
-from features.http.rate_limit import HostGates, finish
+from features.http.rate_limit import HostLimiter, run_to_end
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,15 +45,15 @@ class Fetches:
         config = HttpConfig(
             **{"allow_private_addresses": True, "requests_per_second_per_host": 0, "timeout_seconds": 5.0, **values}
         )
-        gates = HostGates(
+        limiter = HostLimiter(
             config.connections_per_host, config.requests_per_second_per_host, config.max_retry_after_seconds
         )
         client = HttpClient(config)
         try:
             with MediaStore(self.folder) as store:
-                fetcher = Fetcher(config, store, client, gates, self._count)
-                wanted = Wanted(VIDEO_KINDS, "not_a_video", config.max_bytes, checksum)
-                return finish(fetcher.fetch(url, wanted), gates)
+                fetcher = Fetcher(config, store, client, limiter, self._count)
+                spec = MediaSpec(VIDEO_KINDS, "not_a_video", config.max_bytes, checksum)
+                return run_to_end(fetcher.fetch(url, spec), limiter)
         finally:
             client.close()
 

@@ -15,7 +15,7 @@ import imageio_ffmpeg
 from features.base.files import sha256_of
 from features.base.outcomes import Outcome
 from features.base.parallel import WorkerPool
-from features.decoding.clip import Decoder, decode_clip
+from features.decoding.clip import ClipDecoder, decode_clip
 from features.decoding.shard import Decoding, decode_shard
 from features.downloads.download import locate_unchanged
 from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
@@ -136,7 +136,7 @@ def decode_row(row: DownloadedClip, config: DecodeConfig, program: str = "") -> 
     """Return what could be decoded of one clip, its parts in memory."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        decoder = Decoder(config, program or ffmpeg(), locate, place, place, 1 << 20)
+        decoder = ClipDecoder(config, program or ffmpeg(), locate, place, place, 1 << 20)
         clip = decode_clip(row, decoder)
         # What is not part of the result does not wait for the end of the shard.
         assert decoder.spools == {part for part in (clip.matroska, clip.cover) if part is not None}

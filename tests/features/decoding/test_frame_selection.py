@@ -13,7 +13,13 @@ from features.base.errors import ShardError
 from features.base.process import Limits, run
 from features.decoding.commands import clip_command
 from features.decoding.config import DecodeConfig
-from features.decoding.frame_selection import CANDIDATES_PER_SECOND, FINENESS, chosen, max_candidates, thin_out
+from features.decoding.frame_selection import (
+    CANDIDATES_PER_SECOND,
+    FINENESS,
+    choose_positions,
+    max_candidates,
+    select_frames,
+)
 from features.formats.matroska import read_frames, read_waveform
 from tests.features.media import ffmpeg, render, render_clip
 
@@ -63,17 +69,17 @@ def test_no_clip_has_more_candidates_than_are_let_through(num_frames: int, secon
 @given(st.integers(1, 40), st.lists(st.floats(0.001, 5.0), min_size=1, max_size=80))
 def test_chosen_positions_rise_and_are_as_many_as_wanted(num_frames: int, steps: list[float]) -> None:
     seconds = list(np.cumsum(steps))
-    positions = chosen(seconds, num_frames)
+    positions = choose_positions(seconds, num_frames)
     assert len(positions) == min(num_frames, len(seconds))
     assert positions == sorted(set(positions))
     assert all(0 <= position < len(seconds) for position in positions)
 
 
 def test_even_candidates_give_the_middles_of_equal_parts() -> None:
-    assert chosen([float(second) for second in range(12)], 4) == [2, 5, 8, 11]
-    assert chosen([second / 10 for second in range(100)], 5) == [10, 30, 50, 70, 90]
-    assert chosen([0.0, 1.0], 5) == [0, 1]
-    assert chosen([], 3) == []
+    assert choose_positions([float(second) for second in range(12)], 4) == [2, 5, 8, 11]
+    assert choose_positions([second / 10 for second in range(100)], 5) == [10, 30, 50, 70, 90]
+    assert choose_positions([0.0, 1.0], 5) == [0, 1]
+    assert choose_positions([], 3) == []
 
 
 @pytest.mark.parametrize("seconds", [0.8, 3.0, 20.0])
@@ -81,7 +87,7 @@ def test_even_candidates_give_the_middles_of_equal_parts() -> None:
 def test_every_frame_lies_near_the_middle_of_its_part(tmp_path: Path, seconds: float, num_frames: int) -> None:
     path = render_clip(tmp_path / "a.mp4", seconds=seconds, rate=10, size="32x32", sound=False)
     thinned = io.BytesIO()
-    thin_out(io.BytesIO(candidates(path, num_frames=num_frames)), thinned, num_frames)
+    select_frames(io.BytesIO(candidates(path, num_frames=num_frames)), thinned, num_frames)
     frames = read_frames(thinned.getvalue())
     assert frames is not None
     wanted = (np.arange(num_frames) + 0.5) * seconds / num_frames
@@ -97,7 +103,7 @@ def test_pictures_and_sound_are_copied_as_they_are(tmp_path: Path, codec: str) -
     results = []
     for _ in range(2):
         thinned = io.BytesIO()
-        thin_out(io.BytesIO(whole), thinned, 3)
+        select_frames(io.BytesIO(whole), thinned, 3)
         results.append(thinned.getvalue())
     assert results[0] == results[1]
     before, after = read_frames(whole), read_frames(results[0])
@@ -120,4 +126,4 @@ def test_frames_are_repeated_where_the_clip_stands_still(tmp_path: Path) -> None
 
 def test_bytes_that_are_no_clip_are_an_error() -> None:
     with pytest.raises(ShardError, match="stored streams cannot be read"):
-        thin_out(io.BytesIO(b"rubbish" * 100), io.BytesIO(), 3)
+        select_frames(io.BytesIO(b"rubbish" * 100), io.BytesIO(), 3)

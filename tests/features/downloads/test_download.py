@@ -15,7 +15,7 @@ from features.downloads.config import DownloadConfig
 from features.downloads.download import Downloader, download_shard
 from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile, read_downloaded
 from features.formats.records import ClipRecord
-from features.http.rate_limit import finish
+from features.http.rate_limit import run_to_end
 
 if TYPE_CHECKING:
     from tests.features.server import Site
@@ -245,7 +245,7 @@ def test_refetch_does_not_take_the_old_file_from_a_fetch_that_failed(site: Site,
                 assert next(steps).not_before > 0
         # And has failed: what is there is the file of an earlier run.
         for steps in (first, second):
-            assert finish(steps, made.gates).outcome.code == "http_404"
+            assert run_to_end(steps, made.limiter).outcome.code == "http_404"
 
 
 def test_refetch_takes_the_file_that_another_thread_has_just_fetched(site: Site, corpus: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from features.base.outcomes import Outcome
 from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile
-from features.downloads.media_gc import MediaSweeper
+from features.downloads.media_gc import MediaCollector
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,22 +38,22 @@ def test_a_file_of_two_shards_goes_with_the_last(store: Path, tmp_path: Path) ->
     both, one = _file(store, b"both"), _file(store, b"one")
     first = _rows(tmp_path / "first", {"a": both, "b": one})
     second = _rows(tmp_path / "second", {"c": both})
-    sweeper = MediaSweeper(store, {"first": first, "second": second})
+    collector = MediaCollector(store, {"first": first, "second": second})
 
-    sweeper.shard_done("first", keep=set(), hold=set())
+    collector.shard_done("first", keep=set(), hold=set())
     assert [(store / file.path).exists() for file in (both, one)] == [True, False]
-    sweeper.shard_done("second", keep=set(), hold=set())
+    collector.shard_done("second", keep=set(), hold=set())
     assert not (store / both.path).exists()
 
 
 def test_what_is_tried_again_stays_and_what_failed_stays_until_the_stage_has_not(store: Path, tmp_path: Path) -> None:
     good, failed, tried = (_file(store, name) for name in (b"good", b"failed", b"tried"))
     rows = _rows(tmp_path / "rows", {"good": good, "failed": failed, "tried": tried})
-    sweeper = MediaSweeper(store, {"rows": rows})
+    collector = MediaCollector(store, {"rows": rows})
 
-    sweeper.shard_done("rows", keep={"tried"}, hold={"failed", "tried"})
+    collector.shard_done("rows", keep={"tried"}, hold={"failed", "tried"})
     assert [(store / file.path).exists() for file in (good, failed, tried)] == [False, True, True]
-    sweeper.finish()
+    collector.finish()
     assert [(store / file.path).exists() for file in (good, failed, tried)] == [False, False, True]
 
 
@@ -61,9 +61,9 @@ def test_files_of_the_user_are_never_deleted(store: Path, tmp_path: Path) -> Non
     own = tmp_path / "own.mp4"
     own.write_bytes(b"own")
     file = MediaFile(FROM_MANIFEST, "own.mp4", "mp4", 3, hashlib.sha256(b"own").hexdigest())
-    sweeper = MediaSweeper(store, {"rows": _rows(tmp_path / "rows", {"a": file})})
+    collector = MediaCollector(store, {"rows": _rows(tmp_path / "rows", {"a": file})})
 
-    sweeper.shard_done("rows", keep=set(), hold=set())
-    sweeper.finish()
+    collector.shard_done("rows", keep=set(), hold=set())
+    collector.finish()
 
     assert own.exists()
