@@ -79,7 +79,7 @@ def _matrix(
             xlim=(0, len(columns)), ylim=(len(rows), 0), xticks=range(len(columns) + 1), yticks=range(len(rows) + 1)
         )
         axes.tick_params(length=0, labelbottom=False, labelleft=False)
-        axes.grid(visible=True, color=COLOURS["rule"], linewidth=0.5)
+        axes.grid(visible=True, color=COLOURS["rule"], linewidth=0.5, clip_on=False)
         for column, label in enumerate(columns):
             text = axes.text(column + 0.5, -8 / CELL, label, rotation=45, rotation_mode="anchor", fontsize=FONT_PIXELS)
             set_tooltip(text, names[1][column])
@@ -107,7 +107,7 @@ def histogram(title: str, edges: Sequence[str], counts: Sequence[int]) -> Html:
     """Return K >= 1 upright bars of counts; ``edges`` names the lower end of each bin."""
     with _new_svg(PANEL_WIDTH, PANEL_HEIGHT) as figure:
         axes = _panel(figure, nice_ticks(0, max(counts), whole=True))
-        bars = axes.bar(range(len(counts)), counts, width=0.95, color=COLOURS["bar"])
+        bars = axes.bar(range(len(counts)), counts, width=0.95, color=COLOURS["bar"], clip_on=False)
         for bar, edge, count in zip(bars, edges, counts, strict=True):
             set_tooltip(bar, f"from {edge}: {count:,}")
         axes.set_yticks(axes.get_yticks(), [_count(int(tick)) for tick in axes.get_yticks()])
@@ -130,7 +130,7 @@ def line_plot(title: str, series: Sequence[Series], marked_x: float | None = Non
         axes.set_xticks([tick for tick in nice_ticks(x_low, x_high, whole=True) if x_low <= tick <= x_high])
         axes.set_xlim(x_low, x_high)
         if marked_x is not None:
-            axes.axvline(marked_x, color=COLOURS["soft"], linewidth=1.5, linestyle=(0, (3, 3)))
+            axes.axvline(marked_x, color=COLOURS["soft"], linewidth=1.5, linestyle=(0, (3, 3)), clip_on=False)
         for index, line in enumerate(series):
             axes.plot(
                 *zip(*line.points, strict=True),
@@ -176,7 +176,7 @@ def _panel(figure: Figure, y_ticks: Sequence[float]) -> Axes:
     axes.tick_params(length=0, labelsize=FONT_PIXELS, pad=6)
     axes.set_yticks(y_ticks, [f"{tick:g}" for tick in y_ticks])
     axes.set_ylim(y_ticks[0], y_ticks[-1])
-    axes.grid(visible=True, axis="y", color=COLOURS["rule"], linewidth=1)
+    axes.grid(visible=True, axis="y", color=COLOURS["rule"], linewidth=1, clip_on=False)
     axes.set_axisbelow(True)
     return axes
 

@@ -16,14 +16,13 @@ if TYPE_CHECKING:
 
     from models.structure.structure import ModalityPath, Structure
 
-LEGEND = "Tinted: has trained parameters. 768 → 256: from one width to another."
 TITLE = "The network from its modalities to its scores"
 # Pixels.
-WIDTH, HEIGHT = 136, 68  # of a box
-GAP = 30  # between columns
+WIDTH, HEIGHT = 146, 78  # of a box
+GAP = 24  # between columns
 ROW = HEIGHT + 20  # from one box of a column to the next
 MARGIN, LEGEND_HEIGHT, LINE_HEIGHT = 14, 34, 14
-FONT_PIXELS, COLUMN_PIXELS = 11, 6.3
+FONT_PIXELS, COLUMN_PIXELS = 11, 6.3  # of a letter, the wider ones
 
 
 @dataclass(frozen=True)
@@ -59,9 +58,14 @@ def draw_network(structure: Structure, *, standalone: bool = False) -> str:
                 column for column in columns[-2:] if [box.title for box in column] == ["category", "tags"]
             ):
                 _draw_arrow(axes, (category.x, category.y + HEIGHT / 2), (tags.x, tags.y - HEIGHT / 2))
-        note = f" The columns between show one of {structure.num_experts} experts." if structure.num_experts > 1 else ""
-        axes.text(MARGIN, height - MARGIN, LEGEND + note, color=THEME["soft"][0], fontsize=FONT_PIXELS)
+        axes.text(MARGIN, height - MARGIN, _legend(structure), color=THEME["soft"][0], fontsize=FONT_PIXELS)
         return svg_text(figure, TITLE, standalone=standalone)
+
+
+def _legend(structure: Structure) -> str:
+    own = " Own heads: parameters for training only." if structure.has_modality_heads else ""
+    experts = f" From encoders to heads: one of {structure.num_experts} experts." if structure.num_experts > 1 else ""
+    return f"Tinted: has trained parameters. 768 → 256: from one width to another.{own}{experts}"
 
 
 def _columns(structure: Structure) -> list[list[Box]]:
@@ -98,8 +102,9 @@ def _modality(structure: Structure, modality: ModalityPath) -> Box:
     given, made = modality.input_width, modality.prepared_width
     widths = f"{steps} × {given}" if given == made else f"{steps} × {given} → {made}"
     is_trained = TRAINED_TABLE in modality.preparations
+    preparations = [f"+ {name}" if number else name for number, name in enumerate(modality.preparations)]
     cost = _cost(structure, "prepare.table") if is_trained else ()
-    return Box(modality.name, (widths, " + ".join(modality.preparations), *cost), is_trained)
+    return Box(modality.name, (widths, *preparations, *cost), is_trained)
 
 
 def _encoder(structure: Structure, modality: ModalityPath) -> Box:
@@ -108,8 +113,8 @@ def _encoder(structure: Structure, modality: ModalityPath) -> Box:
         *_cost(structure, f"{FIRST_EXPERT}.encoders.{modality.name}"),
     )
     if structure.has_modality_heads:
-        (own,) = _cost(structure, f"{FIRST_EXPERT}.modality_heads.{modality.name}") or ("",)
-        lines = (*lines, f"+ {own} in training")
+        own = structure.by_path()[f"{FIRST_EXPERT}.modality_heads.{modality.name}"].num_parameters
+        lines = (*lines, f"own heads: {count_text(own)}")
     return Box(modality.aggregator, lines)
 
 
@@ -148,8 +153,9 @@ def _draw_box(axes: Axes, box: Box) -> None:
     left, top = box.x - WIDTH / 2, box.y - HEIGHT / 2
     tooltip = ", ".join((box.title, *box.lines))
     edge, card = THEME["accent" if box.is_trained else "soft"][0], THEME["card"][0]
-    axes.add_patch(Rectangle((left, top), WIDTH, HEIGHT, facecolor=card, edgecolor=edge))
-    tint = Rectangle((left, top), WIDTH, HEIGHT, facecolor=edge, alpha=0.13 if box.is_trained else 0, linewidth=0)
+    axes.add_patch(Rectangle((left, top), WIDTH, HEIGHT, facecolor=card, edgecolor=edge, clip_on=False))
+    alpha = 0.13 if box.is_trained else 0
+    tint = Rectangle((left, top), WIDTH, HEIGHT, facecolor=edge, alpha=alpha, linewidth=0, clip_on=False)
     set_tooltip(axes.add_patch(tint), tooltip)
     first = box.y - len(box.lines) * LINE_HEIGHT / 2
     for number, line in enumerate((box.title, *box.lines)):

@@ -99,7 +99,7 @@ def _tiles(stats: Stats) -> Html:
 def _sheet_section(stats: Stats, sheet: ContactSheet) -> Html:
     shown = f"{len(sheet.clips):,} of {sheet.num_clips:,} clips, evenly spread over the corpus"
     if stats.files_found or any(clip.picture for clip in sheet.clips):
-        hint = " A clip without a cover shows its first frame."
+        hint = " A clip without a cover shows a frame."
     else:
         hint = " There are no pictures before Download has run."
     cards = [picture_card(clip.clip_id, clip.title, clip.picture, f"Cover of {clip.clip_id}") for clip in sheet.clips]

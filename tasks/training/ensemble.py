@@ -64,7 +64,8 @@ def model_name(*, is_given: bool) -> str:
 
 
 def baseline_name(name: str, *, is_given: bool) -> str:
-    """Return a baseline's name, and that it has seen fewer clips than the model where it has."""
+    """Return the name of a baseline in the report, with a note where it was trained on fewer clips than the model."""
+    name = name.replace("_", " ")
     has_folds = settings().ensemble.folds and not is_given
     return f"{name} (learned from the train split only)" if has_folds else name
 

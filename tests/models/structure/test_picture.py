@@ -131,7 +131,8 @@ def test_a_mixture_shows_its_experts_its_gate_and_the_heads_of_the_modalities() 
     found = tooltips(picture)
     assert found[-1] == "mixture of 3 experts, gate: mean steps, 5120 → 3, 7.00 k parameters"
     assert "one of 3 experts" in texts(picture)[-1]
-    assert found[4].endswith("410 k parameters, + 15.6 k parameters in training")
+    assert found[4].endswith("410 k parameters, own heads: 15.6 k")
+    assert "for training only" in texts(picture)[-1]
 
 
 def test_the_category_leads_to_the_tags_unless_they_are_independent() -> None:
@@ -145,7 +146,7 @@ def test_the_category_leads_to_the_tags_unless_they_are_independent() -> None:
 def test_a_trained_table_is_named_and_tinted() -> None:
     text = ModalityPath("text", 384, ("standardise", "trained table"), 768, "bilstm", 128, 16)
     found = tooltips(parsed(replace(structure_of("text"), modalities=(text,))))
-    assert found[0] == "text, T × 384 → 768, standardise + trained table, 31.0 k parameters"
+    assert found[0] == "text, T × 384 → 768, standardise, + trained table, 31.0 k parameters"
     plain = structure_of("text")
     trained = replace(plain, modalities=(text,))
     assert draw_network(trained).count("opacity: 0.13") == draw_network(plain).count("opacity: 0.13") + 1

@@ -144,3 +144,5 @@ def test_it_is_told_who_has_learned_from_which_clips(
     assert learned_from(is_given=is_given) == {"model": splits, "baselines": ["train"]}
     assert model_name(is_given=is_given) == model
     assert baseline_name("majority", is_given=is_given) == baseline
+    # The report and the closing table name it alike.
+    assert baseline_name("logistic_regression", is_given=is_given).startswith("logistic regression")
