@@ -1,7 +1,8 @@
-"""Prediction shards: scores and embeddings of clips, in HDF5."""
+"""Prediction shards: scores and embeddings of clips, in HDF5, and beside each the scores before calibration."""
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -95,3 +96,37 @@ def join_predictions(shards: Sequence[PredictionShard]) -> PredictionShard:
         tag_scores=np.concatenate([shard.tag_scores for shard in shards]),
         embedding=np.concatenate([shard.embedding for shard in shards]),
     )
+
+
+def write_uncalibrated(path: Path, category_scores: npt.NDArray[np.float32], key: str) -> None:
+    """Write the category scores of a shard's clips before calibration.
+
+    Args:
+        path: Of the file.
+        category_scores: ``(N, K)``.
+        key: Of the shard: the scores are those of its clips and of its networks.
+    """
+    with path.open("wb") as stream:
+        np.savez(stream, category_scores=category_scores, key=np.array(key))
+
+
+def read_uncalibrated(keys: Mapping[Path, str]) -> npt.NDArray[np.float32] | None:
+    """Return the scores of the clips of several shards, ``(N, K)``, in order.
+
+    Args:
+        keys: File -> key of its shard; at least one.
+
+    Returns:
+        The scores; None where a file is missing, damaged, or of a shard with another key.
+    """
+    parts = []
+    for path, key in keys.items():
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                if str(file["key"]) != key:
+                    return None
+                parts.append(file["category_scores"])
+        # The archive has a checksum of each array, which is compared as it is read.
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+    return np.concatenate(parts)

@@ -34,7 +34,8 @@ class FileReceipt:
         codes: Clips by code.
         problems: Outcomes that are not ``ok``.
         timings: Seconds by what they were spent on.
-        is_record: Whether it only documents the run, times included; no later stage reads it.
+        is_record: Whether it is left out of the stage's digest: it documents the run, times included, or only repeats
+            what the keys of the shards decide.
         taken_over: Clips whose rows were reused from an older shard when it was built.
         retry: Whether the next run attempts the transient failures again.
     """

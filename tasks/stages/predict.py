@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -36,7 +37,12 @@ PREDICTIONS_NAME = "predictions.jsonl"
 
 
 class Predict(ShardedStage):
-    """Prediction shards, ``shard-00000.h5``, and ``predictions.jsonl``: best labels and given tags of every clip."""
+    """Prediction shards, ``shard-00000.h5``, and ``predictions.jsonl``: best labels and given tags of every clip.
+
+    Where a network is calibrated, ``uncalibrated-00000.npz`` beside each shard has the category scores before that,
+    for the calibration error in ``metrics.json``. These files are not part of the stage's digest: a stage that was
+    published by a version without them stays complete, and so do the stages below it.
+    """
 
     stage_version: ClassVar[int] = 4
     suffix: ClassVar[str] = ".h5"
@@ -117,24 +123,39 @@ class Predict(ShardedStage):
         device = str(resolve_device(settings().predict.device))
         return Predictor.load(self.checkpoints(), clips.modality_dims, clips.recipes(), device=device)
 
+    def is_calibrated(self) -> bool:
+        """Return whether a network has a calibration; its checkpoint must be published."""
+        return any((folder / CALIBRATION_NAME).exists() for folder in self.checkpoints())
+
     def uncalibrated_scores(self, clips: ShardedClips, positions: Indices) -> Float32 | None:
-        """Return the category scores of the clips at ``positions`` before calibration; None without one."""
-        if not any((folder / CALIBRATION_NAME).exists() for folder in self.checkpoints()):
+        """Return the category scores of the clips at ``positions`` before calibration; None without a calibration."""
+        from features.formats.prediction_shard import read_uncalibrated  # noqa: PLC0415 - loads HDF5
+
+        if not self.is_calibrated():
             return None
+        success = self.published_success()
+        receipts = [success.by_name()[name] for name in success.file_names(self.suffix)]
+        kept = read_uncalibrated({self.folder / _companion(item.name): item.key for item in receipts})
+        if kept is not None:
+            return kept[positions]
+        # The stage was published by an earlier version, which did not keep them.
         batch_size = settings().predict.batch_size
         return self._predictor().predict(clips, positions, batch_size=batch_size).uncalibrated_category_scores
 
     def _score(
         self, job: ShardJob, path: Path, *, predictor: Predictor, on_batch: Callable[[int], None]
     ) -> tuple[Tally, dict[str, float]]:
-        from features.formats.prediction_shard import PredictionShard, write_predictions  # noqa: PLC0415 - loads HDF5
+        from features.formats import prediction_shard as formats  # noqa: PLC0415 - loads HDF5
         from features.formats.sharded_clips import ShardedClips  # noqa: PLC0415 - loads HDF5
         from models.data.labels import every_position  # noqa: PLC0415 - loads torch
 
         clips = ShardedClips({name: [file] for name, file in job.inputs.items()})
         batch_size = settings().predict.batch_size
         found = predictor.predict(clips, every_position(clips), batch_size=batch_size, on_batch=on_batch)
-        shard = PredictionShard(
+        if self.is_calibrated():
+            with published(self.folder / _companion(job.name)) as companion:
+                formats.write_uncalibrated(companion, found.uncalibrated_category_scores, job.key)
+        shard = formats.PredictionShard(
             clips.clip_ids,
             predictor.info.category_names,
             predictor.info.tag_names,
@@ -142,17 +163,49 @@ class Predict(ShardedStage):
             found.tag_scores,
             found.embedding,
         )
-        write_predictions(path, shard, {"stage": self.stage_name, "key": job.key})
+        formats.write_predictions(path, shard, {"stage": self.stage_name, "key": job.key})
         return Tally.of(_outcome(clips, position) for position in range(len(clips))), {}
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
         """Score what is missing, then list the best labels of all clips."""
         receipts, built, facts = super().build()
+        companions = [
+            FileReceipt.of(self.folder, _companion(item.name), item.rows, is_record=True)
+            for item in (receipts if self.is_calibrated() else ())
+        ]
+        if companions:
+            built *= 2
         path = self.folder / PREDICTIONS_NAME
         with published(path) as temporary:
             rows = _list_labels([self.folder / item.name for item in receipts], self.checkpoints(), temporary)
         built += 1 if built else 0
-        return [*receipts, FileReceipt.of(self.folder, PREDICTIONS_NAME, rows)], built, facts
+        return [*receipts, FileReceipt.of(self.folder, PREDICTIONS_NAME, rows), *companions], built, facts
+
+    def _kept(self, jobs: Sequence[ShardJob]) -> dict[str, FileReceipt]:
+        """Return the receipts of the shards that are not built again: without its companion a shard is."""
+        from features.formats.prediction_shard import read_uncalibrated  # noqa: PLC0415 - loads HDF5
+
+        kept = super()._kept(jobs)
+        if not self.is_calibrated():
+            return kept
+        return {
+            name: receipt
+            for name, receipt in kept.items()
+            if read_uncalibrated({self.folder / _companion(name): receipt.key}) is not None
+        }
+
+    def _link(self, source: Path, receipt: FileReceipt) -> FileReceipt:
+        """Link a shard from another fingerprint's folder, after its companion if there is one."""
+        companion = source.with_name(_companion(source.name))
+        if companion.exists():
+            with published(self.folder / _companion(receipt.name)) as temporary:
+                os.link(companion, temporary)
+        return super()._link(source, receipt)
+
+
+def _companion(shard: str) -> str:
+    """Return the name of the file with the scores before calibration: ``uncalibrated-00000.npz``."""
+    return f"uncalibrated-{shard.removeprefix('shard-').partition('.')[0]}.npz"
 
 
 def _digests(folder: Path) -> list[str]:
