@@ -7,12 +7,13 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from features.base.errors import ShardError
 from features.base.files import TEMPORARY_PREFIX
-from features.base.outcomes import Outcome
+from features.base.outcomes import Outcome, is_transient
 from features.decoding.clip import MEGABYTE, ClipDecoder, DecodedClip, decode_clip, sources
-from features.decoding.decoded_before import DecodedBefore
 from features.decoding.ffmpeg import find_ffmpeg
-from features.formats.tar_shard import OpenedClip, TarShardWriter
+from features.formats.reuse import ReusableShard, source_digest
+from features.formats.tar_shard import OpenedClip, TarShardWriter, index_tar_shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from features.base.parallel import WorkerPool
     from features.decoding.config import DecodeConfig
     from features.downloads.download_rows import DownloadedClip, MediaFile
+    from features.formats.tar_shard import StoredClip
 
 
 @dataclass(frozen=True)
@@ -64,19 +66,43 @@ def decode_shard(
     cpu_seconds = 0.0
     with ExitStack() as stack:
         decoder = stack.enter_context(open_clip_decoder(config, locate, path, pool.window))
-        older = stack.enter_context(DecodedBefore(previous))
+        older = reusable_clips(previous)
+        stream = stack.enter_context(previous.open("rb")) if previous is not None and len(older) else None
         writer = stack.enter_context(TarShardWriter(path))
-        decoded = pool.ordered_map(lambda clip: older.find(clip) or decode_clip(clip, decoder), clips)
+
+        def stored_or_decoded(clip: DownloadedClip) -> StoredClip | DecodedClip:
+            return older.find(clip.outcome.clip_id, source_digest(sources(clip))) or decode_clip(clip, decoder)
+
+        decoded = pool.ordered_map(stored_or_decoded, clips)
         # Entered last, closed first: after an error no thread of the pool reads a file that the decoder has closed.
         for ready in stack.enter_context(closing(decoded)):
             if isinstance(ready, DecodedClip):
                 cpu_seconds += ready.cpu_seconds
                 _write(ready, writer, decoder)
-            else:
-                older.copy(ready, writer)
+            elif stream is not None:
+                writer.copy(ready, stream)
             outcomes.append(ready.outcome)
             on_clip()
     return Decoding(tuple(outcomes), cpu_seconds)
+
+
+def reusable_clips(path: Path | None) -> ReusableShard[StoredClip]:
+    """Return the clips of an older decoded shard that decoding them again would give; none of a damaged one.
+
+    Clips with a problem that another attempt may not meet are left out.
+
+    Args:
+        path: The older shard, ``None`` = there is none.
+    """
+    reusable: ReusableShard[StoredClip] = ReusableShard()
+    try:
+        clips = {} if path is None else index_tar_shard(path)
+    except (ShardError, OSError):
+        clips = {}
+    for clip_id, clip in clips.items():
+        if not any(is_transient(code) for code in clip.about.get("codes", ())):
+            reusable.add(clip_id, source_digest(clip.about), clip)
+    return reusable
 
 
 @contextmanager

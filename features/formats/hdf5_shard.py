@@ -43,6 +43,10 @@ CHUNK_ROWS = 64
 BUFFER_ROWS = 64 * CHUNK_ROWS
 
 
+class NonFiniteError(ValueError):
+    """Features hold a value that float16 cannot."""
+
+
 class ShardWriter:
     """Writes one embedding shard, clip by clip in the order of the records.
 
@@ -87,14 +91,15 @@ class ShardWriter:
         """Append one clip: what became of it, its rows (none at all is fine), and how many were expected.
 
         Raises:
-            ValueError: The rows hold a value that float16 cannot, or have another width, or not one time and,
-                for text, one token and field each; or the digest is no sha256.
+            NonFiniteError: The rows hold a value that float16 cannot; nothing was appended.
+            ValueError: They have another width, or not one time and, for text, one token and field each; or the
+                digest is no sha256.
         """
         if len(input_digest) != DIGEST_BYTES:
             raise ValueError(f"input_digest of {outcome.clip_id} has {len(input_digest)} bytes, a sha256 has 32")
         rows = to_float16(clip.features)
         if not np.isfinite(rows).all():
-            raise ValueError(f"features of {outcome.clip_id} are not finite in float16")
+            raise NonFiniteError(f"features of {outcome.clip_id} are not finite in float16")
         parts: dict[str, npt.NDArray[Any]] = {
             "features": rows,
             "time_seconds": clip.time_seconds,

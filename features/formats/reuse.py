@@ -1,82 +1,69 @@
-"""What an older embedding shard of the same recipe still holds of a clip."""
+"""Rows of older shards that a new one of the same recipe can take instead of making them again."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import numpy as np
-
-from features.base.errors import ShardError
-from features.base.outcomes import Outcome
-from features.formats.clip_data import ClipFeatures
-from features.formats.hdf5_shard import ShardReader
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+RowT = TypeVar("RowT")
+# What decides the content of a decoded clip, settings and ffmpeg apart.
+SOURCE_FACTS = ("video_sha256", "cover_sha256", "download_problems")
 
 
-class EmbeddedBefore:
-    """The clips of an older embedding shard that were embedded without any complaint.
+class ReusableShard(Generic[RowT]):
+    """The rows of older shards that need not be made again, by clip and by digest of what decides them.
+
+    How rows are read differs by format: see the functions that return one of these.
 
     Args:
-        path: The older shard; ``None`` = there is none, and nothing is found.
-        attributes: What makes the new shard. A shard that says anything else of itself (another network, runtime
-            or version) or that is damaged gives nothing.
+        close: Called when the rows are no longer needed.
+
+    Attributes:
+        num_reused: Rows that were taken.
     """
 
-    def __init__(self, path: Path | None, attributes: Mapping[str, str | int]) -> None:
-        self._positions: dict[tuple[str, bytes], int] = {}
-        self._codes: dict[int, str] = {}
-        self._expected: list[int] = []
-        self._has_tokens = False
-        self._readers = [] if path is None else [ShardReader(path)]
-        for reader in self._readers:
-            try:
-                self._index(reader, attributes)
-            except ShardError:
-                # Nothing is lost: the clips are embedded again.
-                self._positions = {}
+    def __init__(self, close: Callable[[], None] = lambda: None) -> None:
+        self._rows: dict[tuple[str, bytes], RowT] = {}
+        self._close = close
+        self.num_reused = 0
 
-    def _index(self, reader: ShardReader, attributes: Mapping[str, str | int]) -> None:
-        found = reader.attributes
-        if any(found.get(name) != value for name, value in attributes.items()):
-            return
-        self._expected = reader.expected.tolist()
-        self._has_tokens = reader.has_tokens
-        rows = zip(reader.outcomes, reader.input_digests, strict=True)
-        for position, (outcome, digest) in enumerate(rows):
-            if outcome.status == "ok":
-                self._positions[outcome.clip_id, digest] = position
-                self._codes[position] = outcome.code
+    def add(self, clip_id: str, digest: bytes, row: RowT) -> None:
+        """Add a row; a later one of the same clip and digest replaces it."""
+        self._rows[clip_id, digest] = row
+
+    def find(self, clip_id: str, digest: bytes) -> RowT | None:
+        """Return the row that making the clip again would give, ``None`` where that is not known."""
+        return self._rows.get((clip_id, digest))
+
+    def take(self, clip_id: str, digest: bytes) -> RowT | None:
+        """Return a row as :meth:`find` does, and count it."""
+        row = self.find(clip_id, digest)
+        self.num_reused += row is not None
+        return row
 
     def __len__(self) -> int:
-        """Return how many clips it holds."""
-        return len(self._positions)
+        return len(self._rows)
 
-    def holds(self, clip_id: str, input_digest: bytes) -> bool:
-        """Return whether embedding the clip again would give what is there."""
-        return (clip_id, input_digest) in self._positions
+    def __enter__(self) -> ReusableShard[RowT]:
+        return self
 
-    def take(self, clip_id: str, input_digest: bytes) -> tuple[Outcome, ClipFeatures, int]:
-        """Return outcome, features and number of expected rows of a clip that it holds.
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
 
-        Raises:
-            KeyError: It does not hold the clip.
-            ShardError: The older shard is damaged.
-        """
-        position = self._positions[clip_id, input_digest]
-        (reader,) = self._readers
-        column = reader.column
-        features = ClipFeatures(
-            column("features", position).astype(np.float32),
-            column("time_seconds", position),
-            column("token_id", position) if self._has_tokens else None,
-            column("field_id", position) if self._has_tokens else None,
-        )
-        return Outcome(clip_id, "ok", self._codes[position]), features, self._expected[position]
 
-    def close(self) -> None:
-        """Close the older shard."""
-        for reader in self._readers:
-            reader.close()
+def source_digest(about: Mapping[str, Any]) -> bytes:
+    """Return the sha256 of the files that a decoded clip was made of, from its facts."""
+    return digest_of({name: about.get(name) for name in SOURCE_FACTS})
+
+
+def digest_of(value: object) -> bytes:
+    """Return the sha256 of a value's canonical JSON, 32 bytes."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).digest()

@@ -28,6 +28,8 @@ MAX_KEY_CHARACTERS = 64
 MATROSKA = "mkv"
 COVER = "cover.jpg"
 BLOCK_BYTES = tarfile.BLOCKSIZE
+# How much of a file is hashed at a time.
+HASH_BYTES = 1 << 20
 # An archive ends with two blocks of zeros.
 END_OF_ARCHIVE = bytes(2 * BLOCK_BYTES)
 # What reading a damaged file raises.
@@ -109,15 +111,21 @@ class OpenedClip:
     about: Mapping[str, Any]  # JSON values
 
 
-def open_tar_shard(path: Path) -> Iterator[OpenedClip]:
+def open_tar_shard(path: Path, sha256: str = "") -> Iterator[OpenedClip]:
     """Yield the clips of a decoded shard in order; the parts of one can be read until the next is asked for.
 
+    Args:
+        path: The shard.
+        sha256: What the bytes of the whole file must hash to, ``""`` for any. Each clip is hashed just before it is
+            yielded, so that the disk is read once; a damaged shard may yield damaged clips before the error.
+
     Raises:
-        ShardError: The file is damaged.
+        ShardError: The file is damaged: at the end of the iteration at the latest.
     """
     parts: dict[str, IO[bytes]] = {}
-    try:
-        with path.open("rb") as stream:
+    with _opened(path) as stream:
+        hashed = _HashedFile(path, stream, sha256)
+        try:
             for name, position, size in _headers(stream):
                 suffix = name.partition(".")[2]
                 part = _Part(stream, position, size)
@@ -125,12 +133,60 @@ def open_tar_shard(path: Path) -> Iterator[OpenedClip]:
                     parts[suffix] = io.BufferedReader(part)
                     continue
                 outcome, about = _row(part.readall())
+                hashed.advance(position + size)
                 yield OpenedClip(outcome, parts.get(MATROSKA), parts.get(COVER), about)
                 parts = {}
-    except DAMAGE as error:
-        raise ShardError(f"{path} is damaged ({error}): delete it and run again") from error
+        except DAMAGE as error:
+            hashed.check()
+            raise _damaged(path, error) from error
+        hashed.check()
     if parts:
         raise ShardError(f"{path} ends in the middle of a clip: delete it and run again")
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ShardError:
+    return ShardError(f"{path} is damaged ({error}): delete it and run again")
+
+
+class _HashedFile:
+    """Hashes an open file from its start to its end while it is read, without moving its position."""
+
+    def __init__(self, path: Path, stream: IO[bytes], sha256: str) -> None:
+        self._path = path
+        self._descriptor = stream.fileno()
+        self._expected = sha256
+        self._digest = hashlib.sha256()
+        self._position = 0
+
+    def advance(self, end: int | None = None) -> None:
+        """Hash what is not hashed yet, up to ``end``, by default that of the file."""
+        while self._expected and (end is None or self._position < end):
+            wanted = HASH_BYTES if end is None else min(HASH_BYTES, end - self._position)
+            data = os.pread(self._descriptor, wanted, self._position)
+            if not data:
+                return
+            self._digest.update(data)
+            self._position += len(data)
+
+    def check(self) -> None:
+        """Hash the rest of the file.
+
+        Raises:
+            ShardError: It has another digest than expected.
+        """
+        self.advance()
+        if self._expected and self._digest.hexdigest() != self._expected:
+            raise ShardError(
+                f"{self._path} is damaged: its sha256 is not the one it was published with; run"
+                " `python -m pipeline verify`, which takes it away, and then the same command again"
+            )
 
 
 class _Part(io.RawIOBase):
@@ -197,7 +253,7 @@ def index_tar_shard(path: Path) -> dict[str, StoredClip]:
                 clips[outcome.clip_id] = StoredClip(outcome, about, parts)
                 parts = {}
     except DAMAGE as error:
-        raise ShardError(f"{path} is damaged ({error}): delete it and run again") from error
+        raise _damaged(path, error) from error
     return clips
 
 

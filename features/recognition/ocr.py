@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from features.backbones.extractor.streaming import BatchSettings, Item, stream_clips
+from features.backbones.pretrained.bundled_weights import OCR_DETECTOR, OCR_READER, RAPIDOCR
 from features.backbones.runtime.openvino_runner import import_openvino, openvino_precisions
-from features.base.errors import SettingError, ShardError, ToolError, one_line
+from features.base.busy_time import BusyTime
+from features.base.errors import SettingError, ToolError, one_line
+from features.base.parallel import num_cpus
 from features.base.versions import tool_versions
-from features.recognition.ocr_weights import ocr_weights_sha256, verified_weights
 from features.recognition.recognizer import Recognition
 from features.recognition.text_lines import Line, in_reading_order, merged_over_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    import numpy.typing as npt
+
+    from features.backbones.extractor.streaming import Piece
     from features.formats.clip_data import Picture, UInt8
     from features.recognition.recognition_config import OcrConfig
 
@@ -31,16 +38,18 @@ class OnScreenText:
     """Reads the text in the pictures of a clip, at most one every ``interval_seconds``.
 
     Chinese and English, printed, upright or nearly so. A picture that equals the one read before it is not read
-    again.
+    again. It takes clips of one caller at a time.
     """
 
     def __init__(self, config: OcrConfig) -> None:
         self._config = config
         precision = openvino_precisions()[0]
         self._networks = _Networks(config)
+        # The networks take one picture at a time.
+        self._batches = BatchSettings(batch_size=1, workers=num_cpus())
         self._provenance = {
             "backbone": config.backbone,
-            "weights_sha256": ocr_weights_sha256(),
+            "weights_sha256": RAPIDOCR.files_sha256,
             "preprocessing": (
                 f"a picture every {config.interval_seconds:g} s, at most {config.longest_side} pixels long; lines of "
                 f"confidence {config.min_confidence:g} or more, merged over successive pictures"
@@ -54,22 +63,24 @@ class OnScreenText:
         """How the text comes about, one line for each of the extractors' ``PROVENANCE_KEYS``."""
         return MappingProxyType(self._provenance)
 
-    def recognize(self, clips: Iterable[Iterable[Picture] | None]) -> Iterator[Recognition]:
-        """Yield the text of each clip, in order, a clip and a picture at a time; ``None`` gives no text."""
-        for clip in clips:
-            try:
-                yield merged_over_time(self._lines(clip or ()))
-            except ShardError as error:
-                yield Recognition("", (), str(error))
+    @property
+    def network_seconds(self) -> float:
+        """Wall time in which text was looked for and read."""
+        return self._networks.busy.seconds
 
-    def _lines(self, clip: Iterable[Picture]) -> Iterator[tuple[float, list[Line]]]:
-        before: tuple[UInt8, list[Line]] | None = None
+    def recognize(self, clips: Iterable[Iterable[Picture] | None]) -> Iterator[Recognition]:
+        """Yield the text of each clip, in order; ``None`` gives no text. Pictures are decoded some ahead."""
+        self._networks.latest = None
+        for clip in stream_clips(clips, self._pieces, self._networks, self._batches):
+            yield Recognition("", (), clip.problem) if clip.problem else merged_over_time(clip.results())
+
+    def _pieces(self, clip: Iterable[Picture]) -> Iterator[Piece[float, list[Line]]]:
         for picture in spaced(clip, self._config.interval_seconds):
-            pixels = picture.pixels()
-            if before is None or not np.array_equal(before[0], pixels):
-                lines = [line for line in self._networks.read(pixels) if line.confidence >= self._config.min_confidence]
-                before = pixels, in_reading_order(lines)
-            yield picture.time_seconds, before[1]
+            yield partial(_items, picture)
+
+
+def _items(picture: Picture) -> list[Item[float]]:
+    return [Item((picture.pixels(),), picture.time_seconds)]
 
 
 def spaced(pictures: Iterable[Picture], interval_seconds: float) -> Iterator[Picture]:
@@ -97,8 +108,11 @@ def load_ocr(config: OcrConfig) -> OnScreenText:
 class _Networks:
     """rapidocr with the files in its package, on OpenVINO; it fetches nothing."""
 
+    # Results are there as soon as a picture was started.
+    max_in_flight = 0
+
     def __init__(self, config: OcrConfig) -> None:
-        detector, reader = verified_weights()
+        folder = RAPIDOCR.verified_folder()
         rapidocr = _import("rapidocr")
         # Before rapidocr does it, which would let its telemetry in.
         import_openvino()
@@ -112,20 +126,33 @@ class _Networks:
             "Global.use_preprocess_img": False,
             "Global.text_score": 0.0,
             "Det.engine_type": engine,
-            "Det.model_path": str(detector),
+            "Det.model_path": str(folder / OCR_DETECTOR),
             "Det.limit_type": "max",
             "Det.limit_side_len": config.longest_side,
             "Rec.engine_type": engine,
-            "Rec.model_path": str(reader),
+            "Rec.model_path": str(folder / OCR_READER),
             "EngineConfig.openvino.performance_hint": "LATENCY",
         }
         if config.num_threads is not None:
             settings["EngineConfig.openvino.inference_num_threads"] = config.num_threads
             _import("cv2").setNumThreads(config.num_threads)
         self._rapidocr = rapidocr.RapidOCR(params=settings)
+        self._min_confidence = config.min_confidence
+        self.latest: tuple[UInt8, list[Line]] | None = None
+        self.busy = BusyTime()
         self._error = _import("rapidocr.inference_engine.openvino").OpenVINOError
         if not self.read(_probe()):
             raise ToolError(f"rapidocr {tool_versions('rapidocr')} reads nothing in a picture of {PROBE_TEXT!r}")
+
+    def start(self, arrays: tuple[npt.NDArray[Any], ...], _marks: Sequence[float]) -> Callable[[], list[list[Line]]]:
+        """Read a batch of one picture, and return the function that returns its lines; an equal one is read once."""
+        pixels = arrays[0][0]
+        if self.latest is None or not np.array_equal(self.latest[0], pixels):
+            with self.busy.running():
+                found = [line for line in self.read(pixels) if line.confidence >= self._min_confidence]
+            self.latest = pixels, in_reading_order(found)
+        lines = self.latest[1]
+        return lambda: [lines]
 
     def read(self, pixels: UInt8) -> list[Line]:
         """Return the lines in a picture, ``(H, W, 3)`` RGB."""

@@ -1,4 +1,4 @@
-"""The settings of what reads text from the media, checked without loading any network library."""
+"""The settings of recognizers and the identity of their weights, without loading any network library."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 import re
 from dataclasses import dataclass
 
-from features.backbones.pretrained.model_files import is_folder_name
+from features.backbones.pretrained.bundled_weights import RAPIDOCR
+from features.backbones.pretrained.model_files import is_folder_name, transformers_identity
 from features.base.checks import check_device
 from features.base.errors import SettingError
 from features.base.settings import setting
@@ -62,10 +63,10 @@ class AsrConfig:
         backbone: ``""`` for none, or ``transformers:`` with the hub id or the folder of a Whisper, such as
             ``transformers:openai/whisper-small``.
         revision: Branch, tag or commit of a model on the hub.
-        language: What is spoken, as a code or an English name (``zh``, ``chinese``); ``""`` lets the model tell,
-            for each passage.
-        max_new_tokens: Longest text of a passage of 30 seconds, in tokens.
-        batch_size: Passages that the network hears at once, gathered across clips.
+        language: What is spoken, as a code or an English name (``zh``, ``chinese``); ``""`` lets the model detect
+            it in each segment.
+        max_new_tokens: Longest text of a segment of 30 seconds, in tokens.
+        batch_size: Segments in a batch of the network, gathered across clips.
         device: ``auto`` (the first GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
         num_threads: Threads of the network on a CPU; ``None`` leaves it to the runtime.
     """
@@ -93,3 +94,14 @@ class AsrConfig:
                 raise SettingError(f"{key} {count} must be at least 1")
         if self.num_threads is not None and self.num_threads < 1:
             raise SettingError(f"num_threads {self.num_threads} must be at least 1")
+
+
+def recognizer_identity(config: AsrConfig | OcrConfig) -> str:
+    """Return a text that changes when the weights that ``config`` names change.
+
+    Raises:
+        SourceError: A model folder does not exist or has no ``config.json``.
+    """
+    if isinstance(config, OcrConfig):
+        return RAPIDOCR.files_sha256
+    return transformers_identity(config.backbone.partition(":")[2], config.revision)

@@ -1,17 +1,16 @@
-"""One shard of clips through a recognizer, and back: a line that tells what made it, then one line of JSON a clip."""
+"""Shards of recognised text: a line with what made it, then one line of JSON a clip."""
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections import deque
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
+from features.backbones.extractor.shard_loop import run_shard
 from features.base.errors import ShardError
 from features.base.outcomes import STATUS_NUMBERS, Outcome
-from features.base.prefetch import close_iterator
+from features.formats.reuse import ReusableShard
 from features.recognition.recognizer import Segment
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from features.backbones.extractor.clip_inputs import ClipInput
+    from features.backbones.extractor.shard_loop import ShardRun
     from features.base.outcomes import Status
     from features.recognition.recognizer import Recognition, Recognizer
 
@@ -62,75 +62,64 @@ def recognize_shard(
     path: Path,
     made_by: Mapping[str, str],
     on_clip: Callable[[], None] = lambda: None,
-    before: RecognizedBefore | None = None,
-) -> tuple[Outcome, ...]:
-    """Write the recognised text of ``clips`` to ``path``, one line each in their order, and return their outcomes.
+    reusable: ReusableShard[RecognizedText] | None = None,
+) -> ShardRun:
+    """Write the recognised text of ``clips`` to ``path``, one line each in their order, and return its account.
 
     A clip without the stream keeps its outcome (``no_audio``, ...); one in which nothing is recognised is ``ok`` with
     the code ``no_text_found``; one that cannot be read is ``failed`` with ``unreadable_clip``.
 
     Args:
-        clips: Each is done with when the next one is asked for.
+        clips: Each is done with when the next one is asked for, in another thread.
         recognizer: The model.
         path: The new file.
-        made_by: What makes the shard; it stands in the first line.
+        made_by: What makes the shard; the first line holds it.
         on_clip: Called after each clip.
-        before: An older shard made by the same; what it holds is copied.
+        reusable: Rows of older shards made by the same, which are copied.
     """
-    known = RecognizedBefore((), made_by) if before is None else before
-    waiting: deque[ClipInput] = deque()
-    outcomes: list[Outcome] = []
-
-    def values() -> Iterator[Any]:
-        for clip in clips:
-            waiting.append(clip.without_value())
-            yield None if known.find(clip) else clip.value
-
-    with ExitStack() as stack:
-        stack.callback(close_iterator, clips)
-        file = stack.enter_context(path.open("w", encoding="utf-8", newline="\n"))
+    with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write(_ENCODER.encode({MADE_BY: dict(made_by)}) + "\n")
-        recognized = recognizer.recognize(values())
-        stack.callback(close_iterator, recognized)
-        for found in recognized:
-            clip = waiting.popleft()
-            row = known.find(clip)
-            known.num_taken += row is not None
-            outcome = _outcome(clip, found) if row is None else Outcome(row.clip_id, "ok", row.code)
-            file.write((row or _row_of(outcome, found, clip)).to_line())
-            outcomes.append(outcome)
-            on_clip()
-    return tuple(outcomes)
+        older = ReusableShard() if reusable is None else reusable
+        return run_shard(clips, recognizer, recognizer.recognize, _TextSink(file), older, on_clip)
 
 
-class RecognizedBefore:
-    """The clips of older shards whose text was recognised without any complaint.
+class _TextSink:
+    """Writes recognised text as lines of JSON."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def add(self, clip: ClipInput, result: Recognition) -> Outcome:
+        outcome = _outcome(clip, result)
+        segments = tuple(_rounded(segment) for segment in result.segments)
+        digest = clip.digest.hex()
+        row = RecognizedText(outcome.clip_id, outcome.status, outcome.code, result.text, segments, digest)
+        self._file.write(row.to_line())
+        return outcome
+
+    def copy(self, clip: ClipInput, row: RecognizedText) -> Outcome:
+        self._file.write(row.to_line())
+        return Outcome(clip.outcome.clip_id, "ok", row.code)
+
+
+def reusable_texts(paths: Iterable[Path], made_by: Mapping[str, str]) -> ReusableShard[RecognizedText]:
+    """Return the clips of older shards whose text was recognised without any complaint.
 
     Args:
-        paths: The older shards. One that was made by anything else, or that is damaged, gives nothing.
+        paths: The older shards. One that was made by anything else, or that is damaged, has nothing to reuse: its clips
+            are read again.
         made_by: What makes the new shard.
     """
-
-    def __init__(self, paths: Iterable[Path], made_by: Mapping[str, str]) -> None:
-        self._rows: dict[tuple[str, str], RecognizedText] = {}
-        self.num_taken = 0
-        for path in paths:
-            try:
-                if read_made_by(path) == made_by:
-                    rows = [row for row in read_recognized(path) if row.status == "ok"]
-                    self._rows.update({(row.clip_id, row.input_digest): row for row in rows})
-            except (ShardError, OSError):
-                # Nothing is lost: the clips are read again.
-                continue
-
-    def find(self, clip: ClipInput) -> RecognizedText | None:
-        """Return the row that recognising a clip again would give, ``None`` where that is not known."""
-        is_sound = clip.outcome.status == "ok"
-        return self._rows.get((clip.outcome.clip_id, clip.digest.hex())) if is_sound else None
-
-    def __len__(self) -> int:
-        """Return how many clips it holds."""
-        return len(self._rows)
+    reusable: ReusableShard[RecognizedText] = ReusableShard()
+    for path in paths:
+        try:
+            rows = list(read_recognized(path)) if read_made_by(path) == made_by else []
+            whole = [(row, bytes.fromhex(row.input_digest)) for row in rows if row.status == "ok"]
+        except (ShardError, OSError, ValueError):
+            continue
+        for row, digest in whole:
+            reusable.add(row.clip_id, digest, row)
+    return reusable
 
 
 def read_made_by(path: Path) -> dict[str, str]:
@@ -170,11 +159,6 @@ def _row(values: dict[str, Any]) -> RecognizedText:
     if values["status"] not in STATUS_NUMBERS:
         raise ValueError(f"status {values['status']!r}")
     return RecognizedText(segments=segments, **values)
-
-
-def _row_of(outcome: Outcome, found: Recognition, clip: ClipInput) -> RecognizedText:
-    segments = tuple(_rounded(segment) for segment in found.segments)
-    return RecognizedText(outcome.clip_id, outcome.status, outcome.code, found.text, segments, clip.digest.hex())
 
 
 def _outcome(clip: ClipInput, found: Recognition) -> Outcome:

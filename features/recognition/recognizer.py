@@ -1,10 +1,10 @@
-"""What goes into a recognizer and what comes out of it.
+"""The protocol of recognizers: pictures or sound in, text out.
 
 =====  =====================  =============================================
 field  one clip is            one segment of its text is
 =====  =====================  =============================================
 ocr    ``Iterable[Picture]``  a line that stands on screen
-asr    ``Sound``              a passage that is spoken
+asr    ``Sound``              a stretch of speech
 =====  =====================  =============================================
 """
 
@@ -21,13 +21,13 @@ InputT_contra = TypeVar("InputT_contra", contravariant=True)
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of text, and when it is seen or heard.
+    """A piece of text, and when it is on screen or spoken.
 
     Attributes:
         start_seconds: Its first time in the clip.
         end_seconds: Its last; equal to the first for what is seen in one picture only.
         text: One line, not blank.
-        confidence: 0 to 1, ``None`` where the model tells none.
+        confidence: 0 to 1, ``None`` where the model gives none.
     """
 
     start_seconds: float
@@ -52,17 +52,23 @@ class Recognition:
 
 
 class Recognizer(Protocol[InputT_contra]):
-    """A model that reads or listens, ready to run."""
+    """A model that turns pictures or sound into text, ready to run."""
 
     @property
     def provenance(self) -> Mapping[str, str]:
         """How the text comes about, one line for each of the extractors' ``PROVENANCE_KEYS``."""
         ...
 
+    @property
+    def network_seconds(self) -> float:
+        """Wall time in which the networks ran since they were loaded."""
+        ...
+
     def recognize(self, clips: Iterable[InputT_contra | None]) -> Iterator[Recognition]:
         """Yield what was recognised in each clip, one for each and in the same order.
 
-        ``None`` gives no text; a ``ShardError`` while a clip is read becomes its ``problem``. Clips are taken
-        as they are needed, never as a whole; the same clips and settings give the same text.
+        ``None`` gives no text; a ``ShardError`` while a clip is read becomes its ``problem``. ``clips`` is
+        consumed in another thread, never as a whole, and a clip is done with when the next one is asked for; the same
+        clips and settings give the same text.
         """
         ...

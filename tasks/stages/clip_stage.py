@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import time
+from abc import abstractmethod
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from features.base.errors import ShardError
-from features.base.files import sha256_of
+from features.base.outcomes import Tally
 from features.base.parallel import WorkerPool, num_cpus
 from features.downloads.download import Downloader
 from features.downloads.download_rows import read_downloaded
+from features.formats.reuse import source_digest
 from features.formats.tar_shard import open_tar_shard
 from tasks.config.run import settings
-from tasks.core.sharded import ShardedStage
+from tasks.core.sharded import TAKEN_OVER, ShardedStage
 from tasks.stages.decode import Decode
 from tasks.stages.download import Download, media_folders
 from tasks.stages.manifest import Manifest
@@ -22,13 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from features.backbones.extractor.shard_loop import ShardRun
     from features.decoding.shard import OnTheFlyClips
     from features.downloads.download_rows import DownloadedClip
+    from features.formats.reuse import ReusableShard
     from features.formats.tar_shard import OpenedClip
-    from tasks.core.sharded import ShardJob
+    from tasks.core.progress import Progress
+    from tasks.core.sharded import ShardBuilder, ShardJob
     from tasks.core.stage import Stage
-
-    IsKnown = Callable[[DownloadedClip], bool]
 
 
 def stores_decoded() -> bool:
@@ -36,22 +40,22 @@ def stores_decoded() -> bool:
     return settings().decode.store
 
 
-class ClipsStage(ShardedStage):
+class ClipStage(ShardedStage):
     """A stage that looks into every clip of a shard; what comes out does not depend on where it looks."""
 
     @property
-    def looks_into_media(self) -> bool:
+    def decodes_media(self) -> bool:
         """Whether the stage decodes media itself."""
         return not stores_decoded()
 
     @property
     def can_retry(self) -> bool:
         """Whether clips may fail here for reasons that pass."""
-        return self.looks_into_media
+        return self.decodes_media
 
     def inputs(self) -> Mapping[str, Stage]:
         """Return what holds the clips."""
-        if self.looks_into_media:
+        if self.decodes_media:
             return {"download": Download()}
         return {"decode": Decode()}
 
@@ -65,7 +69,7 @@ class ClipsStage(ShardedStage):
 
     def key_settings(self) -> Mapping[str, object]:
         """Return the settings, with Decode's where the inputs are media."""
-        if not self.looks_into_media:
+        if not self.decodes_media:
             return self.identity_settings()
         decode = Decode()
         return {
@@ -74,32 +78,51 @@ class ClipsStage(ShardedStage):
         }
 
     @contextmanager
-    def clip_source(self) -> Iterator[ClipSource]:
-        """Hold what reading clips needs, and yield what opens the clips of a shard."""
-        if not self.looks_into_media:
-            yield ClipSource(None, None)
+    def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
+        """Yield what runs the model over one shard; the model is loaded with the first."""
+        with self._clip_opener() as opener:
+            yield functools.partial(self._build_shard, opener=opener, on_clip=progress.advance)
+
+    @contextmanager
+    def _clip_opener(self) -> Iterator[ClipOpener]:
+        if not self.decodes_media:
+            yield ClipOpener(None, None)
             return
         folders = media_folders(Manifest())
         workers = settings().decode.workers or num_cpus()
         with Downloader(settings().download, folders) as downloader, WorkerPool(workers) as pool:
-            yield ClipSource(downloader, pool)
+            yield ClipOpener(downloader, pool)
+
+    def _build_shard(
+        self, job: ShardJob, path: Path, opener: ClipOpener, on_clip: Callable[[], None]
+    ) -> tuple[Tally, dict[str, float]]:
+        started = time.perf_counter()
+        self.load_model()
+        load_seconds = time.perf_counter() - started
+        run = self.run_model(job, path, opener, on_clip)
+        timings = {"load_seconds": load_seconds, "network_seconds": run.network_seconds, **opener.timings()}
+        timings[TAKEN_OVER] = run.num_reused
+        return Tally.of(run.outcomes), timings
+
+    @abstractmethod
+    def load_model(self) -> None:
+        """Load what runs over the clips, unless that is done."""
+
+    @abstractmethod
+    def run_model(self, job: ShardJob, path: Path, opener: ClipOpener, on_clip: Callable[[], None]) -> ShardRun:
+        """Write the shard of a job to a path, and return its account."""
+
+    def reusable_paths(self, job: ShardJob) -> list[Path]:
+        """Return the older shards that may hold rows of a new one: of other settings, and last the one in this folder.
+
+        Under other settings of Decode a clip may come out otherwise before the model sees it. That shows once it is
+        decoded, so the shards of other settings do not count where this stage decodes.
+        """
+        own = [] if job.previous is None else [job.previous]
+        return own if self.decodes_media else [*self.elsewhere(job), *own]
 
 
-def _intact(path: Path, digest: str) -> Path:
-    """Return the path of a published shard whose bytes are those that were published.
-
-    Raises:
-        ShardError: They are not.
-    """
-    if sha256_of(path) != digest:
-        raise ShardError(
-            f"{path} is damaged: its sha256 is not the one it was published with; run `python -m pipeline verify`,"
-            " which takes it away, and then the same command again"
-        )
-    return path
-
-
-class ClipSource:
+class ClipOpener:
     """Opens the clips of a shard, whether they are stored or still to be decoded."""
 
     def __init__(self, downloader: Downloader | None, pool: WorkerPool | None) -> None:
@@ -107,11 +130,19 @@ class ClipSource:
         self._pool = pool
         self._fresh: OnTheFlyClips | None = None
 
-    def open(self, job: ShardJob, path: Path, is_known: IsKnown) -> Iterable[OpenedClip]:
-        """Return the clips of a shard; what is decoded now waits beside ``path``, and known clips are not decoded."""
+    def open(self, job: ShardJob, path: Path, reusable: ReusableShard[Any]) -> Iterable[OpenedClip]:
+        """Return the clips of a shard.
+
+        Where they are decoded now, they are kept beside ``path`` meanwhile, and those in ``reusable`` are not decoded.
+        A stored shard is compared with its digest while it is read; the error comes before the new shard is published.
+        """
         if self._downloader is None or self._pool is None:
-            return open_tar_shard(_intact(job.inputs["decode"], job.digests["decode"]))
-        from features.decoding.shard import OnTheFlyClips  # noqa: PLC0415 - loads the codec libraries
+            return open_tar_shard(job.inputs["decode"], job.digests["decode"])
+        from features.decoding.clip import sources  # noqa: PLC0415 - loads the codec libraries
+        from features.decoding.shard import OnTheFlyClips  # noqa: PLC0415 - as above
+
+        def is_known(clip: DownloadedClip) -> bool:
+            return reusable.find(clip.outcome.clip_id, source_digest(sources(clip))) is not None
 
         clips = read_downloaded(job.inputs["download"])
         config = settings().decode
@@ -131,7 +162,6 @@ def some_clips(clip_ids: Collection[str], positions: Sequence[int], folder: Path
         clip_ids: The clips that are wanted.
         positions: Their positions in the corpus.
         folder: Where ffmpeg's working folder may stand.
-        force: As of the stage that asks.
     """
     if stores_decoded():
         decode = Decode()

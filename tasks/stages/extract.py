@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import luigi
@@ -14,14 +12,12 @@ from features.backbones.pretrained.model_files import without_folder
 from features.base.errors import SettingError
 from features.base.files import sha256_of_json
 from features.base.modalities import MODALITIES
-from features.base.outcomes import Tally
 from features.base.settings import identity_values
 from features.manifests.corpus import read_records
 from features.recognition.recognized_shard import read_recognized
 from tasks.config.run import settings
-from tasks.core.sharded import TAKEN_OVER
 from tasks.core.stage import exit_on_error
-from tasks.stages.clip_stage import ClipsStage
+from tasks.stages.clip_stage import ClipStage
 from tasks.stages.decode import Decode, decode_settings_of
 from tasks.stages.manifest import Manifest
 from tasks.stages.recognize import Recognize, recognized_fields
@@ -33,17 +29,17 @@ if TYPE_CHECKING:
     from features.backbones.extractor.clip_inputs import ClipInput
     from features.backbones.extractor.extract_config import ExtractConfig
     from features.backbones.extractor.extractor import Extractor
-    from features.formats.reuse import EmbeddedBefore
-    from tasks.core.progress import Progress
-    from tasks.core.sharded import ShardBuilder, ShardJob
+    from features.backbones.extractor.shard_loop import ShardRun
+    from features.formats.reuse import ReusableShard
+    from tasks.core.sharded import ShardJob
     from tasks.core.stage import Stage
-    from tasks.stages.clip_stage import ClipSource
+    from tasks.stages.clip_stage import ClipOpener
 
 TEXT = "text"
 MOTION = "motion"
 
 
-class Extract(ClipsStage):
+class Extract(ClipStage):
     """Embedding shards of one modality: ``shard-00000.h5``, rows of float16 per clip."""
 
     modality: str = luigi.Parameter(default="", description=f"One of {', '.join(MODALITIES)}")
@@ -87,9 +83,9 @@ class Extract(ClipsStage):
         return super().deps()
 
     @property
-    def looks_into_media(self) -> bool:
+    def decodes_media(self) -> bool:
         """Whether the stage decodes media itself."""
-        return self.modality != TEXT and super().looks_into_media
+        return self.modality != TEXT and super().decodes_media
 
     def inputs(self) -> Mapping[str, Stage]:
         """Return the records and recognised texts for text, what holds the clips for everything else."""
@@ -134,42 +130,18 @@ class Extract(ClipsStage):
 
         return load_extractor(self.config)
 
-    @contextmanager
-    def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
-        """Yield what runs the network over one shard; the network is loaded with the first."""
-        with self.clip_source() as source:
-            yield functools.partial(self._extract, source=source, on_clip=progress.advance)
+    def load_model(self) -> None:
+        """Load the network, unless that is done."""
+        _ = self.extractor
 
-    def _extract(
-        self, job: ShardJob, path: Path, source: ClipSource, on_clip: Callable[[], None]
-    ) -> tuple[Tally, dict[str, float]]:
-        from features.backbones.extractor.extraction import extract_shard  # noqa: PLC0415 - loads HDF5
+    def run_model(self, job: ShardJob, path: Path, opener: ClipOpener, on_clip: Callable[[], None]) -> ShardRun:
+        """Write the embedding shard of a job, and return its account."""
+        from features.backbones.extractor.extraction import extract_shard, reusable_embeddings  # noqa: PLC0415 - loads HDF5
 
-        started = time.perf_counter()
-        extractor = self.extractor
-        load_seconds = time.perf_counter() - started
-        attributes = {**extractor.provenance, **self._attributes()}
-        before = self._before(job, {**attributes, "dim": extractor.dim})
-        clips = self._clips(job, path, source, before)
-        found = extract_shard(clips, extractor, path, attributes, on_clip, before)
-        timings = {"load_seconds": load_seconds, "network_seconds": found.seconds, **source.timings()}
-        timings[TAKEN_OVER] = found.num_reused
-        return Tally.of(found.outcomes), timings
-
-    def _before(self, job: ShardJob, attributes: Mapping[str, str | int]) -> EmbeddedBefore:
-        """Return what is known of the clips of a shard, from this folder or from that of other settings.
-
-        Under other settings of Decode a clip may come out otherwise before it is embedded. That shows once it is
-        decoded, so what is decoded here is not taken from there.
-        """
-        from features.formats.reuse import EmbeddedBefore  # noqa: PLC0415 - loads HDF5
-
-        found = EmbeddedBefore(job.previous, attributes)
-        for path in () if self.looks_into_media else self.elsewhere(job):
-            other = EmbeddedBefore(path, attributes)
-            fewer, found = sorted((found, other), key=len)
-            fewer.close()
-        return found
+        attributes = {**self.extractor.provenance, **self._attributes()}
+        reusable = reusable_embeddings(self.reusable_paths(job), {**attributes, "dim": self.extractor.dim})
+        clips = self._clips(job, path, opener, reusable)
+        return extract_shard(clips, self.extractor, path, attributes, on_clip, reusable)
 
     def _attributes(self) -> dict[str, str]:
         # Which ffmpeg it was is told, and no part of the recipe: another version may read the same checkpoint.
@@ -177,7 +149,7 @@ class Extract(ClipsStage):
         return {
             **decoder,
             "stage": self.stage_name,
-            # Of another version of this program the rows are not taken over.
+            # Of another version of this program the rows are not reused.
             "stage_versions": self._stage_versions(),
             "modality": self.modality,
             "params": json.dumps(self.recipe(), sort_keys=True),
@@ -188,15 +160,13 @@ class Extract(ClipsStage):
         own = f"extract {self.stage_version}"
         return own if self.modality == TEXT else f"{own}, decode {Decode.stage_version}"
 
-    def _clips(self, job: ShardJob, path: Path, source: ClipSource, before: EmbeddedBefore) -> Iterator[ClipInput]:
-        from features.backbones.extractor.clip_inputs import media_inputs, source_digest, text_inputs  # noqa: PLC0415 - loads codecs
-        from features.decoding.clip import sources  # noqa: PLC0415 - as above
+    def _clips(
+        self, job: ShardJob, path: Path, opener: ClipOpener, reusable: ReusableShard[Any]
+    ) -> Iterator[ClipInput]:
+        from features.backbones.extractor.clip_inputs import media_inputs, text_inputs  # noqa: PLC0415 - loads codecs
 
         if self.modality != TEXT:
-            return media_inputs(
-                source.open(job, path, lambda clip: before.holds(clip.outcome.clip_id, source_digest(sources(clip)))),
-                self.modality,
-            )
+            return media_inputs(opener.open(job, path, reusable), self.modality)
         texts = {
             name: (row.text for row in read_recognized(job.inputs[stage.stage_name]))
             for name, stage in self.recognized().items()

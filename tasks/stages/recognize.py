@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import functools
 import json
-import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import luigi
 
 from features.backbones.pretrained.model_files import without_folder
 from features.base.errors import SettingError
-from features.base.outcomes import Tally
 from features.base.settings import identity_values
-from features.recognition.identity import recognizer_identity
-from features.recognition.recognition_config import AsrConfig, OcrConfig
+from features.recognition.recognition_config import AsrConfig, OcrConfig, recognizer_identity
+from features.recognition.recognized_shard import recognize_shard, reusable_texts
 from tasks.config.run import settings
-from tasks.core.sharded import TAKEN_OVER
-from tasks.stages.clip_stage import ClipsStage
+from tasks.stages.clip_stage import ClipStage
 from tasks.stages.decode import Decode, decode_settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from features.backbones.extractor.shard_loop import ShardRun
     from features.recognition.recognizer import Recognizer
-    from tasks.core.progress import Progress
-    from tasks.core.sharded import ShardBuilder, ShardJob
-    from tasks.stages.clip_stage import ClipSource
+    from tasks.core.sharded import ShardJob
+    from tasks.stages.clip_stage import ClipOpener
 
 # Text field -> the modality that it is read from.
 FIELD_SOURCES = {"asr": "audio", "ocr": "frames"}
@@ -43,7 +39,7 @@ def _config(field: str) -> AsrConfig | OcrConfig:
     return settings().asr if field == "asr" else settings().ocr
 
 
-class Recognize(ClipsStage):
+class Recognize(ClipStage):
     """Recognised text of one field, ``shard-00000.jsonl``: one row a clip with the text and where it stands."""
 
     field: str = luigi.Parameter(default="", description=f"One of {', '.join(FIELD_SOURCES)}")
@@ -90,28 +86,20 @@ class Recognize(ClipsStage):
 
         return load_asr(config)
 
-    @contextmanager
-    def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
-        """Yield what reads the clips of one shard; the networks are loaded with the first."""
-        with self.clip_source() as source:
-            yield functools.partial(self._recognize, source=source, on_clip=progress.advance)
+    def load_model(self) -> None:
+        """Load the networks, unless that is done."""
+        _ = self.recognizer
 
-    def _recognize(
-        self, job: ShardJob, path: Path, source: ClipSource, on_clip: Callable[[], None]
-    ) -> tuple[Tally, dict[str, float]]:
+    def run_model(self, job: ShardJob, path: Path, opener: ClipOpener, on_clip: Callable[[], None]) -> ShardRun:
+        """Write the recognised text of a job's clips, and return its account."""
         from features.backbones.extractor.clip_inputs import media_inputs  # noqa: PLC0415 - loads codecs
-        from features.recognition.recognized_shard import RecognizedBefore, recognize_shard  # noqa: PLC0415 - as above
 
-        started = time.perf_counter()
         made_by = {
             **self.recognizer.provenance,
             "decoder": f"ffmpeg {Decode().ffmpeg_version()}",
             "params": json.dumps(self.recipe(), sort_keys=True),
             "stage_versions": f"recognize {self.stage_version}, decode {Decode.stage_version}",
         }
-        own = () if job.previous is None else (job.previous,)
-        before = RecognizedBefore(own if self.looks_into_media else (*self.elsewhere(job), *own), made_by)
-        clips = media_inputs(source.open(job, path, lambda _: False), FIELD_SOURCES[self.field])
-        outcomes = recognize_shard(clips, self.recognizer, path, made_by, on_clip, before)
-        timings = {"network_seconds": time.perf_counter() - started, **source.timings(), TAKEN_OVER: before.num_taken}
-        return Tally.of(outcomes), timings
+        reusable = reusable_texts(self.reusable_paths(job), made_by)
+        clips = media_inputs(opener.open(job, path, reusable), FIELD_SOURCES[self.field])
+        return recognize_shard(clips, self.recognizer, path, made_by, on_clip, reusable)

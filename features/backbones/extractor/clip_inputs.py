@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from features.base.errors import ShardError
 from features.base.outcomes import Outcome, leading_code
 from features.formats.matroska import StoredCover, stored_pictures, stored_sound
+from features.formats.reuse import digest_of, source_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from features.base.outcomes import Status
     from features.formats.records import ClipRecord
     from features.formats.tar_shard import OpenedClip
-
-# What of a decoded clip's facts decides what is in it, settings and ffmpeg apart.
-SOURCE_FACTS = ("video_sha256", "cover_sha256", "download_problems")
 
 
 @dataclass(frozen=True)
@@ -77,17 +73,6 @@ def media_inputs(clips: Iterable[OpenedClip], modality: str) -> Iterator[ClipInp
         except ShardError as error:
             outcome, value, expected = _changed(clip.outcome, "failed", "unreadable_clip", str(error)), None, 0
         yield ClipInput(outcome, value, digest, expected)
-
-
-def source_digest(about: Mapping[str, Any]) -> bytes:
-    """Return the sha256 of the files that a decoded clip was made of, as its facts tell."""
-    return digest_of({name: about.get(name) for name in SOURCE_FACTS})
-
-
-def digest_of(value: object) -> bytes:
-    """Return the sha256 of a value's canonical JSON, 32 bytes."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode("ascii")).digest()
 
 
 def _frames_input(clip: OpenedClip) -> tuple[Outcome, Any, int]:

@@ -1,42 +1,27 @@
-"""One shard of clips through one frozen network: clips in, an embedding shard out."""
+"""One shard of clips through one extractor: clips in, an embedding shard out."""
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from features.backbones.extractor.shard_loop import run_shard
+from features.base.errors import ShardError
 from features.base.outcomes import Outcome
-from features.base.prefetch import close_iterator
 from features.formats.clip_data import ClipFeatures
-from features.formats.hdf5_shard import ShardWriter, to_float16
-from features.formats.reuse import EmbeddedBefore
+from features.formats.hdf5_shard import NonFiniteError, ShardReader, ShardWriter
+from features.formats.reuse import ReusableShard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from features.backbones.extractor.clip_inputs import ClipInput
     from features.backbones.extractor.extractor import Extractor
-
-
-@dataclass(frozen=True)
-class Extraction:
-    """The account of one shard.
-
-    Attributes:
-        outcomes: One a clip.
-        num_reused: Clips whose features were taken from the older shard.
-        seconds: Wall time.
-    """
-
-    outcomes: tuple[Outcome, ...]
-    num_reused: int
-    seconds: float
+    from features.backbones.extractor.shard_loop import ShardRun
 
 
 def extract_shard(
@@ -45,8 +30,8 @@ def extract_shard(
     path: Path,
     attributes: Mapping[str, str | int],
     on_clip: Callable[[], None] = lambda: None,
-    before: EmbeddedBefore | None = None,
-) -> Extraction:
+    reusable: ReusableShard[EmbeddedRow] | None = None,
+) -> ShardRun:
     """Write the embedding shard of ``clips`` to ``path`` and return its account.
 
     Features that are not finite are left out and the clip is ``failed`` with ``non_finite_features``; a clip that
@@ -58,51 +43,103 @@ def extract_shard(
         path: The new file.
         attributes: What makes the shard.
         on_clip: Called after each clip.
-        before: An older shard of the same recipe; what it holds is copied and not computed.
+        reusable: Rows of older shards of the same recipe, which are copied and not computed; it is closed.
     """
-    started = time.perf_counter()
-    before = EmbeddedBefore(None, {}) if before is None else before
-    waiting: deque[ClipInput] = deque()
-    outcomes: list[Outcome] = []
-    num_reused = 0
     has_tokens = attributes.get("modality") == "text"
     with ExitStack() as stack:
-        stack.callback(close_iterator, clips)
-        stack.enter_context(closing(before))
+        older = stack.enter_context(ReusableShard() if reusable is None else reusable)
         writer = stack.enter_context(ShardWriter(path, extractor.dim, attributes, has_tokens=has_tokens))
-        embedded = extractor.extract(_values(clips, waiting, before))
-        stack.callback(close_iterator, embedded)
-        for found in embedded:
-            clip = waiting.popleft()
-            if _is_known(clip, before):
-                outcome, kept, expected = before.take(clip.outcome.clip_id, clip.digest)
-                num_reused += 1
-            else:
-                outcome, kept = _checked(clip, found)
-                expected = clip.expected or len(kept.features)
-            writer.add(outcome, kept, expected=expected, input_digest=clip.digest)
-            outcomes.append(outcome)
-            on_clip()
-    return Extraction(tuple(outcomes), num_reused, time.perf_counter() - started)
+        return run_shard(clips, extractor, extractor.extract, _EmbeddingSink(writer), older, on_clip)
 
 
-def _checked(clip: ClipInput, found: ClipFeatures) -> tuple[Outcome, ClipFeatures]:
-    clip_id = clip.outcome.clip_id
-    if found.problem:
-        # Its bytes are what Decode wrote and the checksum holds: this clip alone cannot be used.
-        return Outcome(clip_id, "failed", "unreadable_clip", found.problem), found
-    if np.isfinite(to_float16(found.features)).all():
-        return clip.outcome, found
-    outcome = Outcome(clip_id, "failed", "non_finite_features", "the network gave values float16 cannot hold")
-    return outcome, ClipFeatures(found.features[:0], found.time_seconds[:0])
+class _EmbeddingSink:
+    """Writes features to an embedding shard."""
+
+    def __init__(self, writer: ShardWriter) -> None:
+        self._writer = writer
+
+    def add(self, clip: ClipInput, result: ClipFeatures) -> Outcome:
+        outcome, expected = clip.outcome, clip.expected or len(result.features)
+        if result.problem:
+            # Its bytes are what Decode wrote and the checksum holds: this clip alone cannot be used.
+            outcome = Outcome(outcome.clip_id, "failed", "unreadable_clip", result.problem)
+        try:
+            self._writer.add(outcome, result, expected=expected, input_digest=clip.digest)
+        except NonFiniteError:
+            detail = "the network gave values float16 cannot hold"
+            outcome = Outcome(outcome.clip_id, "failed", "non_finite_features", detail)
+            empty = ClipFeatures(result.features[:0], result.time_seconds[:0])
+            self._writer.add(outcome, empty, expected=clip.expected, input_digest=clip.digest)
+        return outcome
+
+    def copy(self, clip: ClipInput, row: EmbeddedRow) -> Outcome:
+        self._writer.add(row.outcome, row.features(), expected=row.expected, input_digest=clip.digest)
+        return row.outcome
 
 
-def _values(clips: Iterable[ClipInput], waiting: deque[ClipInput], before: EmbeddedBefore) -> Iterator[Any]:
-    """Yield what the extractor takes, and remember the clips in flight without it."""
-    for clip in clips:
-        waiting.append(clip.without_value())
-        yield None if _is_known(clip, before) else clip.value
+@dataclass(frozen=True)
+class EmbeddedRow:
+    """The rows of one clip in an embedding shard, read when they are copied.
+
+    Attributes:
+        reader: The shard.
+        position: The clip's position in it.
+        outcome: The clip's outcome.
+        expected: Rows that a whole clip would have.
+        has_tokens: Whether the rows are tokens of text.
+    """
+
+    reader: ShardReader
+    position: int
+    outcome: Outcome
+    expected: int
+    has_tokens: bool
+
+    def features(self) -> ClipFeatures:
+        """Return the features.
+
+        Raises:
+            ShardError: The shard is damaged.
+        """
+        column = self.reader.column
+        return ClipFeatures(
+            column("features", self.position).astype(np.float32),
+            column("time_seconds", self.position),
+            column("token_id", self.position) if self.has_tokens else None,
+            column("field_id", self.position) if self.has_tokens else None,
+        )
 
 
-def _is_known(clip: ClipInput, before: EmbeddedBefore) -> bool:
-    return clip.outcome.status == "ok" and before.holds(clip.outcome.clip_id, clip.digest)
+def reusable_embeddings(paths: Iterable[Path], attributes: Mapping[str, str | int]) -> ReusableShard[EmbeddedRow]:
+    """Return the clips of older embedding shards that were embedded without any complaint.
+
+    Args:
+        paths: The older shards. One with other attributes (another network, runtime or version), or a damaged one,
+            has nothing to reuse: its clips are embedded again.
+        attributes: What makes the new shard.
+    """
+    readers = ExitStack()
+    reusable: ReusableShard[EmbeddedRow] = ReusableShard(readers.close)
+    for path in paths:
+        reader = ShardReader(path)
+        readers.callback(reader.close)
+        try:
+            rows = _reusable_rows(reader, attributes)
+        except ShardError:
+            continue
+        for digest, row in rows:
+            reusable.add(row.outcome.clip_id, digest, row)
+    return reusable
+
+
+def _reusable_rows(reader: ShardReader, attributes: Mapping[str, str | int]) -> list[tuple[bytes, EmbeddedRow]]:
+    found = reader.attributes
+    if any(found.get(name) != value for name, value in attributes.items()):
+        return []
+    rows = zip(reader.outcomes, reader.input_digests, reader.expected.tolist(), strict=True)
+    has_tokens = reader.has_tokens
+    return [
+        (digest, EmbeddedRow(reader, position, outcome, expected, has_tokens))
+        for position, (outcome, digest, expected) in enumerate(rows)
+        if outcome.status == "ok"
+    ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from features.base.errors import ShardError
 from features.base.outcomes import Outcome
-from features.formats.tar_shard import TarShardWriter, index_tar_shard, member_key
+from features.formats.tar_shard import TarShardWriter, index_tar_shard, member_key, open_tar_shard
 from tests.features.media import ClipParts, add_parts, read_parts
 
 if TYPE_CHECKING:
@@ -172,6 +173,32 @@ def test_a_folder_or_a_link_among_the_members_is_an_error(tmp_path: Path) -> Non
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ShardError, match=r"none\.tar"):
         list(read_parts(tmp_path / "none.tar"))
+
+
+def test_a_shard_is_compared_with_its_digest_while_it_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tar")
+    whole = path.read_bytes()
+    digest = hashlib.sha256(whole).hexdigest()
+    assert [clip.outcome.clip_id for clip in open_tar_shard(path, digest)] == [clip.outcome.clip_id for clip in CLIPS]
+    # Headers, parts, rows, the filling of blocks, and the end of the archive.
+    for position in [*range(0, len(whole), 97), len(whole) - 1]:
+        damaged = bytearray(whole)
+        damaged[position] ^= 0x10
+        path.write_bytes(damaged)
+        with pytest.raises(ShardError, match=r"a\.tar is damaged: its sha256 is not the one it was published"):
+            list(open_tar_shard(path, digest))
+
+
+def test_the_parts_of_a_clip_can_be_read_before_the_damage_behind_it_is_found(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tar")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b"x")
+    clips = open_tar_shard(path, hashlib.sha256(whole).hexdigest())
+    first = next(clips)
+    assert first.matroska is not None
+    assert first.matroska.read() == CLIPS[0].matroska
+    with pytest.raises(ShardError):
+        list(clips)
 
 
 def member(tar: tarfile.TarFile, name: str, data: bytes) -> None:

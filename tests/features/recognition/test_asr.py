@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from features.formats.clip_data import Float32
 
-# The tiny model hears 2 s at once, so 70 s are 35 passages.
-PASSAGE = 32_000
+# The tiny model hears 2 s at once, so 70 s are 35 segments.
+SEGMENT = 32_000
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def _recognize(recognizer: SpeechRecognizer, *clips: Waveform | None) -> list[Re
 
 
 def _plainly(folder: Path, samples: Float32, **options: str) -> str:
-    """What the model's own generate writes of one passage, by itself."""
+    """What the model's own generate writes of one segment, by itself."""
     model = LIBRARY.WhisperForConditionalGeneration.from_pretrained(folder).eval()
     extractor = LIBRARY.WhisperFeatureExtractor.from_pretrained(folder)
     tokenizer = LIBRARY.WhisperTokenizer.from_pretrained(folder)
@@ -73,15 +73,15 @@ def _plainly(folder: Path, samples: Float32, **options: str) -> str:
     return " ".join(text.split())
 
 
-def test_each_passage_of_70_seconds_says_what_generate_says(folder: Path, recognizer: SpeechRecognizer) -> None:
-    clip = Waveform(np.concatenate([_clip(PASSAGE, seed).samples for seed in range(35)])[: 69 * 16_000], 16_000)
+def test_each_segment_of_70_seconds_says_what_generate_says(folder: Path, recognizer: SpeechRecognizer) -> None:
+    clip = Waveform(np.concatenate([_clip(SEGMENT, seed).samples for seed in range(35)])[: 69 * 16_000], 16_000)
     (found,) = _recognize(recognizer, clip)
-    heard = {segment.start_seconds: segment for segment in found.segments}
-    assert set(heard) <= {2.0 * position for position in range(35)}
+    found_at = {segment.start_seconds: segment for segment in found.segments}
+    assert set(found_at) <= {2.0 * position for position in range(35)}
     for position in (0, 1, 17, 25, 33, 34):
-        passage = clip.samples[PASSAGE * position : PASSAGE * (position + 1)]
-        expected = _plainly(folder, passage, task="transcribe")
-        segment = heard.get(2.0 * position)
+        samples = clip.samples[SEGMENT * position : SEGMENT * (position + 1)]
+        expected = _plainly(folder, samples, task="transcribe")
+        segment = found_at.get(2.0 * position)
         # Where the model finds no word there is no segment.
         assert ("" if segment is None else segment.text) == expected
         if segment is not None:
@@ -105,26 +105,26 @@ def test_times_begin_where_the_sound_begins(recognizer: SpeechRecognizer) -> Non
     assert [(segment.start_seconds, segment.end_seconds) for segment in found.segments] == [(1.25, 3.25), (3.25, 3.75)]
 
 
-def test_silent_passages_are_not_listened_to(recognizer: SpeechRecognizer) -> None:
-    whole = _clip(3 * PASSAGE, 6).samples
-    whole[PASSAGE : 2 * PASSAGE] *= 0.9 * SILENCE_RMS / np.sqrt(np.mean(whole[PASSAGE : 2 * PASSAGE] ** 2))
+def test_silent_segments_are_left_out(recognizer: SpeechRecognizer) -> None:
+    whole = _clip(3 * SEGMENT, 6).samples
+    whole[SEGMENT : 2 * SEGMENT] *= 0.9 * SILENCE_RMS / np.sqrt(np.mean(whole[SEGMENT : 2 * SEGMENT] ** 2))
     (found,) = _recognize(recognizer, Waveform(whole, 16_000))
     assert [segment.start_seconds for segment in found.segments] == [0.0, 4.0]
-    whole[PASSAGE : 2 * PASSAGE] *= 1.2
+    whole[SEGMENT : 2 * SEGMENT] *= 1.2
     assert len(_recognize(recognizer, Waveform(whole, 16_000))[0].segments) == 3
-    assert _recognize(recognizer, Waveform(np.zeros(5 * PASSAGE, np.float32), 16_000)) == [Recognition("", ())]
+    assert _recognize(recognizer, Waveform(np.zeros(5 * SEGMENT, np.float32), 16_000)) == [Recognition("", ())]
 
 
-def test_one_sample_is_a_passage(recognizer: SpeechRecognizer) -> None:
+def test_one_sample_is_a_segment(recognizer: SpeechRecognizer) -> None:
     (found,) = _recognize(recognizer, Waveform(np.full(1, 0.5, np.float32), 16_000))
     assert not found.problem
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_sample_that_is_not_finite_spoils_its_clip_alone(recognizer: SpeechRecognizer, bad: float) -> None:
-    spoilt = _clip(3 * PASSAGE, 7)
-    spoilt.samples[PASSAGE + 5] = bad
-    before, found, after = _recognize(recognizer, _clip(PASSAGE, 8), spoilt, _clip(PASSAGE, 8))
+    spoilt = _clip(3 * SEGMENT, 7)
+    spoilt.samples[SEGMENT + 5] = bad
+    before, found, after = _recognize(recognizer, _clip(SEGMENT, 8), spoilt, _clip(SEGMENT, 8))
     problem = "sound has samples that are not finite, about 3.0 s after its start: decode the clip again"
     assert found == Recognition("", (), problem)
     assert before == after
@@ -133,10 +133,10 @@ def test_a_sample_that_is_not_finite_spoils_its_clip_alone(recognizer: SpeechRec
 
 def test_sound_that_cannot_be_read_is_a_problem_of_its_clip(recognizer: SpeechRecognizer) -> None:
     def broken() -> Iterator[Float32]:
-        yield _clip(PASSAGE, 9).samples
+        yield _clip(SEGMENT, 9).samples
         raise ShardError("stored sound cannot be read (bad)")
 
-    good = _clip(PASSAGE, 8)
+    good = _clip(SEGMENT, 8)
     found = list(recognizer.recognize([Sound(broken(), 16_000), good.sound()]))
     assert found[0] == Recognition("", (), "stored sound cannot be read (bad)")
     assert found[1] == _recognize(recognizer, good)[0]
@@ -147,18 +147,19 @@ def test_clips_are_taken_as_they_are_needed(recognizer: SpeechRecognizer) -> Non
 
     def endless() -> Iterator[Sound | None]:
         nonlocal num_taken
-        yield _clip(PASSAGE, 1).sound()
+        yield _clip(SEGMENT, 1).sound()
         while True:
             num_taken += 1
             yield None
 
     # The first clip alone never fills a batch.
     assert next(recognizer.recognize(endless())).text
-    assert num_taken <= 16 * 3
+    # Held for a batch, waiting for the thread, and read ahead of the network.
+    assert num_taken <= 16 * 3 + 10
 
 
 def test_the_language_that_is_set_is_the_one_that_is_used(folder: Path) -> None:
-    clip = _clip(PASSAGE, 0)
+    clip = _clip(SEGMENT, 0)
     texts = {}
     for language, code in (("en", "en"), ("Chinese", "zh"), ("ZH", "zh")):
         (found,) = _recognize(load_asr(_config(folder, language)), clip)
@@ -174,7 +175,7 @@ def test_an_unknown_language_is_refused(folder: Path) -> None:
 
 def test_a_model_of_one_language_is_told_none(tmp_path: Path) -> None:
     tiny_audio.save_speech(tmp_path, multilingual=False)
-    clip = _clip(PASSAGE, 0)
+    clip = _clip(SEGMENT, 0)
     (found,) = _recognize(load_asr(_config(tmp_path, "en")), clip)
     assert found.text == _plainly(tmp_path, clip.samples)
     with pytest.raises(SettingError, match=r"language 'zh': .* knows English only"):
@@ -182,7 +183,7 @@ def test_a_model_of_one_language_is_told_none(tmp_path: Path) -> None:
 
 
 def test_no_more_tokens_than_the_model_can_write(folder: Path) -> None:
-    (found,) = _recognize(load_asr(_config(folder, max_new_tokens=44)), _clip(PASSAGE, 0))
+    (found,) = _recognize(load_asr(_config(folder, max_new_tokens=44)), _clip(SEGMENT, 0))
     assert found.text
     with pytest.raises(SettingError, match=r"max_new_tokens 45 is too many for .*: give at most 44"):
         load_asr(_config(folder, max_new_tokens=45))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from features.backbones.pretrained.bundled_weights import OCR_DETECTOR, OCR_READER, RAPIDOCR
 from features.base.errors import SourceError, ToolError
-from features.recognition.ocr_weights import DETECTOR, READER, ocr_weights_sha256, verified_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,39 +16,43 @@ if TYPE_CHECKING:
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of models of a package rapidocr that holds the true files."""
-    detector, _ = verified_weights()
+    true = RAPIDOCR.verified_folder()
     spec = ModuleSpec("rapidocr", None, is_package=True)
     spec.submodule_search_locations = [str(tmp_path)]
     folder = tmp_path / "models"
     folder.mkdir()
-    for name in (DETECTOR, READER):
-        (folder / name).symlink_to(detector.with_name(name))
+    for name in (OCR_DETECTOR, OCR_READER):
+        (folder / name).symlink_to(true / name)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: spec)
     return folder
 
 
 def test_the_files_of_the_package_are_found(models: Path) -> None:
-    assert verified_weights() == (models / DETECTOR, models / READER)
+    assert RAPIDOCR.verified_folder() == models
 
 
 def test_a_missing_file_is_named(models: Path) -> None:
-    (models / READER).unlink()
-    with pytest.raises(SourceError, match=rf"{READER} is missing: pip install --force-reinstall"):
-        verified_weights()
+    (models / OCR_READER).unlink()
+    with pytest.raises(
+        SourceError,
+        match=rf"{OCR_READER} of package rapidocr is missing: pip .* rapidocr==3.10.0",
+    ):
+        RAPIDOCR.verified_folder()
 
 
 def test_a_damaged_file_is_named(models: Path) -> None:
-    (models / DETECTOR).unlink()
-    (models / DETECTOR).write_bytes(b"no network")
-    with pytest.raises(SourceError, match=rf"{DETECTOR} has sha256 \w{{64}}, but \w{{64}} is pinned"):
-        verified_weights()
+    (models / OCR_DETECTOR).unlink()
+    (models / OCR_DETECTOR).write_bytes(b"no network")
+    with pytest.raises(SourceError, match=rf"{OCR_DETECTOR} has sha256 \w{{64}}, but \w{{64}} is pinned"):
+        RAPIDOCR.verified_folder()
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ToolError, match=r"rapidocr is not installed: pip install 'short-video-pipeline\[ocr\]'"):
-        verified_weights()
+        RAPIDOCR.verified_folder()
 
 
 def test_the_digest_of_both_is_one_sha256() -> None:
-    assert len(ocr_weights_sha256()) == 64
+    # Part of fingerprints: it may not change.
+    assert RAPIDOCR.files_sha256 == "989b4868b7601c1b5f58e4e1f0961486508895190b71307bf474e257d51ab0c2"

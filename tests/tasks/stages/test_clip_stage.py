@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from features.base.errors import SettingError
+from features.base.errors import SettingError, ShardError
+from features.base.files import sha256_of
+from features.decoding.config import DecodeConfig
 from pipeline.workflow import chain
 from tasks.config.run import settings
+from tasks.core.sharded import ShardJob
 from tasks.stages.clip_stage import stores_decoded
 from tasks.stages.dataset import recognize_stages
 from tasks.stages.decode import Decode
 from tasks.stages.extract import Extract
 from tasks.stages.recognize import Recognize, recognized_fields
+from tests.features.media import decode_to, downloaded, render_clip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -153,3 +157,26 @@ def test_where_a_model_folder_lies_is_no_part_of_the_identity(configure: Configu
         recognized.append(Recognize(field="asr").fingerprint)
     assert fingerprints[0] == fingerprints[1]
     assert recognized[0] == recognized[1]
+
+
+def test_nothing_is_published_of_a_decoded_shard_with_one_wrong_byte(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard = tmp_path / "shard-00000.tar"
+    decode_to(shard, [downloaded(render_clip(tmp_path / "a.mp4"))], DecodeConfig())
+    configure({})
+    stage = Extract(modality="audio")
+    job = ShardJob(0, "shard-00000.h5", "key", 1, {"decode": shard}, {"decode": sha256_of(shard)})
+    monkeypatch.setattr(Extract, "jobs", lambda _: [job])
+    stage.folder.mkdir(parents=True)
+    whole = shard.read_bytes()
+    # In the middle of the video, and in the filling behind the last member.
+    for position in (len(whole) // 3, len(whole) - 1):
+        shard.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        with pytest.raises(ShardError, match="is damaged: its sha256 is not the one it was published with"):
+            stage.build()
+        assert list(stage.folder.glob("*.h5")) == list(stage.folder.glob("*.receipt.json")) == []
+        assert list(stage.folder.glob(".tmp-*")) == []
+    shard.write_bytes(whole)
+    stage.build()
+    assert (stage.folder / "shard-00000.h5").is_file()
