@@ -1,4 +1,8 @@
-"""The least that parts of Extract can take: its network over batches in memory, and its JPEGs decoded and no more."""
+"""The least that parts of the work can take.
+
+Of Extract, its network over batches in memory, and its JPEGs decoded and no more; of a run with nothing to do, an
+interpreter that imports Luigi and ends.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from features.backbones.runtime.runner import Inputs, Runner
+
+# Arguments of the interpreter: the floor of every `luigi` command, whatever the module.
+BARE_LUIGI = ["-c", "import luigi.cmdline"]
 
 
 class Recorder:

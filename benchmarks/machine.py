@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import statistics
@@ -54,6 +55,11 @@ def median_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> 
         "lowest": round(min(ratios), 3),
         "highest": round(max(ratios), 3),
     }
+
+
+def load_average() -> float:
+    """Return how many processes wanted a CPU in the last minute: on a busy machine wall times tell little."""
+    return round(os.getloadavg()[0], 1)
 
 
 def keep(name: str, figures: Mapping[str, object], output: Path | None = None) -> None:

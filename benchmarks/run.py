@@ -10,15 +10,17 @@ from benchmarks import (
     extract_memory,
     extract_throughput,
     manifest_scale,
+    noop_run,
     one_pass,
     order_tags,
     shard_reads,
     training_steps,
+    walk,
 )
 
 BENCHMARKS = (
-    *(manifest_scale, download_throughput, order_tags, aggregator_steps),
-    *(shard_reads, extract_throughput, one_pass, extract_memory, training_steps),
+    *(noop_run, manifest_scale, download_throughput, order_tags, aggregator_steps),
+    *(shard_reads, extract_throughput, one_pass, extract_memory, training_steps, walk),
 )
 
 
