@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from features.base.errors import SettingError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def resolve_device(name: str) -> torch.device:
@@ -16,6 +19,8 @@ def resolve_device(name: str) -> torch.device:
     Raises:
         SettingError: torch finds no such GPU.
     """
+    import torch  # noqa: PLC0415 - takes a second to load, and settings are read without it
+
     if name == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)

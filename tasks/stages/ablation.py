@@ -11,6 +11,7 @@ from features.base.errors import StageFailedError
 from features.base.files import published, sha256_of_json
 from features.base.settings import identity_values
 from models.ablation.runs import FailedRun, metric_label
+from models.rendering.terminal_table import render_table
 from tasks.config.run import settings
 from tasks.core.console import say
 from tasks.core.progress import Progress
@@ -169,7 +170,6 @@ def read_ablation(folder: Path) -> AblationTable:
 def terminal_table(table: AblationTable) -> str:
     """Return the headline scores of every variant for a terminal."""
     from models.ablation.text import scored_text, seeds_text  # noqa: PLC0415 - loads numpy
-    from models.rendering.terminal_table import render_table  # noqa: PLC0415 - as the others
 
     rows = [
         [

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from features.base.device import resolve_device
 from features.base.files import publish_json, published
 from features.splits.stratified_split import NO_FOLD
 from models.ablation.runs import HELD_OUT_FOLDS
 from models.metrics import METRICS
 from models.metrics.metric import HEADS
+from models.rendering.terminal_table import render_table
 from tasks.config.run import settings
 from tasks.core.console import say
 from tasks.core.progress import Progress
@@ -71,7 +73,6 @@ class CrossValidate(Stage):
         return receipts, len(receipts), {"clips": num_scored, "mean": metrics["mean"]}
 
     def _predict(self, stage: Train, clips: ShardedClips, held_out: Indices, progress: Progress) -> Predictions:
-        from features.base.device import resolve_device  # noqa: PLC0415 - loads torch
         from models.prediction.predict import predict  # noqa: PLC0415 - loads torch
 
         config = settings().predict
@@ -135,8 +136,6 @@ def _mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def fold_table(metrics: Mapping[str, Any]) -> str:
     """Return the scores of every fold, and their means with half their 95 % intervals, for a terminal."""
-    from models.rendering.terminal_table import render_table  # noqa: PLC0415 - as the others
-
     columns = [metric for metric in METRICS if metric.is_in_summary]
     rows = [
         [row["member"], str(row["num_clips"]), *(_cell(row[metric.head], metric.key) for metric in columns)]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from features.base.files import publish_json, published
 from features.base.settings import identity_values
+from models.report.data import FailedClip, ReportData, StageSummary, WorstError
+from models.structure.structure import read_structure
 from models.training.history import read_history
 from tasks.config.run import settings
 from tasks.core.receipts import FileReceipt, read_receipt
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
     from features.formats.prediction_shard import PredictionShard
     from models.evaluation.evaluate import SplitEvaluation
-    from models.report.data import FailedClip, StageSummary, WorstError
     from tasks.stages.dataset import LabelledCorpus
 
 METRICS_NAME = "metrics.json"
@@ -120,9 +121,7 @@ class Evaluate(Stage):
         )
 
     def _write_report(self, found: SplitEvaluation, predictions: PredictionShard) -> None:
-        from models.report.data import ReportData  # noqa: PLC0415 - loads torch
         from models.report.page import write_report  # noqa: PLC0415 - loads torch
-        from models.structure.structure import read_structure  # noqa: PLC0415 - as above
 
         predict = Predict()
         split = settings().evaluate.split
@@ -154,8 +153,6 @@ class Evaluate(Stage):
 
     def _failures(self) -> tuple[list[FailedClip], int]:
         """Return the clips to list, and how many there are in all stages."""
-        from models.report.data import FailedClip  # noqa: PLC0415 - loads torch
-
         listed: list[FailedClip] = []
         count = 0
         # A clip that a stage could not handle is failed in the stages below it too: list it once.
@@ -176,7 +173,6 @@ class Evaluate(Stage):
         from features.formats.thumbnails import clip_pictures  # noqa: PLC0415 - loads codecs
         from models.data.labels import labels_in_space, positions_of  # noqa: PLC0415 - loads torch
         from models.evaluation.evaluate import most_confident_errors  # noqa: PLC0415 - loads torch
-        from models.report.data import WorstError  # noqa: PLC0415 - loads torch
 
         labels = labels_in_space(self.corpus.labels, predictions.categories, predictions.tags)
         scored = positions_of(self.corpus.splits, split)
@@ -210,8 +206,6 @@ def account_stages() -> list[Stage]:
 
 def stage_summaries() -> list[StageSummary]:
     """Return what became of the clips in each stage."""
-    from models.report.data import StageSummary  # noqa: PLC0415 - loads torch
-
     manifest = Manifest().published_success()
     clips = int(manifest.facts["clips"])
     result = [StageSummary("manifest", clips, clips, 0, 0, manifest.facts["rejected"], manifest.seconds)]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from features.base.device import resolve_device
 from features.base.errors import SettingError, SourceError
 from features.base.files import published, sha256_of, sha256_of_json
 from features.base.outcomes import Outcome, Tally
@@ -116,7 +117,6 @@ class Predict(ShardedStage):
         yield functools.partial(self._score, predictor=self._predictor(), on_batch=progress.advance)
 
     def _predictor(self) -> Predictor:
-        from features.base.device import resolve_device  # noqa: PLC0415 - loads torch
         from models.prediction.predict import Predictor  # noqa: PLC0415 - loads torch
 
         clips = open_clips()

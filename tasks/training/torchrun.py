@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from features.base.device import resolve_device
 from features.base.errors import PipelineError, SettingError, StageFailedError, one_line
 from features.base.files import publish_json
 from models.config.artifacts import HISTORY_NAME
@@ -49,7 +50,6 @@ def check_machine(config: TrainConfig) -> None:
         SettingError: There are fewer GPUs than processes, and they are not to compute on the CPU; the device is
             ``cuda`` and there is no GPU; or the batch is too small to be shared.
     """
-    from features.base.device import resolve_device  # noqa: PLC0415 - loads torch
     from models.data.distributed import num_gpus  # noqa: PLC0415 - as above
 
     try:
