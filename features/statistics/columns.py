@@ -1,4 +1,4 @@
-"""The published corpus as arrays: what its statistics are counted from, about 100 bytes a clip."""
+"""The published corpus as arrays of about 100 bytes a clip, from which the statistics are counted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Float32 = npt.NDArray[np.float32]
 
 FIELDS = ("video", "cover", "title", "asr", "ocr")
 MEDIA = ("video", "cover")
-# Scripts of a title; its number in the column is its position here.
+# Scripts of a title; a column holds the position in this tuple.
 SCRIPTS = ("none", "chinese", "latin", "chinese and latin", "other")
 _CHINESE = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fffd]")
 _AUTHORITY = re.compile("https?://([^/?#]*)", re.IGNORECASE)
@@ -41,7 +41,7 @@ _LATIN = re.compile("[A-Za-z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f]
 
 @dataclass(frozen=True)
 class UrlColumns:
-    """One kind of media as the records name it: ``digest`` and ``host``, both ``(N,)``.
+    """One kind of media in the records: ``digest`` and ``host``, both ``(N,)``.
 
     A digest is 64 bits, the same within one process only; ``host`` is a position in ``Columns.host_names``,
     -1 where the record names no URL.
@@ -58,17 +58,17 @@ class Columns:
     Attributes:
         category: ``(N,)`` position in ``category_names``, -1 where it is unknown.
         category_names: In order of first appearance.
-        tags: ``(S,)`` positions in ``tag_names``, all clips behind each other.
+        tags: ``(S,)`` positions in ``tag_names``, clip by clip.
         tag_offsets: ``(N + 1,)``; the tags of clip i are ``tags[tag_offsets[i]:tag_offsets[i + 1]]``.
-        tags_known: ``(N,)`` False where the manifest says nothing of the clip's tags.
+        tags_known: ``(N,)`` False where the manifest has no tags field for the clip.
         tag_names: In order of first appearance.
         split: ``(N,)`` position in ``SPLITS``.
-        duration_seconds: ``(N,)`` as the manifest states it, NaN where it states none.
+        duration_seconds: ``(N,)`` from the manifest, NaN where it has none.
         title_characters: ``(N,)`` without the spaces around it.
         title_script: ``(N,)`` position in ``SCRIPTS``.
-        title_digest: ``(N,)`` of the title as the splits compare it.
+        title_digest: ``(N,)`` of the title as normalised for the splits.
         present: For each of ``FIELDS`` ``(N,)`` whether the record has it.
-        urls: For ``video`` and ``cover`` where it comes from.
+        urls: For ``video`` and ``cover`` the URLs.
         host_names: Hosts of all URLs.
     """
 
@@ -92,10 +92,10 @@ class Columns:
 
 
 def read_columns(folder: Path, shard_names: Sequence[str]) -> Columns:
-    """Return the corpus published in ``folder``, its record shards taken in the order given.
+    """Return the corpus published in ``folder``; the record shards are read in the given order.
 
     Raises:
-        SourceError: Records and splits do not belong to each other.
+        SourceError: Records and splits do not match.
     """
     builder = _Builder()
     with (folder / SPLITS_NAME).open(encoding="utf-8") as stream:
@@ -113,7 +113,7 @@ def read_columns(folder: Path, shard_names: Sequence[str]) -> Columns:
 
 
 def script_of(title: str) -> str:
-    """Return which of ``SCRIPTS`` a title is written in; digits and signs alone are ``other``."""
+    """Return the entry of ``SCRIPTS`` for a title; digits and signs alone are ``other``."""
     chinese, latin = _CHINESE.search(title) is not None, _LATIN.search(title) is not None
     if chinese and latin:
         return "chinese and latin"
@@ -123,7 +123,7 @@ def script_of(title: str) -> str:
 
 
 class _Builder:
-    """Grows one typed array a column."""
+    """Appends to one typed array a column."""
 
     def __init__(self) -> None:
         self._category, self._tags, self._tag_offsets = array("i"), array("i"), array("q", [0])
@@ -145,7 +145,7 @@ class _Builder:
         title = record.title.strip()
         self._characters.append(len(title))
         self._script.append(SCRIPTS.index(script_of(title)))
-        # Salted per process, so that nobody can choose titles that collide.
+        # ``hash`` is salted per process, so titles that collide cannot be prepared.
         self._title.append(hash(normalised_title(title)))
         for name, column in self._present.items():
             column.append(bool(getattr(record, name)))
@@ -181,7 +181,7 @@ class _Builder:
 
 
 def _host(source: str) -> str | None:
-    """Return the host of an http(s) URL, ``""`` where it has none that can be read, ``None`` for any other text."""
+    """Return the host of an http(s) URL, ``""`` for an invalid one, ``None`` for any other text."""
     found = _AUTHORITY.match(source)
     return None if found is None else _host_of(found[1])
 
@@ -191,5 +191,5 @@ def _host_of(authority: str) -> str:
     try:
         return urlsplit(f"//{authority}").hostname or ""
     except ValueError:
-        # Such as "http://[": Download will call it a bad URL.
+        # Such as "http://[": Download rejects it as a bad URL.
         return ""

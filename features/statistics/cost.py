@@ -1,4 +1,4 @@
-"""What the rest of the download will cost: files, bytes and time."""
+"""Estimate of the remaining download: files, bytes and time."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from features.statistics.columns import Columns, Int64
     from features.statistics.media import MediaColumns
 
-# The Xinpianchang data set as it was published: 865 GB for 562,342 clips, covers included.
+# The published Xinpianchang data set: 865 GB for 562,342 clips, covers included.
 PUBLISHED_BYTES_PER_CLIP = 865e9 / 562_342
-MIN_MEASURED_FILES = 30  # of fewer the interval below, which takes means for normal, says little
+MIN_MEASURED_FILES = 30  # the interval assumes a normal mean, which fewer files do not justify
 NORMAL_QUANTILE = 1.96  # two-sided 95 %
 RATES_BYTES_PER_SECOND = (1e6, 10e6, 100e6)
 
 
 @dataclass(frozen=True)
 class KindCost:
-    """The files of one kind of media that come from the network.
+    """The downloads of one kind of media.
 
     Attributes:
         kind: ``video`` or ``cover``.
-        urls: Different URLs in the records.
-        fetched: Those of which a file is there.
-        failed: Those that were tried and gave no file.
-        remaining: Those that were not tried yet.
-        mean_bytes: Of the fetched files, None when there is none.
-        low_bytes: Lower end of the mean's 95 % interval, None below ``MIN_MEASURED_FILES`` files.
+        urls: Distinct URLs in the records.
+        fetched: Those with a stored file.
+        failed: Those that were tried without success.
+        remaining: Those not tried yet.
+        mean_bytes: Of the fetched files, None without any.
+        low_bytes: Lower end of the 95 % interval of the mean, None below ``MIN_MEASURED_FILES`` files.
         high_bytes: Upper end.
     """
 
@@ -49,7 +49,7 @@ class KindCost:
 
 @dataclass(frozen=True)
 class HostLoad:
-    """One server: the files that are still to come from it."""
+    """One host and its remaining URLs."""
 
     host: str
     urls: int
@@ -57,7 +57,7 @@ class HostLoad:
 
 @dataclass(frozen=True)
 class RateTime:
-    """How long the remaining bytes take at one rate."""
+    """The time for the remaining bytes at one rate."""
 
     bytes_per_second: float
     seconds: float
@@ -65,20 +65,20 @@ class RateTime:
 
 @dataclass(frozen=True)
 class DownloadCost:
-    """The rest of a download.
+    """The remaining download.
 
     Attributes:
-        basis: Where the size of a file is from: ``measured`` (the files fetched so far), ``published`` (the
-            figure of the data set that this project was made for), ``nothing remains``.
+        basis: Source of the mean file size: ``measured`` (the files fetched so far), ``published`` (the figure of
+            the Xinpianchang data set), ``nothing remains``.
         kinds: Videos and covers.
-        hosts: Servers with URLs that were not tried yet, the busiest first.
-        remaining_urls: URLs that were not tried yet.
-        expected_bytes: What they hold.
-        low_bytes: Lower end of a 95 % interval, None where too little was measured.
+        hosts: Hosts with remaining URLs, the busiest first.
+        remaining_urls: URLs not tried yet.
+        expected_bytes: Their expected size.
+        low_bytes: Lower end of a 95 % interval, None with too few measured files.
         high_bytes: Upper end.
         times: Time for ``expected_bytes`` at some rates.
-        requests_per_second: Requests that one server is sent in a second, 0 = no limit.
-        polite_seconds: Time for the URLs of the busiest server at that limit, 0 without one.
+        requests_per_second: Request limit of one host, 0 = no limit.
+        polite_seconds: Time for the URLs of the busiest host at that limit, 0 without one.
     """
 
     basis: str
@@ -94,12 +94,12 @@ class DownloadCost:
 
 
 def download_cost(columns: Columns, media: MediaColumns, requests_per_second: float) -> DownloadCost:
-    """Return what is left to fetch, every URL counted once. Files beside the manifest cost nothing.
+    """Return the estimate of the remaining download; each URL counts once, local files cost nothing.
 
     A URL that failed is not counted as remaining. The bytes are the mean of the fetched files of the same
-    kind times the remaining ones; while no video was fetched, the published figure stands for every clip and
-    its cover. The intervals of the kinds are added as independent. Waiting, refusals and second attempts cost
-    more time than is told here.
+    kind times the remaining ones; before the first video is fetched, the published figure is used for each clip
+    and its cover. The intervals of the kinds are combined as independent. Waiting, refusals and retries take
+    additional time.
     """
     kinds, hosts = [], Counter[str]()
     for name in MEDIA:
@@ -122,7 +122,7 @@ def download_cost(columns: Columns, media: MediaColumns, requests_per_second: fl
 
 
 def _kind_cost(name: str, columns: Columns, media: MediaColumns) -> tuple[KindCost, Int64, np.ndarray]:
-    """Return the account of one kind, its distinct URLs' digests ``(U,)``, and which of them remain ``(U,)``."""
+    """Return the cost of one kind, the digests ``(U,)`` of its distinct URLs, and which of them remain ``(U,)``."""
     is_url = columns.urls[name].host >= 0
     digests, position = np.unique(columns.urls[name].digest[is_url], return_inverse=True)
     sizes = np.full(len(digests), -1, np.int64)

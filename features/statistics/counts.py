@@ -1,4 +1,4 @@
-"""What a corpus is made of, in numbers: labels and their company, durations, titles, modalities."""
+"""Statistics of a corpus: labels, durations, titles, modalities."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Durations:
-    """Durations in seconds; those that are not known count as missing, None where none at all is known."""
+    """Durations in seconds; unknown ones count as missing; None where no duration is known."""
 
     known: int
     missing: int
@@ -58,8 +58,8 @@ class Titles:
 
     Attributes:
         present: Clips with a title.
-        distinct: Different titles, compared as the splits do: case, width and runs of spaces do not count.
-        mean_characters: Of the titles that are there, None when there are none.
+        distinct: Distinct titles after normalisation as for the splits: case, width and runs of spaces do not count.
+        mean_characters: Of the titles present, None without titles.
         median_characters: Likewise.
         longest_characters: Likewise.
         scripts: Clips by script.
@@ -77,7 +77,7 @@ class Titles:
 
 @dataclass(frozen=True)
 class CorpusStatistics:
-    """A corpus in numbers.
+    """The statistics of a corpus.
 
     Attributes:
         clips: Records.
@@ -86,8 +86,8 @@ class CorpusStatistics:
         without_category: Clips of unknown category.
         tags: The most frequent first.
         untagged: Clips known to have no tag.
-        tags_unknown: Clips of whose tags the manifest says nothing.
-        durations: As the manifest states them.
+        tags_unknown: Clips without a tags field in the manifest.
+        durations: From the manifest.
         titles: Their lengths and scripts.
         modalities: Clips whose record has the field, in all (``all``) and by split.
     """
@@ -105,7 +105,7 @@ class CorpusStatistics:
 
 
 def describe(columns: Columns) -> CorpusStatistics:
-    """Return the numbers of a corpus."""
+    """Return the statistics of a corpus."""
     num_tags = np.diff(columns.tag_offsets)
     known = columns.category >= 0
     return CorpusStatistics(
@@ -142,28 +142,28 @@ def _label_counts(labels: Int32, splits: npt.NDArray[np.int8], names: Sequence[s
 
 
 def summarise_durations(all_seconds: npt.NDArray[np.float64]) -> Durations:
-    """Return the account of ``(N,)`` durations, NaN where one is not known."""
+    """Return the statistics of ``(N,)`` durations, NaN where one is unknown."""
     seconds = all_seconds[~np.isnan(all_seconds)]
-    there = bool(len(seconds))
+    has_any = bool(len(seconds))
     return Durations(
         known=len(seconds),
         missing=len(all_seconds) - len(seconds),
         total_hours=float(seconds.sum() / 3600),
-        mean_seconds=float(seconds.mean()) if there else None,
-        median_seconds=float(np.median(seconds)) if there else None,
-        p95_seconds=float(np.percentile(seconds, 95)) if there else None,
-        longest_seconds=float(seconds.max()) if there else None,
+        mean_seconds=float(seconds.mean()) if has_any else None,
+        median_seconds=float(np.median(seconds)) if has_any else None,
+        p95_seconds=float(np.percentile(seconds, 95)) if has_any else None,
+        longest_seconds=float(seconds.max()) if has_any else None,
         bins=_bins(seconds, DURATION_EDGES),
     )
 
 
 def _titles(columns: Columns) -> Titles:
-    there = columns.title_characters > 0
-    lengths = columns.title_characters[there]
+    present = columns.title_characters > 0
+    lengths = columns.title_characters[present]
     scripts = np.bincount(columns.title_script, minlength=len(SCRIPTS))
     return Titles(
         present=len(lengths),
-        distinct=len(np.unique(columns.title_digest[there])),
+        distinct=len(np.unique(columns.title_digest[present])),
         mean_characters=float(lengths.mean()) if len(lengths) else None,
         median_characters=float(np.median(lengths)) if len(lengths) else None,
         longest_characters=int(lengths.max()) if len(lengths) else None,

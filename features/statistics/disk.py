@@ -1,4 +1,4 @@
-"""Disk space that a root takes, folder by folder, every file counted once however many names it has."""
+"""Disk space of a root, folder by folder; a file with several hard links counts once."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ BLOCK_BYTES = 512  # the unit of st_blocks, whatever the file system
 
 @dataclass(frozen=True)
 class FolderUsage:
-    """What one folder takes.
+    """The disk space of one folder.
 
     Attributes:
         stage: Name of the folder below the root.
-        fingerprint: Of one run of the stage; ``""`` for what belongs to none, such as the media store.
-        is_latest: Whether ``latest`` leads here.
-        files: Files, all names.
-        bytes: What they take on the disk.
-        own_bytes: Of that, what no row above this one has counted: a shard that several fingerprints share by
-            hard links counts for the first of them.
+        fingerprint: Of one run of the stage; ``""`` for files outside of all runs, such as the media store.
+        is_latest: Whether ``latest`` links to this folder.
+        files: Number of files.
+        bytes: Their disk space.
+        own_bytes: The part that no earlier row has counted: a shard that several fingerprints share by hard links
+            counts for the first of them.
     """
 
     stage: str
@@ -41,7 +41,7 @@ class FolderUsage:
 def disk_usage(root: Path) -> tuple[FolderUsage, ...]:
     """Return one row a fingerprint, stages by name, the latest fingerprint of each first; symlinks are not followed.
 
-    The sum of ``own_bytes`` is what deleting the root would give back. A root that is not there has no row.
+    The sum of ``own_bytes`` is the disk space of the root. A missing root has no row.
     """
     seen: set[tuple[int, int]] = set()
     rows: list[FolderUsage] = []
@@ -59,13 +59,13 @@ def disk_usage(root: Path) -> tuple[FolderUsage, ...]:
 
 
 def _measure(files: Iterator[os.stat_result], seen: set[tuple[int, int]]) -> tuple[int, int, int]:
-    """Return the number of files, their bytes, and the bytes of those not in ``seen``, which they join."""
+    """Return the number of files, their bytes, and the bytes of those not in ``seen``; adds them to ``seen``."""
     count = total = own = 0
     for stat in files:
         size = stat.st_blocks * BLOCK_BYTES
         count += 1
         total += size
-        # Only a file with further names can be met again.
+        # Only a file with several hard links can occur twice.
         if stat.st_nlink > 1:
             identity = (stat.st_dev, stat.st_ino)
             if identity in seen:
@@ -84,7 +84,7 @@ def _folders(folder: Path) -> list[str]:
 
 
 def _files(folder: Path | str, skipped: frozenset[str] = frozenset()) -> Iterator[os.stat_result]:
-    """Yield the facts of every file below a folder; what a run deletes meanwhile is left out."""
+    """Yield the stat of each file below a folder; files that a running stage deletes meanwhile are skipped."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:

@@ -34,19 +34,19 @@ class MediaColumns:
     bytes: Mapping[str, Int64]
 
     def found(self) -> dict[str, int]:
-        """Return the number of clips whose file is there, by kind of media."""
+        """Return the number of clips with a stored file, by kind of media."""
         return {name: int((sizes >= 0).sum()) for name, sizes in self.bytes.items()}
 
 
 def read_media(shards: Sequence[tuple[Path | None, int]]) -> MediaColumns:
-    """Return what the rows of downloaded clips tell.
+    """Return the columns of the rows that Download has published.
 
     Args:
-        shards: For every record shard the file of Download's rows, ``None`` where it is not published, and
-            the number of its clips.
+        shards: For each record shard the file of its download rows, ``None`` before it is published, and the
+            number of its clips.
 
     Raises:
-        ShardError: A file is damaged, or holds another number of rows.
+        ShardError: A file is damaged, or has another number of rows.
     """
     num_clips = sum(rows for _, rows in shards)
     tried = np.zeros(num_clips, np.bool_)
@@ -56,7 +56,7 @@ def read_media(shards: Sequence[tuple[Path | None, int]]) -> MediaColumns:
         if path is not None:
             found = _sizes(path)
             if len(found) != rows:
-                raise ShardError(f"{path} holds {len(found)} rows, its records are {rows}: delete it and run again")
+                raise ShardError(f"{path} has {len(found)} rows, its records are {rows}: delete it and run again")
             tried[start : start + rows] = True
             for number, name in enumerate(MEDIA):
                 sizes[name][start : start + rows] = [row[number] for row in found]
@@ -67,7 +67,7 @@ def read_media(shards: Sequence[tuple[Path | None, int]]) -> MediaColumns:
 def _sizes(path: Path) -> list[list[int]]:
     """Return for each row the sizes of its ``MEDIA``, -1 for none.
 
-    Only the sizes are taken out: a whole ``DownloadedClip`` takes nearly three times as long.
+    Only the sizes are parsed: a whole ``DownloadedClip`` takes nearly three times as long.
     """
     try:
         with path.open(encoding="utf-8") as stream:
@@ -79,7 +79,7 @@ def _sizes(path: Path) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class DecodedDurations:
-    """Durations of clips that Decode has stored, from ``shards`` shards of ``of_shards`` that are published."""
+    """Durations of decoded clips, from ``shards`` of the ``of_shards`` published shards."""
 
     shards: int
     of_shards: int
@@ -87,7 +87,7 @@ class DecodedDurations:
 
 
 def decoded_durations(paths: Sequence[Path]) -> DecodedDurations | None:
-    """Return the durations in decoded shards, evenly spread when there are many; ``None`` without a shard.
+    """Return the durations in decoded shards, a sample of at most 20, evenly spread; ``None`` without a shard.
 
     Raises:
         ShardError: A file is damaged.
@@ -102,5 +102,5 @@ def decoded_durations(paths: Sequence[Path]) -> DecodedDurations | None:
 
 
 def _durations(path: Path) -> list[float | None]:
-    """Return one duration a clip; pictures and sound are passed over."""
+    """Return one duration a clip; pictures and sound are skipped."""
     return [clip.about.get("duration_seconds") for clip in index_tar_shard(path).values()]

@@ -1,4 +1,4 @@
-"""Which labels stand together on a clip."""
+"""Co-occurrence of labels on clips."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LabelPair:
         first: The more frequent one.
         second: The other.
         clips: Clips with both.
-        lift: ``clips`` over what chance would give, were the two independent; 1 = chance.
+        lift: ``clips`` over the count expected for independent tags; 1 = chance.
     """
 
     first: str
@@ -45,13 +45,13 @@ class CountMatrix:
 
 @dataclass(frozen=True)
 class CoOccurrence:
-    """Which labels stand together.
+    """Co-occurrence of labels.
 
     Attributes:
-        num_paired_tags: Tags among which pairs were counted: the most frequent ones.
+        num_paired_tags: Number of tags among which pairs are counted: the most frequent ones.
         pairs: The most frequent pairs of them, at least one clip each.
-        tags: The most frequent tags with each other; the diagonal holds the clips of each.
-        categories: The most frequent categories against the most frequent tags.
+        tags: The most frequent tags with each other; the diagonal counts the clips of each.
+        categories: The most frequent categories with the most frequent tags.
     """
 
     num_paired_tags: int
@@ -80,13 +80,13 @@ def co_occurrence(columns: Columns, *, num_pairs: int, matrix_size: int) -> CoOc
 
 
 def _most_frequent(labels: Int32, names: Sequence[str], count: int) -> list[int]:
-    """Return the numbers of the most frequent labels, by name among equals."""
+    """Return the positions of the most frequent labels; equal counts are sorted by name."""
     clips = np.bincount(labels, minlength=len(names)).tolist()
     return sorted(range(len(names)), key=lambda label: (-clips[label], names[label]))[:count]
 
 
 def _places(labels: Sequence[int], num_names: int) -> npt.NDArray[np.int64]:
-    """Return for each of ``num_names`` labels its place in ``labels``, -1 where it is not among them."""
+    """Return for each of ``num_names`` labels its position in ``labels``, -1 where it is absent."""
     places = np.full(num_names, -1, np.int64)
     places[list(labels)] = np.arange(len(labels))
     return places
@@ -111,7 +111,7 @@ def _tag_matrix(columns: Columns, tags: Sequence[int]) -> Int64:
 
 def _category_matrix(columns: Columns, categories: Sequence[int], tags: Sequence[int]) -> Int64:
     """Return ``(C, K)`` clips of category i with tag j."""
-    category_of = np.append(_places(categories, len(columns.category_names)), -1)  # an unknown one is number -1
+    category_of = np.append(_places(categories, len(columns.category_names)), -1)  # position -1 is an unknown category
     rows = np.repeat(category_of[columns.category], np.diff(columns.tag_offsets))
     places = _places(tags, len(columns.tag_names))[columns.tags]
     kept = (rows >= 0) & (places >= 0)

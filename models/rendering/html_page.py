@@ -9,7 +9,7 @@ from features.base.figures import theme_css
 from models.rendering.markup import Html, element, join
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 NOTHING = "–"
 # Titles and labels come from outside. Should one get past the escaping, the page still loads and runs nothing.
@@ -106,27 +106,41 @@ def section(heading: str, *content: str, note: str | None = None) -> Html:
 
 
 def table(
-    headers: Sequence[str], rows: Sequence[Html], *, numbers: Sequence[int] = (), class_: str | None = None
+    headers: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    numbers: Sequence[int] = (),
+    ids: Sequence[int] = (),
+    long: Sequence[int] = (),
+    class_: str | None = None,
 ) -> Html:
-    """Return a table that scrolls sideways on a narrow page; the columns in ``numbers`` are aligned right."""
-    head = element(
-        "tr",
-        *(element("th", header, class_="number" if index in numbers else None) for index, header in enumerate(headers)),
-    )
-    body = element("tbody", *rows)
-    return element("div", element("table", element("thead", head), body, class_=class_), class_="wide")
+    """Return a table that scrolls sideways on a narrow page.
 
-
-def row(
-    cells: Sequence[str], *, numbers: Sequence[int] = (), ids: Sequence[int] = (), long: Sequence[int] = ()
-) -> Html:
-    """Return one row.
-
-    Columns in ``numbers`` are aligned right, those in ``ids`` are monospaced; ``ids`` and ``long`` may break
-    inside a word.
+    Args:
+        headers: One a column.
+        rows: ``Html`` of a whole row, or cells: a whole number gets separators, None becomes ``–``.
+        numbers: Columns that are aligned right.
+        ids: Columns that are monospaced and may break inside a word.
+        long: Columns that may break inside a word.
+        class_: Class of the table in ``STYLE``.
     """
     kinds = {**dict.fromkeys(ids, "id"), **dict.fromkeys(long, "long"), **dict.fromkeys(numbers, "number")}
-    return element("tr", *(element("td", cell, class_=kinds.get(index)) for index, cell in enumerate(cells)))
+    names = (element("th", name, class_="number" if index in numbers else None) for index, name in enumerate(headers))
+    head = element("thead", element("tr", *names))
+    body = element("tbody", *(row if isinstance(row, Html) else _row(row, kinds) for row in rows))
+    return element("div", element("table", head, body, class_=class_), class_="wide")
+
+
+def _row(cells: Sequence[object], kinds: Mapping[int, str]) -> Html:
+    return element("tr", *(element("td", _cell(cell), class_=kinds.get(index)) for index, cell in enumerate(cells)))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return NOTHING
+    if isinstance(value, str):
+        return value
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def legend(entries: Sequence[tuple[str, str]]) -> Html:

@@ -8,7 +8,7 @@ from models.ablation.documents import about
 from models.ablation.runs import metric_label
 from models.ablation.significance import Verdict
 from models.ablation.text import NOTHING, difference_text, failure_lines, findings, scored_text, seeds_text
-from models.rendering.html_page import row, section, table
+from models.rendering.html_page import section, table
 from models.rendering.markup import Html, element
 
 if TYPE_CHECKING:
@@ -43,14 +43,7 @@ def _bullets(lines: Sequence[str]) -> Html:
 def _differences(found: AblationTable) -> Html:
     headers = ["Variant", "Seeds", *map(metric_label, found.headlines)]
     rows = [
-        row(
-            (
-                _name(found, variant),
-                seeds_text(variant),
-                *(_difference(variant.metrics[metric]) for metric in found.headlines),
-            ),
-            numbers=range(2, len(headers)),
-        )
+        [_name(found, variant), seeds_text(variant), *(_difference(variant.metrics[key]) for key in found.headlines)]
         for variant in found.variants
     ]
     return table(headers, rows, numbers=range(2, len(headers)))
@@ -70,16 +63,13 @@ def _difference(summary: MetricSummary) -> Html:
 def _scores(found: AblationTable) -> Html:
     headers = ["Variant", "Seeds", "Parameters", "s per epoch", *map(metric_label, found.metrics)]
     rows = [
-        row(
-            (
-                _name(found, variant),
-                seeds_text(variant),
-                f"{variant.num_parameters:,}",
-                f"{variant.seconds_per_epoch:.2f}",
-                *(scored_text(variant.metrics[metric].value, len(variant.seeds)) for metric in found.metrics),
-            ),
-            numbers=range(2, len(headers)),
-        )
+        [
+            _name(found, variant),
+            seeds_text(variant),
+            variant.num_parameters,
+            f"{variant.seconds_per_epoch:.2f}",
+            *(scored_text(variant.metrics[metric].value, len(variant.seeds)) for metric in found.metrics),
+        ]
         for variant in found.variants
     ]
     return table(headers, rows, numbers=range(2, len(headers)))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.rendering.html_page import picture_card, row, section, table
+from models.rendering.html_page import picture_card, section, table
 from models.rendering.markup import Html, element
 from models.rendering.plots import confusion_matrix
 
@@ -48,11 +48,11 @@ def failures_section(data: ReportData) -> Html:
     if not data.num_failures:
         return section("Failures", element("p", "No clip failed or is partial."))
     shown = data.failures[:MAX_FAILURES]
-    rows = [row((clip.clip_id, clip.stage, clip.code, clip.detail), ids=(0,), long=(3,)) for clip in shown]
+    rows = [(clip.clip_id, clip.stage, clip.code, clip.detail) for clip in shown]
     note = f"{data.num_failures:,} in all, failed or partial."
     if len(shown) < data.num_failures:
         note += f" The first {len(shown):,} are listed; the outcomes of each stage list all."
-    return section("Failures", table(("Clip", "Stage", "Code", "Detail"), rows), note=note)
+    return section("Failures", table(("Clip", "Stage", "Code", "Detail"), rows, ids=(0,), long=(3,)), note=note)
 
 
 def _card(error: WorstError) -> Html:

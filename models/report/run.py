@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models.rendering.html_page import NOTHING, legend, row, seconds_text, section, table
+from models.rendering.html_page import legend, seconds_text, section, table
 from models.rendering.markup import Html, element
 from models.rendering.plots import Series, line_plot
 from models.structure.formatting import HEADERS, row_cells, summary
@@ -53,9 +53,8 @@ def stages_section(data: ReportData) -> Html:
     """Return the clips of each stage by outcome, the reasons, and the time."""
     if not data.stages:
         return Html()
-    numbers = (1, 2, 3, 4, 6)
     headers = ("Stage", "Clips in", "ok", "partial", "failed", "Reasons", "Time")
-    return section("Stages", table(headers, [_stage_row(stage, numbers) for stage in data.stages], numbers=numbers))
+    return section("Stages", table(headers, [_stage_cells(stage) for stage in data.stages], numbers=(1, 2, 3, 4, 6)))
 
 
 def settings_section(data: ReportData) -> Html:
@@ -96,17 +95,13 @@ def _panel(title: str, fields: Mapping[str, str], history: tuple[EpochRecord, ..
     return element("div", element("h3", title), legend(entries), line_plot(title, drawn, best))
 
 
-def _stage_row(stage: StageSummary, numbers: tuple[int, ...]) -> Html:
+def _stage_cells(stage: StageSummary) -> tuple[object, ...]:
     ranked = sorted(stage.reasons.items(), key=lambda pair: (-pair[1], pair[0]))
     reasons = ", ".join(f"{code} {count:,}" for code, count in ranked)
+    counts = (stage.num_clips, stage.num_ok, stage.num_partial, stage.num_failed)
     by_clip = stage.num_clips is not None
-    counts = [
-        f"{count:,}" if by_clip else NOTHING
-        for count in (stage.num_clips or 0, stage.num_ok, stage.num_partial, stage.num_failed)
-    ]
-    return row((stage.stage, *counts, reasons, seconds_text(stage.seconds)), numbers=numbers)
+    return (stage.stage, *(counts if by_clip else [None] * len(counts)), reasons, seconds_text(stage.seconds))
 
 
 def _pairs(values: Mapping[str, str]) -> Html:
-    rows = [row((key, value), ids=(1,)) for key, value in values.items()]
-    return table(("Key", "Value"), rows, class_="pairs")
+    return table(("Key", "Value"), list(values.items()), ids=(1,), class_="pairs")

@@ -1,4 +1,4 @@
-"""Describes a network: its modules, the shapes that pass through them, and their cost."""
+"""Describes a network by its modules, their shapes and their cost, and writes that beside a checkpoint."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ import torch
 from torch import nn
 
 from features.base.errors import DataError
+from features.base.files import publish_bytes
 from features.base.modalities import has_steps
 from models.aggregators.base import Aggregator
 from models.aggregators.concatenated import Joined
+from models.config.artifacts import STRUCTURE_JSON_NAME, STRUCTURE_MARKDOWN_NAME, STRUCTURE_PICTURE_NAME
 from models.data.batching import Batch
 from models.data.sources import TEXT
 from models.fusion.base import Fusion
 from models.network.token_embedding import TextTable
+from models.structure.formatting import render_markdown
+from models.structure.picture import draw_network
 from models.structure.probe import Passes, probe, shape_texts
 from models.structure.structure import (
     FIRST_EXPERT,
@@ -26,10 +30,12 @@ from models.structure.structure import (
     ModalityPath,
     ModuleRow,
     Structure,
+    render_json,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from models.heads.logits import Outputs
     from models.network.network import VideoNetwork
@@ -183,3 +189,22 @@ def _repeated(batch: Batch, *, clips: int = 1, steps: int = 1) -> Batch:
         masks[name] = batch.masks[name].repeat(clips, times)
     token_ids = None if batch.token_ids is None else batch.token_ids.repeat(clips, steps)
     return Batch(features, masks, None, token_ids)
+
+
+def write_structure(folder: Path, network: VideoNetwork) -> Structure:
+    """Write ``network.json``, ``network.md`` and ``network.svg`` into ``folder``, and return their content.
+
+    The operations are counted for clips with 16 steps of each modality. The same network gives the same bytes.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    structure = describe(network, example_batch(network))
+    files = {
+        STRUCTURE_JSON_NAME: render_json(structure),
+        STRUCTURE_MARKDOWN_NAME: render_markdown(structure, picture_name=STRUCTURE_PICTURE_NAME),
+        STRUCTURE_PICTURE_NAME: f"{draw_network(structure, standalone=True)}\n",
+    }
+    for name, content in files.items():
+        publish_bytes(folder / name, content.encode())
+    return structure

@@ -16,7 +16,7 @@ from features.base.errors import DataError
 from models.calibration.schema import remove_calibration
 from models.data.sources import CachedSource, FeatureSource, used_modalities
 from models.prediction.checkpoints import load
-from models.structure.checkpoint_files import write_structure
+from models.structure.describe import write_structure
 from models.training.calibrate import calibrate_checkpoint
 from models.training.history import EpochRecord, event_log
 from models.training.resume import remove_resume_state

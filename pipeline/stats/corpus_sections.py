@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from features.formats.records import SPLITS
-from models.rendering.html_page import bar_row, row, section, table
+from models.rendering.html_page import bar_row, section, table
 from models.rendering.markup import Html, element
 from models.rendering.plots import count_matrix, histogram
-from pipeline.stats.formatting import clips_text, hours_text, label_text, number_text, share_text
+from pipeline.stats.formatting import clips_text, hours_text, label_text, number_text, pairs_table, share_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from features.statistics.counts import Bin, Durations, LabelCount
     from pipeline.stats.collect import Stats
+    from pipeline.stats.formatting import Table
 
 MAX_OPEN_ROWS = 40  # further labels are collapsed
 MAX_ROWS = 1000
@@ -82,14 +83,7 @@ def pairs_section(stats: Stats) -> Html:
         picture = count_matrix("Categories with tags", counts, names, shown, totals)
         parts += [element("h3", "Categories with tags"), element("div", picture, class_="wide")]
     if together.pairs:
-        lines = [
-            row((pair.first, pair.second, f"{pair.clips:,}", f"{pair.lift:.2f}"), numbers=(2, 3))
-            for pair in together.pairs
-        ]
-        parts += [
-            element("h3", "Most frequent pairs"),
-            table(("Tag", "and", "Clips", "Lift"), lines, numbers=(2, 3)),
-        ]
+        parts += [element("h3", "Most frequent pairs"), page_table(pairs_table(stats, MAX_ROWS))]
     return section(
         "Label co-occurrence",
         *parts,
@@ -131,11 +125,8 @@ def _durations(origin: str, found: Durations) -> Html:
 def titles_section(stats: Stats) -> Html:
     """Return the histogram of the lengths of the titles, and a table of their scripts."""
     titles = stats.corpus.titles
-    scripts = [
-        row((name, f"{count:,}", share_text(count, stats.corpus.clips)), numbers=(1, 2))
-        for name, count in titles.scripts.items()
-        if count
-    ]
+    total = stats.corpus.clips
+    scripts = [(name, count, share_text(count, total)) for name, count in titles.scripts.items() if count]
     numbers = (
         f"{titles.distinct:,} distinct titles on {titles.present:,} clips. Mean {number_text(titles.mean_characters)},"
         f" median {number_text(titles.median_characters)}, longest {number_text(titles.longest_characters)} characters."
@@ -159,3 +150,9 @@ def _duration(seconds: float) -> str:
     if seconds >= HOUR:
         return f"{seconds / HOUR:g} h"
     return f"{seconds / MINUTE:g} m" if seconds > MINUTE else f"{seconds:g}"
+
+
+def page_table(found: Table, *, ids: Sequence[int] = ()) -> Html:
+    """Return a table of the statistics for the page."""
+    headers = [header[:1].upper() + header[1:] for header in found.headers]
+    return table(headers, found.rows, numbers=found.numbers, ids=ids)

@@ -1,16 +1,19 @@
-"""Numbers of the statistics as text, the same in the terminal and on the page."""
+"""Numbers and tables of the statistics, the same in the terminal and on the page."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from features.base.outcomes import STATUS_NUMBERS
+from features.formats.records import SPLITS
 from models.rendering.html_page import NOTHING, seconds_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from features.statistics.cost import DownloadCost
     from features.statistics.counts import Bin, Durations
-    from features.statistics.disk import FolderUsage
-    from pipeline.stats.collect import StageOutcomes, Stats
+    from pipeline.stats.collect import Stats
 
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 BASES = {
@@ -18,6 +21,14 @@ BASES = {
     "published": "nothing is fetched yet: 1.54 MB a clip, from the published 865 GB for 562,342 clips",
     "nothing remains": "all URLs are fetched or failed",
 }
+
+
+class Table(NamedTuple):
+    """Headers, rows of cells, and the columns that are numbers."""
+
+    headers: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    numbers: Sequence[int]
 
 
 def bytes_text(size: float | None) -> str:
@@ -66,24 +77,6 @@ def bin_text(one: Bin) -> str:
     return f"{one.low:g} and more" if one.high is None else f"{one.low:g} to < {one.high:g}"
 
 
-def codes_text(outcome: StageOutcomes) -> str:
-    """Return the codes of a stage with their clips, the most frequent first."""
-    return ", ".join(f"{count:,} {code}" for code, count in outcome.codes.items())
-
-
-def state_text(outcome: StageOutcomes) -> str:
-    """Return how many shards of a stage are published."""
-    if not outcome.shards:
-        return "not run"
-    whole = outcome.shards == outcome.of_shards
-    return "all shards" if whole else f"{outcome.shards} of {outcome.of_shards} shards"
-
-
-def latest_text(usage: FolderUsage) -> str:
-    """Return ``latest`` for the newest folder of a stage, else an empty text."""
-    return "latest" if usage.is_latest else ""
-
-
 def label_text(stats: Stats, name: str) -> str:
     """Return a label, with its name in the other language where it is known."""
     other = stats.other_names.get(name)
@@ -104,3 +97,60 @@ def times_text(cost: DownloadCost) -> list[tuple[str, str]]:
         limit = f"at {cost.requests_per_second:g} requests a second to the busiest host"
         rows.append((limit, time_text(cost.polite_seconds)))
     return rows
+
+
+def pairs_table(stats: Stats, max_rows: int) -> Table:
+    """Return the most frequent pairs of tags."""
+    pairs = stats.together.pairs[:max_rows]
+    rows = [(pair.first, pair.second, pair.clips, f"{pair.lift:.2f}") for pair in pairs]
+    return Table(("tag", "and", "clips", "lift"), rows, (2, 3))
+
+
+def modalities_table(stats: Stats) -> Table:
+    """Return the number of clips with each field, in the records and on the disk."""
+    headers = ("in the record", "all", *SPLITS, "file found")
+    counted = stats.corpus.modalities.items()
+    rows = [(name, *counts.values(), stats.files_found.get(name)) for name, counts in counted]
+    return Table(headers, rows, range(1, len(headers)))
+
+
+def outcomes_table(stats: Stats) -> Table:
+    """Return the clips of each stage by outcome, and the codes, the most frequent first."""
+    rows = []
+    for one in stats.outcomes:
+        codes = ", ".join(f"{count:,} {code}" for code, count in one.codes.items())
+        state = "all shards" if one.shards == one.of_shards else f"{one.shards} of {one.of_shards} shards"
+        counts = [one.counts.get(status) for status in STATUS_NUMBERS]
+        rows.append((one.stage, state if one.shards else "not run", *counts, codes))
+    return Table(("stage", "state", *STATUS_NUMBERS, "codes"), rows, (2, 3, 4))
+
+
+def downloads_table(stats: Stats) -> Table:
+    """Return the URLs of each kind of media by state."""
+    rows = [
+        (kind.kind, kind.urls, kind.fetched, kind.failed, kind.remaining, bytes_text(kind.mean_bytes))
+        for kind in stats.cost.kinds
+    ]
+    return Table(("files", "URLs", "fetched", "failed", "to fetch", "mean size"), rows, range(1, 6))
+
+
+def hosts_table(stats: Stats, max_rows: int) -> Table:
+    """Return the remaining URLs of the busiest hosts."""
+    rows = [(host.host or "(no valid address)", host.urls) for host in stats.cost.hosts[:max_rows]]
+    return Table(("host", "to fetch"), rows, (1,))
+
+
+def disk_table(stats: Stats) -> Table:
+    """Return the disk space of each folder below the root."""
+    rows = [
+        (
+            usage.stage,
+            usage.fingerprint,
+            "latest" if usage.is_latest else "",
+            usage.files,
+            bytes_text(usage.bytes),
+            bytes_text(usage.own_bytes),
+        )
+        for usage in stats.disk
+    ]
+    return Table(("stage", "fingerprint", "", "files", "size", "unshared"), rows, (3, 4, 5))

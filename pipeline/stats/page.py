@@ -6,20 +6,22 @@ from typing import TYPE_CHECKING
 
 from features.base.errors import SourceError
 from features.base.files import publish_bytes
-from features.formats.records import SPLITS
-from models.rendering.html_page import NOTHING, picture_card, render_page, row, section, table, tile
+from models.rendering.html_page import picture_card, render_page, section, tile
 from models.rendering.markup import Html, element
-from pipeline.stats.corpus_sections import durations_section, labels_section, pairs_section, titles_section
+from pipeline.stats.corpus_sections import durations_section, labels_section, page_table, pairs_section, titles_section
 from pipeline.stats.formatting import (
     BASES,
+    Table,
     bytes_text,
     clips_text,
-    codes_text,
+    disk_table,
+    downloads_table,
     expected_text,
+    hosts_table,
     hours_text,
     label_text,
-    latest_text,
-    state_text,
+    modalities_table,
+    outcomes_table,
     times_text,
 )
 
@@ -66,10 +68,10 @@ def stats_page(stats: Stats, sheet: ContactSheet | None) -> str:
         pairs_section(stats),
         durations_section(stats),
         titles_section(stats),
-        modalities_section(stats),
-        outcomes_section(stats),
-        cost_section(stats),
-        disk_section(stats),
+        _modalities_section(stats),
+        section("Outcomes", page_table(outcomes_table(stats))),
+        _cost_section(stats),
+        _disk_section(stats),
     )
     return render_page(title, *sections)
 
@@ -110,94 +112,26 @@ def _sheet_section(stats: Stats, sheet: ContactSheet) -> Html:
     )
 
 
-def modalities_section(stats: Stats) -> Html:
-    """Return the number of clips with each field, in the records and on the disk."""
-    numbers = range(1, len(SPLITS) + 3)
-    rows = [
-        row((name, *(_count(count) for count in (*counts.values(), stats.files_found.get(name)))), numbers=numbers)
-        for name, counts in stats.corpus.modalities.items()
-    ]
-    return section(
-        "Modalities",
-        table(("In the record", "All", *SPLITS, "file found"), rows, numbers=numbers),
-        note="Clips whose record has the field; file found: clips whose file Download has stored.",
-    )
+def _modalities_section(stats: Stats) -> Html:
+    note = "Clips whose record has the field; file found: clips whose file Download has stored."
+    return section("Modalities", page_table(modalities_table(stats)), note=note)
 
 
-def outcomes_section(stats: Stats) -> Html:
-    """Return the clips of each stage by outcome."""
-    numbers = (2, 3, 4)
-    rows = [
-        row(
-            (
-                outcome.stage,
-                state_text(outcome),
-                *(_count(outcome.counts.get(name)) for name in ("ok", "partial", "failed")),
-                codes_text(outcome),
-            ),
-            numbers=numbers,
-        )
-        for outcome in stats.outcomes
-    ]
-    return section("Outcomes", table(("Stage", "State", "ok", "partial", "failed", "Codes"), rows, numbers=numbers))
-
-
-def cost_section(stats: Stats) -> Html:
-    """Return the size and time of the remaining download."""
+def _cost_section(stats: Stats) -> Html:
     cost = stats.cost
     if not any(kind.urls for kind in cost.kinds):
         return section("Download", element("p", "All files are local: nothing is downloaded."))
-    numbers = range(1, 6)
-    kinds = [
-        row(
-            (
-                kind.kind,
-                *map(_count, (kind.urls, kind.fetched, kind.failed, kind.remaining)),
-                bytes_text(kind.mean_bytes),
-            ),
-            numbers=numbers,
-        )
-        for kind in cost.kinds
-    ]
-    parts = [table(("Files", "URLs", "fetched", "failed", "to fetch", "mean size"), kinds, numbers=numbers)]
+    parts = [page_table(downloads_table(stats))]
     if cost.remaining_urls:
-        times = [row(pair, numbers=(1,)) for pair in times_text(cost)]
-        hosts = [
-            row((host.host or "(no valid address)", _count(host.urls)), numbers=(1,)) for host in cost.hosts[:MAX_HOSTS]
-        ]
-        tables = (table(("Limit", "Time"), times, numbers=(1,)), table(("Host", "to fetch"), hosts, numbers=(1,)))
+        times = Table(("limit", "time"), times_text(cost), (1,))
+        tables = (page_table(times), page_table(hosts_table(stats, MAX_HOSTS)))
         parts.append(element("div", *tables, class_="panels"))
     more = f" The {MAX_HOSTS} busiest of {len(cost.hosts):,} hosts." if len(cost.hosts) > MAX_HOSTS else ""
-    return section(
-        "Download", *parts, note=f"Each URL counts once. Expected: {expected_text(cost)}, {BASES[cost.basis]}.{more}"
-    )
+    note = f"Each URL counts once. Expected: {expected_text(cost)}, {BASES[cost.basis]}.{more}"
+    return section("Download", *parts, note=note)
 
 
-def disk_section(stats: Stats) -> Html:
-    """Return the disk space of each folder below the root."""
-    numbers = (3, 4, 5)
-    rows = [
-        row(
-            (
-                usage.stage,
-                usage.fingerprint,
-                latest_text(usage),
-                _count(usage.files),
-                bytes_text(usage.bytes),
-                bytes_text(usage.own_bytes),
-            ),
-            numbers=numbers,
-            ids=(1,),
-        )
-        for usage in stats.disk
-    ]
+def _disk_section(stats: Stats) -> Html:
     total = bytes_text(sum(usage.own_bytes for usage in stats.disk))
-    return section(
-        "Disk",
-        table(("Stage", "Fingerprint", "", "Files", "Size", "Unshared"), rows, numbers=numbers),
-        note=f"{total} in total. A file that several fingerprints share by hard links counts for the latest only.",
-    )
-
-
-def _count(value: int | None) -> str:
-    return NOTHING if value is None else f"{value:,}"
+    note = f"{total} in total. A file that several fingerprints share by hard links counts for the latest only."
+    return section("Disk", page_table(disk_table(stats), ids=(1,)), note=note)

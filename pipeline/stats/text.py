@@ -8,17 +8,21 @@ from features.formats.records import SPLITS
 from models.rendering.terminal_table import render_table
 from pipeline.stats.formatting import (
     BASES,
+    Table,
     bin_text,
     bytes_text,
     clips_text,
-    codes_text,
+    disk_table,
+    downloads_table,
     expected_text,
+    hosts_table,
     hours_text,
     label_text,
-    latest_text,
+    modalities_table,
     number_text,
+    outcomes_table,
+    pairs_table,
     share_text,
-    state_text,
     times_text,
 )
 
@@ -44,8 +48,8 @@ def render_stats(stats: Stats) -> str:
         _pairs(stats),
         _durations(stats),
         _titles(stats),
-        _modalities(stats),
-        _outcomes(stats),
+        _section("modalities", _table(modalities_table(stats))),
+        _section("outcomes", _table(outcomes_table(stats), 36)),
         _cost(stats),
         _disk(stats),
     ]
@@ -92,13 +96,11 @@ def _labels(kind: str, stats: Stats, labels: Sequence[LabelCount]) -> str:
 
 
 def _pairs(stats: Stats) -> str:
-    pairs = stats.together.pairs[:MAX_PAIRS]
-    if not pairs:
+    if not stats.together.pairs:
         return "tag co-occurrence: no clip has two tags"
-    rows = [[pair.first, pair.second, pair.clips, f"{pair.lift:.2f}"] for pair in pairs]
     return _section(
         f"tag co-occurrence among the {stats.together.num_paired_tags} most frequent tags (lift 1 = chance)",
-        render_table(["tag", "and", "clips", "lift"], rows, max_column_width=34),
+        _table(pairs_table(stats, MAX_PAIRS), 34),
     )
 
 
@@ -142,50 +144,23 @@ def _histogram(bins: Sequence[Bin]) -> str:
     return render_table(["from", "clips", ""], rows)
 
 
-def _modalities(stats: Stats) -> str:
-    rows = [[name, *counts.values(), stats.files_found.get(name)] for name, counts in stats.corpus.modalities.items()]
-    return _section("modalities", render_table(["in the record", "all", *SPLITS, "file found"], rows))
-
-
-def _outcomes(stats: Stats) -> str:
-    rows = [
-        [row.stage, state_text(row), *(row.counts.get(name) for name in ("ok", "partial", "failed")), codes_text(row)]
-        for row in stats.outcomes
-    ]
-    return _section(
-        "outcomes", render_table(["stage", "state", "ok", "partial", "failed", "codes"], rows, max_column_width=36)
-    )
-
-
 def _cost(stats: Stats) -> str:
     cost = stats.cost
     if not any(kind.urls for kind in cost.kinds):
         return "download: all files are local, nothing is downloaded"
-    kinds = [
-        [kind.kind, kind.urls, kind.fetched, kind.failed, kind.remaining, bytes_text(kind.mean_bytes)]
-        for kind in cost.kinds
-    ]
-    lines = [render_table(["files", "URLs", "fetched", "failed", "to fetch", "mean size"], kinds)]
-    lines += [f"expected {expected_text(cost)}", f"({BASES[cost.basis]})"]
+    lines = [_table(downloads_table(stats)), f"expected {expected_text(cost)}", f"({BASES[cost.basis]})"]
     if cost.remaining_urls:
         lines += [f"{limit}: {time}" for limit, time in times_text(cost)]
-        lines.append(
-            render_table(
-                ["host", "to fetch"], [[row.host or "(no address)", row.urls] for row in cost.hosts[:MAX_HOSTS]]
-            )
-        )
+        lines.append(_table(hosts_table(stats, MAX_HOSTS)))
     if len(cost.hosts) > MAX_HOSTS:
         lines.append(f"... and {len(cost.hosts) - MAX_HOSTS:,} more hosts")
     return _section("download", *lines)
 
 
 def _disk(stats: Stats) -> str:
-    rows = [
-        [row.stage, row.fingerprint, latest_text(row), row.files, bytes_text(row.bytes), bytes_text(row.own_bytes)]
-        for row in stats.disk
-    ]
     total = bytes_text(sum(row.own_bytes for row in stats.disk))
-    return _section(
-        f"disk: {total} in {stats.root}, hard-linked files counted once",
-        render_table(["stage", "fingerprint", "", "files", "size", "unshared"], rows),
-    )
+    return _section(f"disk: {total} in {stats.root}, hard-linked files counted once", _table(disk_table(stats)))
+
+
+def _table(table: Table, max_column_width: int = 60) -> str:
+    return render_table(table.headers, table.rows, max_column_width=max_column_width)

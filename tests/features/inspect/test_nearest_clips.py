@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from features.decoding.config import DecodeConfig
-from features.inspect.neighbours import nearest_clips, neighbour_drawings
+from features.inspect.inspect_hdf5 import nearest_clips, neighbour_drawings
 from features.inspect.result import InspectQuery
 from tests.features.inspect.published import records
 from tests.features.media import decode_to, downloaded

@@ -7,7 +7,7 @@ import pytest
 
 from features.base.errors import DataError
 from models.network.network import VideoNetwork
-from models.structure.checkpoint_files import write_structure
+from models.structure.describe import write_structure
 from models.structure.formatting import count_text
 from models.structure.structure import read_structure
 from tests.models.synthetic import SMALL_NETWORK
