@@ -23,7 +23,7 @@ import torch
 
 from benchmarks.machine import in_turns, keep, machine_facts, median_ratio
 from features.base.outcomes import Outcome
-from features.base.prefetch import prefetch
+from features.base.parallel import prefetch
 from features.formats.clip_data import ClipFeatures
 from features.formats.hdf5_shard import ShardWriter
 from features.formats.sharded_clips import ShardedClips

@@ -1,4 +1,4 @@
-"""Publishing of files: a final name shows whole content or nothing, and outlives a power cut."""
+"""Atomic writes and digests of files: a final name holds the whole content or nothing, also after a power cut."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ DIGEST_CHUNK_BYTES = 1 << 20
 def published(path: Path, *, make_folder: bool = True) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; on a clean exit the file written there becomes ``path``.
 
-    The file and its folder are synced, so that whoever sees the name sees the whole content. After an
-    exception ``path`` is as before and the temporary file is gone.
+    The file is synced before it is renamed, and its folder afterwards: the name never refers to a part of the content.
+    After an exception ``path`` is unchanged and the temporary file is deleted.
     """
     if make_folder:
         path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
     try:
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -50,7 +50,8 @@ def publish_json(path: Path, value: object) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Flush a file or a folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -61,7 +62,7 @@ def _sync(path: Path) -> None:
 def remove_leftovers(folder: Path) -> None:
     """Delete temporary files and folders in ``folder`` that no other living process of this machine uses.
 
-    It is called before this process writes there: what bears its number is of an earlier one.
+    To be called before this process writes there: files with its own number are of an earlier process.
     """
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
         owner = path.name[len(TEMPORARY_PREFIX) :].split("-", 1)[0]
@@ -81,7 +82,13 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def sha256_of_json(value: object) -> str:
-    """Return the sha256 of the canonical JSON (sorted keys, no spaces) of ``value``, 64 hex digits."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+def sha256_of_json(value: object, *, escape: bool = False) -> str:
+    """Return the sha256 of the canonical JSON (sorted keys, no spaces) of ``value``, 64 hex digits.
+
+    Args:
+        value: JSON values; a text that is no valid Unicode, such as a lone surrogate, has a digest too.
+        escape: Whether characters outside ASCII are hashed as JSON escapes, as in the input digests of embedding
+            shards, or as UTF-8, as in fingerprints. Both are on disk, so neither can change; for ASCII they are equal.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=escape)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from features.base.checks import check_fraction
 from features.base.errors import SettingError
-from features.base.settings import setting
+from features.base.settings import check_fraction, setting
 
 CODECS = ("mjpeg", "lossless")
 SAMPLINGS = ("exact", "fast")

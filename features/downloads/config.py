@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from features.base.checks import check_fraction
 from features.base.errors import SettingError
-from features.base.settings import setting
+from features.base.settings import check_fraction, setting
 from features.downloads.media_spec import EXTRA_VIDEO_KINDS, VIDEO_KINDS
 from features.http.config import HttpConfig
 

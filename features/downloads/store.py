@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from features.base.errors import ClipError
+from features.base.files import sync
 from features.downloads.download_rows import FROM_STORE, MediaFile
 from features.downloads.store_index import StoreIndex
 
@@ -220,11 +221,12 @@ class MediaStore:
         file = _file(facts, url)
         folder = _open_folder(self.folder / facts.sha256[:2])
         try:
-            _sync(temporary)
+            sync(temporary)
             # Noted first: whoever finds the temporary name free finds the URL known. A row without its file is
             # none at all.
             self._index.add_file(url, facts)
-            # A link or an older file under the final name is replaced, never written through.
+            # Not features.base.files.published: the folder is named by its descriptor, so that no symbolic link put in
+            # its place is followed. A link or an older file under the final name is replaced, never written through.
             os.replace(temporary, f"{facts.sha256}.{facts.kind}", dst_dir_fd=folder)
             os.fsync(folder)
         except IsADirectoryError as error:
@@ -264,11 +266,3 @@ def _open_folder(path: Path) -> int:
         if path.exists() and not path.is_dir():
             raise ClipError("store_not_safe", f"{path} is no folder: remove it") from error
         raise
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

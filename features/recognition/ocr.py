@@ -13,9 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 from features.backbones.extractor.streaming import BatchSettings, Item, stream_clips
 from features.backbones.pretrained.bundled_weights import OCR_DETECTOR, OCR_READER, RAPIDOCR
 from features.backbones.runtime.openvino_runner import import_openvino, openvino_precisions
-from features.base.busy_time import BusyTime
 from features.base.errors import SettingError, ToolError, one_line
-from features.base.parallel import num_cpus
+from features.base.parallel import BusyTime, num_cpus
 from features.base.versions import tool_versions
 from features.recognition.recognizer import Recognition
 from features.recognition.text_lines import Line, in_reading_order, merged_over_time

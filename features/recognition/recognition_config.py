@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from features.backbones.pretrained.bundled_weights import RAPIDOCR
 from features.backbones.pretrained.model_files import is_folder_name, transformers_identity
-from features.base.checks import check_device
 from features.base.errors import SettingError
-from features.base.settings import setting
+from features.base.settings import check_device, setting
 
 OCR_BACKBONES = ("rapidocr:PP-OCRv6",)
 # The detector works in steps of 32 pixels, and its memory grows with the square.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from PIL import Image
 
 from features.base.errors import ClipError, SettingError, ToolError
-from features.base.files import TEMPORARY_PREFIX
+from features.base.files import TEMPORARY_PREFIX, publish_bytes, remove_leftovers
 from features.base.process import Limits, run
 from features.sample.filming import build_world, film_clip, picture_cover
 from features.sample.plan import TAGS, plan_corpus
@@ -153,6 +153,7 @@ def render_corpus(
     plans = plan_corpus(config)
     media = folder / MEDIA_NAME
     media.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
     with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(_render_clip, plan, config, media, ffmpeg) for plan in plans]
         try:
@@ -163,7 +164,7 @@ def render_corpus(
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
     lines = "".join(json.dumps(_to_row(plan), ensure_ascii=False) + "\n" for plan in plans)
-    _publish(folder / MANIFEST_NAME, lines.encode())
+    publish_bytes(folder / MANIFEST_NAME, lines.encode())
     return len(plans)
 
 
@@ -205,13 +206,3 @@ def _to_row(plan: ClipPlan) -> dict[str, str | list[str]]:
     if plan.group:
         row["group"] = plan.group
     return row
-
-
-def _publish(path: Path, data: bytes) -> None:
-    """Write a file so that it is either whole or not there."""
-    temporary = path.with_name(f".{path.name}.partial")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

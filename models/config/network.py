@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from features.base.checks import at_least, check_share, one_of
 from features.base.errors import SettingError
 from features.base.modalities import network_group
-from features.base.settings import check_settings, setting
+from features.base.settings import at_least, check_settings, check_share, one_of, setting
 from models.aggregators import AGGREGATORS
 from models.fusion import FUSIONS
 from models.heads import HEADS

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from features.base.checks import at_least, check_device, check_positive, check_share, one_of
 from features.base.errors import SettingError
-from features.base.settings import check_settings, setting
+from features.base.settings import at_least, check_device, check_positive, check_settings, check_share, one_of, setting
 from models.losses import CATEGORY_LOSSES, TAG_LOSSES
 from models.metrics import METRICS
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from features.base.errors import DataError, SettingError
-from features.base.prefetch import prefetch
+from features.base.parallel import prefetch
 from models.data.batching import Batch, iterate_batches
 from models.data.distributed import WHOLE_BATCH, BatchSlice, all_reduce_scalar, broadcast, own_slice
 from models.data.sources import TEXT, FeatureSource, used_modalities

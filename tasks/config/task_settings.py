@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from features.base.checks import check_device, check_fraction
 from features.base.errors import SettingError
 from features.base.modalities import MODALITIES
-from features.base.settings import setting
+from features.base.settings import check_device, check_fraction, setting
 from features.formats.records import SPLITS
 from models.config.presets import PRESETS
 

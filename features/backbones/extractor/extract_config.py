@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass, fields
 
 from features.backbones.families import Family, family_of
-from features.base.checks import check_device
 from features.base.errors import SettingError
-from features.base.settings import modalities_of, setting
+from features.base.settings import check_device, modalities_of, setting
 
 RUNTIMES = ("auto", "torch", "openvino")
 # Texts of a clip that are embedded, each by itself; a position here is a step's ``field_id``.

@@ -18,8 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.base.errors import ShardError, ToolError
-from features.base.parallel import STOPPING, WorkerPool
-from features.base.prefetch import prefetch
+from features.base.parallel import STOPPING, WorkerPool, prefetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -15,9 +15,8 @@ import numpy.typing as npt
 import torch
 from torch.jit._trace import TracerWarning
 
-from features.base.busy_time import BusyTime
 from features.base.errors import ToolError, one_line
-from features.base.parallel import num_cpus
+from features.base.parallel import BusyTime, num_cpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

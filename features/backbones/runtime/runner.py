@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from features.base.busy_time import BusyTime
+    from features.base.parallel import BusyTime
 
 logger = logging.getLogger(__name__)
 

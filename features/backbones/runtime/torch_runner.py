@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from features.base.busy_time import BusyTime
 from features.base.errors import ToolError
+from features.base.parallel import BusyTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from features.base.busy_time import BusyTime
+from features.base.parallel import BusyTime
 
 
 @pytest.mark.parametrize(

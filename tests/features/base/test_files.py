@@ -84,3 +84,10 @@ def test_digests(tmp_path: Path) -> None:
     assert sha256_of(tmp_path / "file") == hashlib.sha256(data).hexdigest()
     assert sha256_of_json({"b": [1, 2], "a": "é"}) == hashlib.sha256('{"a":"é","b":[1,2]}'.encode()).hexdigest()
     assert sha256_of_json({"a": 1}) != sha256_of_json({"a": 1.5})
+
+
+def test_a_digest_of_json_is_total_and_has_two_forms_outside_ascii() -> None:
+    # What the command line hands over for bytes that are no UTF-8.
+    assert sha256_of_json("\udcff") == hashlib.sha256(b'"\xed\xb3\xbf"').hexdigest()
+    assert sha256_of_json("é", escape=True) == hashlib.sha256(b'"\\u00e9"').hexdigest()
+    assert sha256_of_json({"a": "b"}, escape=True) == sha256_of_json({"a": "b"})

@@ -47,7 +47,7 @@ def test_a_second_rendering_gives_the_same_whatever_its_workers_and_what_a_kille
     names = sorted(path.name for path in (corpus / "media").iterdir())
     (tmp_path / "media").mkdir()
     (tmp_path / "media" / names[1]).write_bytes(b"half a file")
-    (tmp_path / ".manifest.jsonl.partial").write_text("half a row")
+    (tmp_path / ".tmp-killed-manifest.jsonl").write_text("half a row")
     ticks: list[int] = []
     render_corpus(CONFIG, tmp_path, ffmpeg=FFMPEG, workers=3, on_clip=lambda: ticks.append(1))
     assert len(ticks) == 24

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from features.backbones.extractor.extractor import StepLabels, embed_clips, one_step
 from features.backbones.extractor.streaming import BatchSettings, Computed, Item, stream_clips
-from features.base.busy_time import BusyTime
 from features.base.errors import ShardError, ToolError
+from features.base.parallel import BusyTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
