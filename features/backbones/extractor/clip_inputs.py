@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from features.base.errors import ShardError
-from features.base.files import sha256_of_json
 from features.base.outcomes import Outcome, leading_code
 from features.formats.matroska import StoredCover, stored_pictures, stored_sound
 from features.formats.reuse import digest_of, source_digest
@@ -76,19 +75,6 @@ def media_inputs(clips: Iterable[OpenedClip], modality: str) -> Iterator[ClipInp
         yield ClipInput(outcome, value, digest, expected)
 
 
-<<<<<<< HEAD
-=======
-def source_digest(about: Mapping[str, Any]) -> bytes:
-    """Return the sha256 of the files that a decoded clip was made of, as its facts tell."""
-    return digest_of({name: about.get(name) for name in SOURCE_FACTS})
-
-
-def digest_of(value: object) -> bytes:
-    """Return the sha256 of a value's canonical JSON, 32 bytes."""
-    return bytes.fromhex(sha256_of_json(value, escape=True))
-
-
->>>>>>> 88a4b42 (One digest of JSON, total for any text; one atomic writer; threads in one module)
 def _frames_input(clip: OpenedClip) -> tuple[Outcome, Any, int]:
     return _pictures_input(clip, int(clip.about.get("expected_frames", 0)), motion=False)
 

@@ -11,10 +11,6 @@ import numpy as np
 from features.backbones.extractor.shard_loop import run_shard
 from features.base.errors import ShardError
 from features.base.outcomes import Outcome
-<<<<<<< HEAD
-=======
-from features.base.parallel import close_iterator
->>>>>>> 88a4b42 (One digest of JSON, total for any text; one atomic writer; threads in one module)
 from features.formats.clip_data import ClipFeatures
 from features.formats.hdf5_shard import NonFiniteError, ShardReader, ShardWriter
 from features.formats.reuse import ReusableShard
