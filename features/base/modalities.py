@@ -15,30 +15,36 @@ class Modality:
     Attributes:
         name: Its name in settings, folders and files.
         kind: ``image``, ``video`` (windows of pictures), ``sound`` or ``text``: which backbones it takes.
+        stream: The part of a decoded clip that it is read from: ``frames``, ``motion`` (the denser frames), ``sound``
+            or ``cover``; ``""`` for what is read from the record.
         backbone: Default of ``[extract_NAME] backbone``.
         is_default: Whether ``[features] modalities`` lists it unless set.
         has_steps: Whether a clip gives a sequence of embeddings rather than one at most.
-        is_decoded: Whether it is read from the decoded clip rather than from its record.
         network_group: Modalities of one group share their settings in [network] and [train]: ``GROUP_aggregator``
             and ``GROUP_rate``.
     """
 
     name: str
     kind: str
+    stream: str
     backbone: str
     is_default: bool = True
     has_steps: bool = True
-    is_decoded: bool = True
     network_group: str = _DEFAULT_GROUP
+
+    @property
+    def is_decoded(self) -> bool:
+        """Whether it is read from the decoded clip rather than from its record."""
+        return bool(self.stream)
 
 
 _ALL = (
-    Modality("frames", "image", "bundled:efficientnet_lite0"),
+    Modality("frames", "image", "frames", "bundled:efficientnet_lite0"),
     # Motion needs a second stream of frames, which Decode stores only when it is asked to.
-    Modality("motion", "video", "torchvision:r3d_18", is_default=False),
-    Modality("audio", "sound", "dsp:logmel", network_group="audio"),
-    Modality("cover", "image", "bundled:efficientnet_lite0", has_steps=False),
-    Modality("text", "text", "bundled:all-minilm-l6-v2", is_decoded=False, network_group="text"),
+    Modality("motion", "video", "motion", "torchvision:r3d_18", is_default=False),
+    Modality("audio", "sound", "sound", "dsp:logmel", network_group="audio"),
+    Modality("cover", "image", "cover", "bundled:efficientnet_lite0", has_steps=False),
+    Modality("text", "text", "", "bundled:all-minilm-l6-v2", network_group="text"),
 )
 
 # Name -> entry; the order is that of every listing.

@@ -30,13 +30,11 @@ if TYPE_CHECKING:
     from features.backbones.extractor.extract_config import ExtractConfig
     from features.backbones.extractor.extractor import Extractor
     from features.backbones.extractor.shard_loop import ShardRun
+    from features.base.modalities import Modality
     from features.formats.reuse import ReusableShard
     from tasks.core.sharded import ShardJob
     from tasks.core.stage import Stage
     from tasks.stages.clip_stage import ClipOpener
-
-TEXT = "text"
-MOTION = "motion"
 
 
 class Extract(ClipStage):
@@ -54,6 +52,11 @@ class Extract(ClipStage):
         return f"extract-{self.modality}"
 
     @property
+    def entry(self) -> Modality:
+        """The modality's entry in the table."""
+        return MODALITIES[self.modality]
+
+    @property
     def config(self) -> ExtractConfig:
         """The settings of this modality."""
         return settings().extract[self.modality]
@@ -62,7 +65,7 @@ class Extract(ClipStage):
         """Check the modality first, for it names the section."""
         if self.modality not in MODALITIES:
             raise SettingError(f"unknown modality {self.modality!r}: expected one of {', '.join(MODALITIES)}")
-        if self.modality == MOTION and not settings().decode.motion_frames_per_second:
+        if self.entry.stream == "motion" and not settings().decode.motion_frames_per_second:
             raise SettingError(
                 "[decode] motion_frames_per_second is 0, so there are no frames for the modality motion: set it to what"
                 " the network of [extract_motion] was trained with, such as 15, or leave motion out"
@@ -85,29 +88,29 @@ class Extract(ClipStage):
     @property
     def decodes_media(self) -> bool:
         """Whether the stage decodes media itself."""
-        return self.modality != TEXT and super().decodes_media
+        return self.entry.is_decoded and super().decodes_media
 
     def inputs(self) -> Mapping[str, Stage]:
         """Return the records and recognised texts for text, what holds the clips for everything else."""
-        if self.modality != TEXT:
+        if self.entry.is_decoded:
             return super().inputs()
         recognized = {stage.stage_name: stage for stage in self.recognized().values()}
         return {"manifest": Manifest(), **recognized}
 
     def recognized(self) -> dict[str, Recognize]:
         """Return the stages whose texts are embedded, by the field that they fill."""
-        fields = self.config.text_fields() if self.modality == TEXT else ()
+        fields = () if self.entry.is_decoded else self.config.text_fields()
         return {name: Recognize(field=name) for name in recognized_fields() if name in fields}
 
     def upstream_fingerprints(self) -> Mapping[str, str]:
         """Return the fingerprints of what decides the clips."""
-        if self.modality != TEXT:
+        if self.entry.is_decoded:
             return super().upstream_fingerprints()
         return {name: stage.fingerprint for name, stage in self.inputs().items()}
 
     def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
         """Return the shards that are read."""
-        if self.modality != TEXT:
+        if self.entry.is_decoded:
             return super().shard_inputs()
         return {name: (stage, ".jsonl") for name, stage in self.inputs().items()}
 
@@ -117,10 +120,10 @@ class Extract(ClipStage):
 
     def recipe(self) -> dict[str, object]:
         """Return the settings that decide what the numbers mean; the same for every corpus."""
-        if self.modality == TEXT:
-            read = {stage.stage_name: dict(stage.recipe()) for stage in self.recognized().values()}
-        else:
+        if self.entry.is_decoded:
             read = {"decode": decode_settings_of(self.modality)}
+        else:
+            read = {stage.stage_name: dict(stage.recipe()) for stage in self.recognized().values()}
         return {**read, "extract": dict(self.identity_settings())}
 
     @functools.cached_property
@@ -145,7 +148,7 @@ class Extract(ClipStage):
 
     def _attributes(self) -> dict[str, str]:
         # Which ffmpeg it was is told, and no part of the recipe: another version may read the same checkpoint.
-        decoder = {} if self.modality == TEXT else {"decoder": f"ffmpeg {Decode().ffmpeg_version()}"}
+        decoder = {} if not self.entry.is_decoded else {"decoder": f"ffmpeg {Decode().ffmpeg_version()}"}
         return {
             **decoder,
             "stage": self.stage_name,
@@ -158,14 +161,14 @@ class Extract(ClipStage):
 
     def _stage_versions(self) -> str:
         own = f"extract {self.stage_version}"
-        return own if self.modality == TEXT else f"{own}, decode {Decode.stage_version}"
+        return own if not self.entry.is_decoded else f"{own}, decode {Decode.stage_version}"
 
     def _clips(
         self, job: ShardJob, path: Path, opener: ClipOpener, reusable: ReusableShard[Any]
     ) -> Iterator[ClipInput]:
         from features.backbones.extractor.clip_inputs import media_inputs, text_inputs  # noqa: PLC0415 - loads codecs
 
-        if self.modality != TEXT:
+        if self.entry.is_decoded:
             return media_inputs(opener.open(job, path, reusable), self.modality)
         texts = {
             name: (row.text for row in read_recognized(job.inputs[stage.stage_name]))

@@ -1,4 +1,4 @@
-"""What an extractor gets of each clip: one modality of a decoded clip, or the texts of a record."""
+"""The inputs of extractors and recognizers: one stream of each decoded clip, or the texts of each record."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from features.base.errors import ShardError
+from features.base.modalities import MODALITIES
 from features.base.outcomes import Outcome, leading_code
 from features.formats.matroska import StoredCover, stored_pictures, stored_sound
 from features.formats.reuse import digest_of, source_digest
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClipInput:
-    """What an extractor gets of one clip.
+    """The input of a model from one clip.
 
     Attributes:
-        outcome: How things stand before the network: an absent modality is ``ok`` with a code.
+        outcome: The outcome before the network: an absent modality is ``ok`` with a code.
         value: Pictures, sound or texts, ``None`` when there is none.
         digest: The sha256 of what decides them, settings apart.
         expected: Rows that a whole clip would give; 0 = as many as the network gives.
@@ -36,7 +37,7 @@ class ClipInput:
     expected: int = 0
 
     def without_value(self) -> ClipInput:
-        """Return the rest of it."""
+        """Return a copy that holds no media."""
         return replace(self, value=None)
 
 
@@ -48,8 +49,8 @@ def text_inputs(
     Args:
         records: The records.
         fields: The text fields of a record that are wanted.
-        recognized: Field -> the text that was recognised in each clip, in the order of the records; it stands
-            in where the record's own field is blank.
+        recognized: Field -> the text that was recognised in each clip, in the order of the records; it is
+            used where the record's own field is blank.
     """
     found = {name: iter(texts) for name, texts in (recognized or {}).items()}
     for record in records:
@@ -64,27 +65,26 @@ def text_inputs(
 
 
 def media_inputs(clips: Iterable[OpenedClip], modality: str) -> Iterator[ClipInput]:
-    """Yield one modality of each decoded clip: frames, motion, cover or audio."""
-    read = {"frames": _frames_input, "motion": _motion_input, "audio": _audio_input, "cover": _cover_input}[modality]
+    """Yield what a modality reads of each decoded clip."""
+    read = _READERS[MODALITIES[modality].stream]
     for clip in clips:
-        digest = source_digest(clip.about)
         try:
             outcome, value, expected = read(clip)
         except ShardError as error:
             outcome, value, expected = _changed(clip.outcome, "failed", "unreadable_clip", str(error)), None, 0
-        yield ClipInput(outcome, value, digest, expected)
+        yield ClipInput(outcome, value, source_digest(clip.about), expected)
 
 
-def _frames_input(clip: OpenedClip) -> tuple[Outcome, Any, int]:
-    return _pictures_input(clip, int(clip.about.get("expected_frames", 0)), motion=False)
+def _frames(clip: OpenedClip) -> tuple[Outcome, Any, int]:
+    return _pictures(clip, int(clip.about.get("expected_frames", 0)), motion=False)
 
 
-def _motion_input(clip: OpenedClip) -> tuple[Outcome, Any, int]:
-    # How many windows a whole clip has is the extractor's affair.
-    return _pictures_input(clip, 0, motion=True)
+def _motion(clip: OpenedClip) -> tuple[Outcome, Any, int]:
+    # How many windows a whole clip has depends on the extractor.
+    return _pictures(clip, 0, motion=True)
 
 
-def _pictures_input(clip: OpenedClip, expected: int, *, motion: bool) -> tuple[Outcome, Any, int]:
+def _pictures(clip: OpenedClip, expected: int, *, motion: bool) -> tuple[Outcome, Any, int]:
     outcome = _video_outcome(clip)
     if clip.matroska is None:
         return outcome, None, 0
@@ -95,14 +95,14 @@ def _pictures_input(clip: OpenedClip, expected: int, *, motion: bool) -> tuple[O
     return outcome, itertools.chain([first], pictures), expected
 
 
-def _audio_input(clip: OpenedClip) -> tuple[Outcome, Any, int]:
+def _sound(clip: OpenedClip) -> tuple[Outcome, Any, int]:
     if clip.matroska is None:
         return _video_outcome(clip), None, 0
     sound = stored_sound(clip.matroska)
     return _changed(clip.outcome, "ok", "" if sound else "no_audio"), sound, 0
 
 
-def _cover_input(clip: OpenedClip) -> tuple[Outcome, Any, int]:
+def _cover(clip: OpenedClip) -> tuple[Outcome, Any, int]:
     if clip.cover is not None:
         return _changed(clip.outcome, "ok"), [StoredCover(clip.cover.read())], 1
     code = next((code for code in clip.about.get("codes", ()) if code.startswith("cover_")), "")
@@ -111,8 +111,12 @@ def _cover_input(clip: OpenedClip) -> tuple[Outcome, Any, int]:
     return _changed(clip.outcome, "ok", "no_cover"), None, 0
 
 
+# Stream of a decoded clip -> outcome, value and expected rows of a clip.
+_READERS = {"frames": _frames, "motion": _motion, "sound": _sound, "cover": _cover}
+
+
 def _video_outcome(clip: OpenedClip) -> Outcome:
-    """Return how decoding the video went; a cover that failed is no matter of frames and sound."""
+    """Return how decoding the video went; a cover that failed does not count."""
     codes = [code for code in clip.about.get("codes", ()) if not code.startswith("cover_")]
     if not codes:
         return _changed(clip.outcome, "ok", "" if clip.matroska is not None else "no_video")
