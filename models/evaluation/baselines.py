@@ -1,8 +1,8 @@
-"""What the network is measured against: the majority class, and logistic regression on pooled features."""
+"""Baselines of the network: the majority class, and logistic regression on pooled features."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +21,7 @@ from models.evaluation.logistic_regression import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from models.data.sources import FeatureSource
 
@@ -33,19 +33,17 @@ NUM_CLIPS_AT_ONCE = 4096  # 49 MB of pooled features at 3,000 a clip
 
 @dataclass(frozen=True)
 class BaselineScores:
-    """Probabilities as the network would give them; None for a head without a labelled train clip.
+    """Probabilities in the form of a network's; None for a head without a labelled train clip.
 
     Attributes:
         category_scores: ``(N, K)``, each row sums to 1.
         tag_scores: ``(N, C)``, each from 0 to 1.
         tag_thresholds: ``(C,)``, from which score on a tag is given; None means 0.5 for all.
-        notes: What was counted and chosen on the way, by name.
     """
 
     category_scores: Float32 | None
     tag_scores: Float32 | None
     tag_thresholds: Float64 | None = None
-    notes: Mapping[str, float] = field(default_factory=dict)
 
 
 def run_baselines(
@@ -58,12 +56,12 @@ def run_baselines(
     settings: LogisticSettings,
     calibrated: bool = False,
 ) -> dict[str, BaselineScores]:
-    """Return the scores of every baseline for the clips `scored`, by the baseline's name.
+    """Return the scores of every baseline for the clips ``scored``, by the baseline's name.
 
     Args:
         source: The embeddings of all clips.
         labels: The labels of the same clips.
-        train: Positions in `source` to fit on.
+        train: Positions in ``source`` to fit on.
         validation: Positions to choose the regularisation on.
         scored: Positions to score, N of them.
         settings: How the regression is fitted.
@@ -73,34 +71,32 @@ def run_baselines(
     Raises:
         DataError: The train split is empty, or a feature is not finite.
     """
-    model, of_validation, notes = _fit(source, labels, train, validation, settings)
+    model, of_validation = _fit(source, labels, train, validation, settings)
     parts = [
         model.predict(pool(source, scored[start : start + NUM_CLIPS_AT_ONCE]))
         for start in range(0, max(1, len(scored)), NUM_CLIPS_AT_ONCE)
     ]
     known = take(labels, train)
-    shares = majority(known, len(scored))
-    regression = BaselineScores(
-        _join([category for category, _ in parts]), _join([tags for _, tags in parts]), notes=notes
-    )
+    constant = majority(known, len(scored))
+    regression = BaselineScores(_join([category for category, _ in parts]), _join([tags for _, tags in parts]))
     if calibrated:
         regression = _calibrate(regression, model.predict(of_validation.features), known, of_validation.labels)
-        shares = _with_thresholds(shares, majority(known, len(of_validation.labels)), of_validation.labels)
-    return {"majority": shares, "logistic_regression": regression}
+        constant = _with_thresholds(constant, majority(known, len(of_validation.labels)), of_validation.labels)
+    return {"majority": constant, "logistic_regression": regression}
 
 
 def majority(train: Labels, num_clips: int) -> BaselineScores:
-    """Return, for each of `num_clips` clips, each category's and tag's share of the labelled train clips.
+    """Return, for each of ``num_clips`` clips, each category's and tag's fraction of the labelled train clips.
 
-    So the predicted category is the most frequent one, and the ranking of the clips is at chance level.
+    The predicted category is the most frequent one, and the ranking of the clips is at chance level.
     """
     _, categories = known_categories(train)
     _, tags = known_tags(train)
-    return BaselineScores(_repeat_shares(categories, num_clips), _repeat_shares(tags, num_clips))
+    return BaselineScores(_repeat_mean(categories, num_clips), _repeat_mean(tags, num_clips))
 
 
 def take(labels: Labels, indices: Indices) -> Labels:
-    """Return the labels of the clips at `indices`, in that order."""
+    """Return the labels of the clips at ``indices``, in that order."""
     return Labels(
         labels.category_names,
         labels.tag_names,
@@ -112,18 +108,12 @@ def take(labels: Labels, indices: Indices) -> Labels:
 
 def _fit(
     source: FeatureSource, labels: Labels, train: Indices, validation: Indices, settings: LogisticSettings
-) -> tuple[LogisticModel, Split, dict[str, float]]:
-    """Return the regression fitted on thinned splits, the validation one, and what was counted and chosen."""
+) -> tuple[LogisticModel, Split]:
+    """Return the regression fitted on subsampled splits, and the validation one of them."""
     generator = np.random.default_rng(settings.seed)
     chosen = [subsample(indices, settings.max_clips, generator) for indices in (train, validation)]
     splits = [Split(pool(source, indices), take(labels, indices)) for indices in chosen]
-    model = fit_logistic(splits[0], splits[1], settings)
-    notes: dict[str, float] = {"num_train_clips": len(chosen[0]), "num_validation_clips": len(chosen[1])}
-    for name, head in (("category", model.category), ("tags", model.tags)):
-        if head is not None:
-            notes[f"{name}_inverse_regularisation"] = head.inverse_regularisation
-            notes[f"{name}_num_not_converged"] = head.num_not_converged
-    return model, splits[1], notes
+    return fit_logistic(splits[0], splits[1], settings), splits[1]
 
 
 def _calibrate(
@@ -132,12 +122,12 @@ def _calibrate(
     train: Labels,
     validation: Labels,
 ) -> BaselineScores:
-    """Return the scores corrected as a network's are, by what its own scores of validation clips ask for.
+    """Return the scores calibrated as a network's are, on scores of the validation clips.
 
     Args:
         scores: Of the clips to score.
         of_validation: Category ``(M, K)`` and tag ``(M, C)`` scores of the validation clips.
-        train: Labels of the train clips, which tell how rare a category is.
+        train: Labels of the train clips, for the priors of the categories.
         validation: Labels of the validation clips.
     """
     category, tags = (_columns(part, len(validation)) for part in of_validation)
@@ -156,12 +146,6 @@ def _calibrate(
         None if scores.category_scores is None else corrected[0],
         None if scores.tag_scores is None else corrected[1],
         None if scores.tag_scores is None else np.array(calibration.tag_thresholds),
-        {
-            **scores.notes,
-            "category_temperature": calibration.category_temperature,
-            "category_tau": calibration.category_tau,
-            "tag_temperature": calibration.tag_temperature,
-        },
     )
 
 
@@ -174,7 +158,7 @@ def _with_thresholds(scores: BaselineScores, of_validation: BaselineScores, vali
     return replace(scores, tag_thresholds=thresholds)
 
 
-def _repeat_shares(labels: npt.NDArray[np.bool_], num_clips: int) -> Float32 | None:
+def _repeat_mean(labels: npt.NDArray[np.bool_], num_clips: int) -> Float32 | None:
     """Return the columns' means of ``(M, C)`` labels as ``(num_clips, C)``; None without labels."""
     return np.tile(labels.mean(axis=0, dtype=np.float32), (num_clips, 1)) if labels.size else None
 

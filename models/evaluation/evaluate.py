@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 
 from features.base.errors import DataError
-from models.calibration.schema import TAG_THRESHOLD, mean_thresholds, read_members
-from models.calibration.summary import CalibrationBlock, calibration_block
+from models.calibration.schema import TAG_THRESHOLD, Calibration, mean_thresholds, read_members
 from models.data.labels import UNKNOWN_CATEGORY
 from models.evaluation.baselines import BaselineScores, run_baselines, take
 from models.evaluation.logistic_regression import LogisticSettings
 from models.metrics import METRICS
-from models.metrics.arrays import average_precision_per_class, confusion_matrix
-from models.metrics.head_metrics import HeadScores, compute
+from models.metrics.arrays import average_precision_per_class, confusion_matrix, expected_calibration_error
+from models.metrics.head_scores import HeadScores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,6 +71,17 @@ class Evaluation(TypedDict):
     confusion: list[list[int]]
 
 
+class CalibrationBlock(TypedDict):
+    """The calibration of a network, or of each member of an ensemble, and its effect on the evaluated clips.
+
+    ``members`` have temperatures, tau and notes; the thresholds of the tags are in ``per_class``. The expected
+    calibration error of the best category is given ``before`` and ``after``, None without a clip of known category.
+    """
+
+    members: list[dict[str, object]]
+    expected_calibration_error: dict[str, float | None]
+
+
 @dataclass(frozen=True)
 class SplitEvaluation:
     """All numbers of one split.
@@ -85,23 +95,6 @@ class SplitEvaluation:
     model: Evaluation
     baselines: Mapping[str, Evaluation]
     calibration: CalibrationBlock | None
-
-
-@dataclass(frozen=True)
-class WrongClip:
-    """A clip whose predicted category is not its own.
-
-    Attributes:
-        row: Its row in the scores.
-        true: Number of its category.
-        predicted: Number of the predicted category.
-        probability: Score of the predicted category.
-    """
-
-    row: int
-    true: int
-    predicted: int
-    probability: float
 
 
 def evaluate_split(
@@ -145,51 +138,15 @@ def evaluate_split(
     category_scores, tag_scores = (part[scored] for part in scores)
     calibration = None
     if calibrations is not None and uncalibrated is not None:
-        calibration = calibration_block(
-            calibrations, uncalibrated=uncalibrated, calibrated=category_scores, category=labels.category[scored]
-        )
+        calibration = calibration_block(calibrations, uncalibrated, category_scores, labels.category[scored])
     return SplitEvaluation(
-        evaluate_clips(BaselineScores(category_scores, tag_scores, thresholds), labels, scored),
-        {name: evaluate_clips(found, labels, scored) for name, found in baselines.items()},
+        evaluate(BaselineScores(category_scores, tag_scores, thresholds), labels, scored),
+        {name: evaluate(found, labels, scored) for name, found in baselines.items()},
         calibration,
     )
 
 
-def evaluate_clips(found: Predictions | BaselineScores, labels: Labels, scored: Indices) -> Evaluation:
-    """Return the evaluation of the scores of some clips.
-
-    Args:
-        found: One row for each of ``scored``.
-        labels: Labels of all clips.
-        scored: ``(n,)`` positions in ``labels``.
-
-    Raises:
-        DataError: Scores and labels do not fit each other.
-    """
-    chosen = take(labels, scored)
-    return evaluate(
-        found.category_scores,
-        chosen.category,
-        found.tag_scores,
-        chosen.tags,
-        chosen.tags_known,
-        category_names=chosen.category_names,
-        tag_names=chosen.tag_names,
-        tag_thresholds=found.tag_thresholds,
-    )
-
-
-def evaluate(
-    category_scores: npt.NDArray[np.floating] | None,
-    category: npt.NDArray[np.integer],
-    tag_scores: npt.NDArray[np.floating] | None,
-    tags: npt.NDArray[np.bool_],
-    tags_known: npt.NDArray[np.bool_],
-    *,
-    category_names: tuple[str, ...],
-    tag_names: tuple[str, ...],
-    tag_thresholds: npt.NDArray[np.floating] | None = None,
-) -> Evaluation:
+def evaluate(found: Predictions | BaselineScores, labels: Labels, scored: Indices) -> Evaluation:
     """Return the metrics of both heads, per head over the clips whose label is known.
 
     A block is None where the head is missing, has no classes, or no clip of it is known. The predicted
@@ -197,18 +154,14 @@ def evaluate(
     from its threshold on.
 
     Args:
-        category_scores: ``(N, K)`` higher = more likely, or None without a category head.
-        category: ``(N,)`` class index, ``UNKNOWN_CATEGORY`` where the clip has none.
-        tag_scores: ``(N, C)`` probabilities, or None without a tag head.
-        tags: ``(N, C)`` True where the clip has the tag.
-        tags_known: ``(N,)`` False where the clip's tags are not known; such a clip is left out.
-        category_names: K names.
-        tag_names: C names.
-        tag_thresholds: ``(C,)`` probabilities; None means ``TAG_THRESHOLD`` for all.
+        found: Scores of the clips at ``scored``, one row each.
+        labels: Labels of all clips.
+        scored: ``(n,)`` positions in ``labels``.
 
     Raises:
-        DataError: Rows, classes or names do not fit each other.
+        DataError: Scores, thresholds and labels do not fit each other.
     """
+    labels = take(labels, scored)
     result = Evaluation(
         category=None,
         tags=None,
@@ -216,30 +169,71 @@ def evaluate(
         per_class=PerClass(category=[], tags=[]),
         confusion=[],
     )
-    if category_scores is not None:
-        _check_head("category", category_scores.shape, len(category), len(category_names))
-        known = category != UNKNOWN_CATEGORY
-        if known.any() and category_names:
-            scores, true = category_scores[known], category[known]
-            # The confusion matrix comes first: it refuses a class outside 0..K-1.
-            result["confusion"] = confusion_matrix(true, scores.argmax(axis=1), len(category_names)).tolist()
-            head = HeadScores.of_category(scores, true)
-            _add_head(result, "category", head, category_names, [None] * len(category_names))
-    if tag_scores is not None:
-        _check_head("tag", tag_scores.shape, len(tags_known), len(tag_names))
-        thresholds = np.full(len(tag_names), TAG_THRESHOLD) if tag_thresholds is None else tag_thresholds
-        _check_thresholds(thresholds, len(tag_names))
-        if tags_known.any() and tag_names:
-            head = HeadScores.of_tags(tag_scores[tags_known], tags[tags_known], thresholds)
-            _add_head(result, "tags", head, tag_names, thresholds.tolist())
+    if found.category_scores is not None:
+        names, known = labels.category_names, labels.category != UNKNOWN_CATEGORY
+        _check_shape("category scores", found.category_scores, (len(labels), len(names)))
+        if known.any() and names:
+            scores, true = found.category_scores[known], labels.category[known]
+            result["confusion"] = confusion_matrix(true, scores.argmax(axis=1), len(names)).tolist()
+            _add_head(result, "category", HeadScores.of_category(scores, true), names, [None] * len(names))
+    if found.tag_scores is not None:
+        names, known = labels.tag_names, labels.tags_known
+        _check_shape("tag scores", found.tag_scores, (len(labels), len(names)))
+        thresholds = np.full(len(names), TAG_THRESHOLD) if found.tag_thresholds is None else found.tag_thresholds
+        _check_shape("tag thresholds", thresholds, (len(names),))
+        if known.any() and names:
+            head = HeadScores.of_tags(found.tag_scores[known], labels.tags[known], thresholds)
+            _add_head(result, "tags", head, names, thresholds.tolist())
     return result
+
+
+def calibration_block(
+    calibrations: Sequence[Calibration],
+    uncalibrated: npt.NDArray[np.floating],
+    calibrated: npt.NDArray[np.floating],
+    category: npt.NDArray[np.integer],
+) -> CalibrationBlock:
+    """Return the temperatures of every member, and the calibration error before and after.
+
+    Args:
+        calibrations: One a member.
+        uncalibrated: ``(N, K)`` scores of the category.
+        calibrated: ``(N, K)`` scores of the same clips.
+        category: ``(N,)`` class index, ``UNKNOWN_CATEGORY`` where the clip has none.
+    """
+    names = ("category_temperature", "tag_temperature", "category_tau")
+    return CalibrationBlock(
+        members=[
+            {**{name: getattr(member, name) for name in names}, "notes": list(member.notes)} for member in calibrations
+        ],
+        expected_calibration_error={
+            "before": expected_calibration_error(uncalibrated, category),
+            "after": expected_calibration_error(calibrated, category),
+        },
+    )
+
+
+def most_confident_errors(
+    scores: npt.NDArray[np.floating], category: npt.NDArray[np.int64], limit: int
+) -> npt.NDArray[np.int64]:
+    """Return the rows of clips predicted wrong, highest score of the wrong category first, at most ``limit``.
+
+    Args:
+        scores: ``(N, K)`` probabilities.
+        category: ``(N,)`` class numbers, ``UNKNOWN_CATEGORY`` where unknown; such a clip is no error.
+        limit: Most clips to return.
+    """
+    if not scores.size:
+        return np.zeros(0, np.int64)
+    wrong = np.flatnonzero((category != UNKNOWN_CATEGORY) & (scores.argmax(axis=1) != category))
+    return wrong[np.argsort(-scores[wrong].max(axis=1), kind="stable")[:limit]]
 
 
 def _add_head(
     result: Evaluation, head: Head, scores: HeadScores, names: tuple[str, ...], thresholds: Sequence[float | None]
 ) -> None:
     """Fill in the block, the rows and the number of clips of one head, from M >= 1 clips."""
-    result[head] = {metric.key: compute(metric, scores) for metric in METRICS if metric.head == head}
+    result[head] = {metric.key: scores.value_of(metric) for metric in METRICS if metric.head == head}
     result["num_evaluated"][head] = len(scores.labels)
     result["per_class"][head] = _class_rows(scores.scores, scores.labels, names, thresholds)
 
@@ -265,37 +259,6 @@ def _class_rows(
     ]
 
 
-def _check_head(head: str, scores_shape: tuple[int, ...], num_clips: int, num_names: int) -> None:
-    """Raise DataError unless the scores are one row per clip and one column per name."""
-    if scores_shape != (num_clips, num_names):
-        raise DataError(
-            f"{head} scores have shape {scores_shape} for {num_clips} labelled clips and {num_names} names: "
-            f"give ({num_clips}, {num_names}), one row per clip and one column per name"
-        )
-
-
-def _check_thresholds(thresholds: npt.NDArray[np.floating], num_tags: int) -> None:
-    """Raise DataError unless there is one number a tag."""
-    if thresholds.shape != (num_tags,):
-        raise DataError(f"tag thresholds have shape {thresholds.shape}: give ({num_tags},), one number a tag")
-
-
-def most_confident_errors(
-    scores: npt.NDArray[np.floating], category: npt.NDArray[np.int64], limit: int
-) -> list[WrongClip]:
-    """Return the clips predicted wrong, highest score of the wrong category first, at most ``limit``.
-
-    Args:
-        scores: ``(N, K)`` probabilities.
-        category: ``(N,)`` class numbers, -1 where unknown; such a clip is no error.
-        limit: Most clips to return.
-    """
-    if not scores.size:
-        return []
-    predicted = scores.argmax(axis=1)
-    wrong = np.flatnonzero((category != UNKNOWN_CATEGORY) & (predicted != category))
-    confidence = scores[wrong, predicted[wrong]]
-    return [
-        WrongClip(int(row), int(category[row]), int(predicted[row]), float(scores[row, predicted[row]]))
-        for row in wrong[np.argsort(-confidence, kind="stable")[:limit]]
-    ]
+def _check_shape(what: str, array: npt.NDArray[np.floating], expected: tuple[int, ...]) -> None:
+    if array.shape != expected:
+        raise DataError(f"{what} have shape {array.shape}: give {expected}, as the labels have clips and names")

@@ -1,4 +1,6 @@
-"""Logistic regression of both heads on fixed-width features, regularised as the validation split says."""
+"""Logistic regression of both heads on fixed-width features, with the regularisation chosen on the validation split."""
+
+from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from features.base.errors import DataError, SettingError
 from models.data.labels import UNKNOWN_CATEGORY, Labels
-from models.metrics import mean_average_precision
+from models.metrics.arrays import mean_average_precision
 
 BoolArray = npt.NDArray[np.bool_]
 Float32 = npt.NDArray[np.float32]
@@ -20,17 +22,17 @@ Int64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LogisticSettings:
-    """How the logistic regression is fitted.
+    """Settings of the logistic regression.
 
     Attributes:
         inverse_regularisations: The grid of scikit-learn's C, smallest first. Per head the one with the best
             validation mAP is taken; of equal ones, which separable classes make common, the one with the
-            lowest cross-entropy, for a shrunken model still ranks well but predicts the majority. The largest
+            lowest cross-entropy: a shrunken model still ranks well, but predicts the majority. The largest
             where no validation clip has a label.
-        max_clips: Of a train or validation split with more clips, this many are drawn. 5,000 clips of 3,000
+        max_clips: Clips that are drawn from a larger train or validation split. 5,000 clips of 3,000
             features take about 3.5 s a fit on one core, and each grid value takes 1 + number of tags fits.
-        max_iterations: A fit that has not converged by then is used as it stands, and counted.
-        seed: Says which clips are drawn.
+        max_iterations: Limit of a fit; one that has not converged by then is used as it is.
+        seed: Of the draw of clips.
     """
 
     inverse_regularisations: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0)
@@ -58,7 +60,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Standardiser:
-    """How features become inputs of the classifiers; fitted on the train split alone.
+    """Map from features to inputs of the classifiers, fitted on the train split alone.
 
     Attributes:
         mean: ``(D,)`` of the train split.
@@ -74,7 +76,7 @@ class Standardiser:
     basis: Float64 | None
 
     @classmethod
-    def fit(cls, features: Float32) -> "Standardiser":
+    def fit(cls, features: Float32) -> Standardiser:
         """Return the standardiser of ``(N, D)`` train features, N >= 1."""
         mean, deviation = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
         scale = np.where(deviation > 0, deviation, 1.0)
@@ -90,14 +92,14 @@ class Standardiser:
 
 @dataclass(frozen=True)
 class Classifier:
-    """One fitted model over exclusive classes; `model` is None where train held a single class."""
+    """One fitted model over exclusive classes; ``model`` is None where the train split has a single class."""
 
     model: LogisticRegression | None
     present: Int64
     num_classes: int
 
     def predict(self, features: Float64) -> Float32:
-        """Return ``(N, num_classes)`` probabilities; 0 for a class that train did not hold."""
+        """Return ``(N, num_classes)`` probabilities; 0 for a class that the train split lacks."""
         scores = np.zeros((len(features), self.num_classes), dtype=np.float32)
         if self.model is None:
             scores[:, self.present] = 1.0
@@ -114,13 +116,11 @@ class Head:
         classifiers: One multinomial classifier, or one of "absent, present" per class.
         exclusive: Whether a clip has exactly one of the classes.
         inverse_regularisation: The chosen C.
-        num_not_converged: Classifiers that were used before they had converged.
     """
 
     classifiers: tuple[Classifier, ...]
     exclusive: bool
     inverse_regularisation: float
-    num_not_converged: int
 
     def predict(self, features: Float64) -> Float32:
         """Return ``(N, classes)`` probabilities of ``(N, D)`` standardised features."""
@@ -149,8 +149,8 @@ class LogisticModel:
 def fit_logistic(train: Split, validation: Split, settings: LogisticSettings) -> LogisticModel:
     """Return L2-regularised logistic regression, multinomial for the category, one against the rest for tags.
 
-    Features are standardised by the train split alone. A tag that is constant in train gets its share in
-    train, 0 or 1; a category that train does not hold gets 0.
+    Features are standardised by the train split alone. A tag that is constant there gets that value, 0 or 1; a
+    category that is not there gets 0.
 
     Raises:
         DataError: The train split is empty or has no features, the splits differ in width, or a feature is
@@ -219,18 +219,17 @@ def _fit_head(
     # exclusive: one target over all classes; else one "absent, present" target per class
     targets = [labels.argmax(axis=1)] if exclusive else list(labels.T.astype(np.int64))
     num_classes = labels.shape[1] if exclusive else 2
-    classifiers, num_not_converged = [], 0
+    classifiers = []
     for target in targets:
         present = np.unique(target)
         model = None
         if len(present) > 1:
             model = LogisticRegression(C=inverse_regularisation, max_iter=settings.max_iterations)
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)  # counted below instead
+                warnings.simplefilter("ignore", ConvergenceWarning)  # used as it is
                 model.fit(inputs, target)
-            num_not_converged += int(model.n_iter_.max() >= settings.max_iterations)
         classifiers.append(Classifier(model, present, num_classes))
-    return Head(tuple(classifiers), exclusive, inverse_regularisation, num_not_converged)
+    return Head(tuple(classifiers), exclusive, inverse_regularisation)
 
 
 def _check(train: Split, validation: Split) -> None:

@@ -17,7 +17,8 @@ class Metric:
         head: Head that it rates: the key of its block in ``metrics.json``.
         key: Its key in that block.
         label: How pages and tables name it, without the head.
-        function: ``module:name`` of the function ``(HeadScores) -> float``; by name, so that the table loads no numpy.
+        attribute: Attribute of :class:`~models.metrics.head_scores.HeadScores` that has its value, such as
+            ``micro.f1``; by name, so that the table loads no numpy.
         is_headline: Whether it decides if a variant of an ablation helped, and is shown large in the report.
         is_in_summary: Whether the closing table and that of the cross-validation have a column of it.
         selection_name: Name by which ``[train] selection_metric`` and ``history.jsonl`` know it; ``""`` for a metric
@@ -28,7 +29,7 @@ class Metric:
     head: Head
     key: str
     label: str
-    function: str
+    attribute: str
     is_headline: bool = False
     is_in_summary: bool = False
     selection_name: str = ""

@@ -1,15 +1,15 @@
-"""A checkpoint is a folder: `model.safetensors` (the weights) and `model.json` (all that is not a tensor).
+"""A checkpoint is a folder: ``model.safetensors`` (the weights) and ``model.json`` (all that is not a tensor).
 
-`model.json` is written last and names the sha256 of the weights, so that a pair that does not belong together
+``model.json`` is written last and names the sha256 of the weights, so that a pair that does not belong together
 is refused.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import safetensors.torch
 import torch
@@ -17,17 +17,20 @@ from safetensors import SafetensorError
 
 from features.base.errors import CheckpointError, PipelineError
 from features.base.files import publish_bytes
-from models.config.artifacts import DESCRIPTION_NAME, WEIGHTS_NAME
+from models.config.artifacts import DESCRIPTION_NAME, WEIGHTS_NAME, recipe_difference
 from models.config.network import NetworkConfig
 from models.network.network import VideoNetwork
-from models.prediction.recipe_diff import recipe_difference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """What a checkpoint says about its network.
+    """Description of the network of a checkpoint, as ``model.json`` has it.
 
     Attributes:
         network: Sizes and names of the network.
@@ -52,14 +55,14 @@ class CheckpointInfo:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network in evaluation mode, and what is known about it."""
+    """A network in evaluation mode, with its description."""
 
     network: VideoNetwork
     info: CheckpointInfo
 
 
 def save(folder: Path, network: VideoNetwork, info: CheckpointInfo) -> None:
-    """Write the checkpoint of `network` into `folder`, which exists; an older one there is replaced."""
+    """Write the checkpoint of ``network`` into ``folder``, which exists; an older one there is replaced."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     weights = safetensors.torch.save(tensors)
     description = {
@@ -80,13 +83,13 @@ def load(
     expected_dims: Mapping[str, int] | None = None,
     expected_recipes: Mapping[str, str] | None = None,
 ) -> Checkpoint:
-    """The checkpoint in `folder`, on the CPU.
+    """Return the checkpoint in ``folder``, on the CPU.
 
     Args:
-        folder: Where `save` wrote.
+        folder: Written by :func:`save`.
         expected_dims: Modality -> width of the features that the network will be given; None skips the check.
-        expected_recipes: Modality -> recipe of those features; None skips the check. In both, modalities that
-            the network does not use may stand.
+        expected_recipes: Modality -> recipe of those features; None skips the check. Both may name
+            modalities that the network does not use.
 
     Raises:
         CheckpointError: A file is missing, damaged or of another format version, or the features are not
@@ -100,7 +103,7 @@ def load(
         if expected_recipes is not None:
             _check_recipe(folder, name, info.feature_recipes.get(name, ""), expected_recipes.get(name, ""))
     try:
-        # The first weights, thrown away at once, must not draw from the caller's generator.
+        # Initial weights are drawn and overwritten at once; they must not advance the caller's generator.
         with torch.random.fork_rng(devices=()):
             network = VideoNetwork(
                 info.network,
@@ -119,7 +122,7 @@ def load(
 
 
 def _read(folder: Path) -> tuple[dict[str, object], bytes]:
-    """The description and the bytes of the weights, which belong together."""
+    """Return the description and the bytes of the weights, whose digest it names."""
     path = folder / DESCRIPTION_NAME
     try:
         description = json.loads(path.read_bytes())

@@ -14,7 +14,7 @@ from models.data.labels import UNKNOWN_CATEGORY
 from models.heads.logits import category_probabilities, tag_probabilities
 from models.losses.total_loss import total_loss
 from models.metrics import METRICS
-from models.metrics.head_metrics import HeadScores, compute
+from models.metrics.head_scores import HeadScores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -97,7 +97,7 @@ def _heads(categories: list[tuple[Tensor, Tensor]], tags: list[tuple[Tensor, Ten
 
 def _metrics(heads: Mapping[Head, HeadScores]) -> dict[str, float]:
     return {
-        metric.selection_name: compute(metric, heads[metric.head])
+        metric.selection_name: heads[metric.head].value_of(metric)
         for metric in METRICS
         if metric.selection_name and metric.head in heads
     }

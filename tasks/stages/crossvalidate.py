@@ -107,9 +107,9 @@ class CrossValidate(Stage):
 
 
 def _row(stage: Train, corpus: LabelledCorpus, scores: Predictions, held_out: Indices) -> dict[str, Any]:
-    from models.evaluation.evaluate import evaluate_clips  # noqa: PLC0415 - loads torch and scikit-learn
+    from models.evaluation.evaluate import evaluate  # noqa: PLC0415 - loads torch and scikit-learn
 
-    evaluation = evaluate_clips(scores, corpus.labels, held_out)
+    evaluation = evaluate(scores, corpus.labels, held_out)
     return {
         "member": stage.member,
         "num_clips": len(held_out),

@@ -176,26 +176,26 @@ class Evaluate(Stage):
 
         labels = labels_in_space(self.corpus.labels, predictions.categories, predictions.tags)
         scored = positions_of(self.corpus.splits, split)
-        wrong = most_confident_errors(
-            predictions.category_scores[scored],
-            labels.category[scored],
-            settings().evaluate.num_pictures,
-        )
-        positions = [int(scored[error.row]) for error in wrong]
+        limit = settings().evaluate.num_pictures
+        rows = most_confident_errors(predictions.category_scores[scored], labels.category[scored], limit)
+        positions = [int(position) for position in scored[rows]]
         wanted = {self.corpus.records[position].clip_id for position in positions}
         with some_clips(wanted, positions, self.folder) as clips:
             pictures = clip_pictures(clips, wanted)
-        return [
-            WorstError(
-                clip_id=self.corpus.records[position].clip_id,
-                title=self.corpus.records[position].title,
-                true=predictions.categories[error.true],
-                predicted=predictions.categories[error.predicted],
-                probability=error.probability,
-                picture=pictures.get(self.corpus.records[position].clip_id),
+        errors = []
+        for position in positions:
+            record, scores = self.corpus.records[position], predictions.category_scores[position]
+            errors.append(
+                WorstError(
+                    clip_id=record.clip_id,
+                    title=record.title,
+                    true=predictions.categories[labels.category[position]],
+                    predicted=predictions.categories[scores.argmax()],
+                    probability=float(scores.max()),
+                    picture=pictures.get(record.clip_id),
+                )
             )
-            for error, position in zip(wrong, positions, strict=True)
-        ]
+        return errors
 
 
 def account_stages() -> list[Stage]:

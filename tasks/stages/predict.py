@@ -14,8 +14,7 @@ from features.base.errors import SettingError, SourceError
 from features.base.files import published, sha256_of, sha256_of_json
 from features.base.outcomes import Outcome, Tally
 from features.base.settings import identity_values
-from models.config.artifacts import CALIBRATION_NAME, CHECKPOINT_NAMES
-from models.prediction.recipe_diff import recipe_difference
+from models.config.artifacts import CALIBRATION_NAME, CHECKPOINT_NAMES, recipe_difference
 from tasks.config.run import settings
 from tasks.core.receipts import FileReceipt
 from tasks.core.sharded import ShardedStage

@@ -64,7 +64,7 @@ def _train_and_score(data: TrainingData, plan: TrainingPlan, scorings: list[dict
 
 def _score(data: TrainingData, plan: TrainingPlan, scoring: Scoring) -> dict[str, float]:
     from models.data.labels import positions_of  # noqa: PLC0415 - loads torch
-    from models.evaluation.evaluate import evaluate_clips  # noqa: PLC0415 - loads torch and scikit-learn
+    from models.evaluation.evaluate import evaluate  # noqa: PLC0415 - loads torch and scikit-learn
     from models.prediction.predict import predict  # noqa: PLC0415 - loads torch
 
     scored = positions_of(data.splits, scoring.split)
@@ -76,13 +76,13 @@ def _score(data: TrainingData, plan: TrainingPlan, scoring: Scoring) -> dict[str
         calibrated=scoring.calibrated,
         hidden=scoring.hidden,
     )
-    return run_metrics(evaluate_clips(found, data.labels, scored))
+    return run_metrics(evaluate(found, data.labels, scored))
 
 
 def _score_baselines(data: TrainingData, file: str, split: str, *, calibrated: bool) -> None:
     from models.data.labels import positions_of  # noqa: PLC0415 - loads torch
     from models.evaluation.baselines import run_baselines  # noqa: PLC0415 - loads scikit-learn
-    from models.evaluation.evaluate import evaluate_clips  # noqa: PLC0415 - loads torch and scikit-learn
+    from models.evaluation.evaluate import evaluate  # noqa: PLC0415 - loads torch and scikit-learn
     from models.evaluation.logistic_regression import LogisticSettings  # noqa: PLC0415 - loads scikit-learn
 
     scored = positions_of(data.splits, split)
@@ -95,7 +95,7 @@ def _score_baselines(data: TrainingData, file: str, split: str, *, calibrated: b
         settings=LogisticSettings(),
         calibrated=calibrated,
     )
-    metrics = {name: run_metrics(evaluate_clips(scores, data.labels, scored)) for name, scores in found.items()}
+    metrics = {name: run_metrics(evaluate(scores, data.labels, scored)) for name, scores in found.items()}
     publish_json(Path(file), metrics)
 
 

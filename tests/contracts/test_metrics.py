@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn import metrics as sk
 
 from models.metrics import METRICS
-from models.metrics.head_metrics import HeadScores, compute
+from models.metrics.head_scores import HeadScores
 from models.metrics.metric import HEADS
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ def heads(draw: st.DrawFn, head: Head) -> HeadScores:
     return HeadScores.of_tags(scores, draw(hnp.arrays(np.bool_, scores.shape)), 0.5)
 
 
+def value_of(metric: Metric, found: HeadScores) -> float:
+    return found.value_of(metric)
+
+
 def taken(found: HeadScores, rows: list[int] | slice, columns: list[int] | slice = slice(None)) -> HeadScores:
     """Some clips and classes of a head, with the decisions that they had."""
     return HeadScores(found.scores[rows][:, columns], found.labels[rows][:, columns], found.decisions[rows][:, columns])
@@ -52,9 +56,9 @@ def test_neither_the_order_of_clips_nor_that_of_classes_matters(
 ) -> None:
     found = data.draw(heads(metric.head))
     rows, columns = (random.sample(range(size), size) for size in found.scores.shape)
-    value = compute(metric, found)
-    assert compute(metric, taken(found, rows)) == pytest.approx(value)
-    assert compute(metric, taken(found, slice(None), columns)) == pytest.approx(value)
+    value = value_of(metric, found)
+    assert value_of(metric, taken(found, rows)) == pytest.approx(value)
+    assert value_of(metric, taken(found, slice(None), columns)) == pytest.approx(value)
 
 
 @every_metric
@@ -63,7 +67,7 @@ def test_neither_the_order_of_clips_nor_that_of_classes_matters(
 def test_only_the_order_of_scores_matters(metric: Metric, data: st.DataObject) -> None:
     found = data.draw(heads(metric.head))
     grown = replace(found, scores=np.exp(3 * found.scores) - 7)  # strictly increasing; ties stay ties
-    assert compute(metric, grown) == pytest.approx(compute(metric, found))
+    assert value_of(metric, grown) == pytest.approx(value_of(metric, found))
 
 
 @every_metric
@@ -72,7 +76,7 @@ def test_only_the_order_of_scores_matters(metric: Metric, data: st.DataObject) -
 def test_every_clip_several_times_is_the_same_corpus(metric: Metric, data: st.DataObject, copies: int) -> None:
     found = data.draw(heads(metric.head))
     rows = list(range(len(found.scores))) * copies
-    assert compute(metric, taken(found, rows)) == pytest.approx(compute(metric, found))
+    assert value_of(metric, taken(found, rows)) == pytest.approx(value_of(metric, found))
 
 
 @every_metric
@@ -80,17 +84,17 @@ def test_every_clip_several_times_is_the_same_corpus(metric: Metric, data: st.Da
 @given(data=st.data())
 def test_it_runs_from_0_to_1(metric: Metric, data: st.DataObject) -> None:
     found = data.draw(heads(metric.head))
-    assert 0 <= compute(metric, found) <= 1
+    assert 0 <= value_of(metric, found) <= 1
     # Right decisions and scores; all classes occur.
     right = np.concatenate([found.labels, np.eye(found.labels.shape[1], dtype=bool)])
-    assert compute(metric, HeadScores(right.astype(float), right, right)) == pytest.approx(1)
+    assert value_of(metric, HeadScores(right.astype(float), right, right)) == pytest.approx(1)
 
 
 @every_metric
 def test_without_a_positive_or_a_clip_it_is_0(metric: Metric) -> None:
     nothing = np.zeros((3, 4), bool)
-    assert compute(metric, HeadScores(np.zeros((3, 4)), nothing, nothing)) == 0
-    assert compute(metric, HeadScores(np.zeros((0, 4)), nothing[:0], nothing[:0])) == 0
+    assert value_of(metric, HeadScores(np.zeros((3, 4)), nothing, nothing)) == 0
+    assert value_of(metric, HeadScores(np.zeros((0, 4)), nothing[:0], nothing[:0])) == 0
 
 
 @every_metric
@@ -108,8 +112,8 @@ def test_averages_over_all_classes_alone_count_one_that_neither_occurs_nor_is_pr
     )
     is_diluted = metric.key.endswith("_all_tags")
     num_classes = found.scores.shape[1]
-    expected = compute(metric, found) * (num_classes / (num_classes + 1) if is_diluted else 1)
-    assert compute(metric, wider) == pytest.approx(expected)
+    expected = value_of(metric, found) * (num_classes / (num_classes + 1) if is_diluted else 1)
+    assert value_of(metric, wider) == pytest.approx(expected)
 
 
 def _averaged(name: str, average: str, *, only_occurring: bool = False) -> Callable[[HeadScores], float]:
@@ -160,7 +164,7 @@ for _head in HEADS:
 @given(data=st.data())
 def test_it_is_scikit_learns(metric: Metric, data: st.DataObject) -> None:
     found = data.draw(heads(metric.head))
-    assert compute(metric, found) == pytest.approx(COUNTERPARTS[metric.head, metric.key](found))
+    assert value_of(metric, found) == pytest.approx(COUNTERPARTS[metric.head, metric.key](found))
 
 
 def test_every_counterpart_is_of_a_metric() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from features.base.files import sha256_of
 from features.manifests.corpus import read_splits
-from models.calibration.summary import expected_calibration_error
+from models.metrics.arrays import expected_calibration_error
 from models.prediction.predict import Predictor
 from tests.end_to_end.run import Workplace
 from tests.pipeline.learning import SETTINGS, clips_of, metrics_of, records_of

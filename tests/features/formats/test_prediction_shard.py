@@ -9,7 +9,14 @@ import pytest
 
 from features.base.errors import ShardError
 from features.formats.hdf5_shard import ShardWriter
-from features.formats.prediction_shard import PredictionShard, join_predictions, read_predictions, write_predictions
+from features.formats.prediction_shard import (
+    PredictionShard,
+    join_predictions,
+    read_predictions,
+    read_uncalibrated,
+    write_predictions,
+    write_uncalibrated,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,3 +101,33 @@ def test_predictions_of_different_models_are_not_joined() -> None:
     for other in (other_labels, other_width):
         with pytest.raises(ShardError, match="run Predict again"):
             join_predictions([predictions(2), other])
+
+
+def test_scores_before_calibration_come_back_in_the_order_of_the_shards(tmp_path: Path) -> None:
+    scores = np.random.default_rng(0).random((5, 3), np.float32)
+    files = {tmp_path / "b.npz": "key b", tmp_path / "a.npz": "key a"}
+    for (path, key), part in zip(files.items(), (scores[:2], scores[2:]), strict=True):
+        write_uncalibrated(path, part, key)
+    found = read_uncalibrated(files)
+    assert found is not None
+    np.testing.assert_array_equal(found, scores)
+    content = (tmp_path / "a.npz").read_bytes()
+    write_uncalibrated(tmp_path / "a.npz", scores[2:], "key a")
+    assert (tmp_path / "a.npz").read_bytes() == content
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "changed", "empty", "another key"])
+def test_scores_before_calibration_that_are_not_those_of_the_shard_are_none(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "a.npz"
+    write_uncalibrated(path, np.ones((50, 3), np.float32), "key")
+    content = bytearray(path.read_bytes())
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "changed":
+        content[300] ^= 1
+        path.write_bytes(content)
+    elif damage == "empty":
+        path.write_bytes(b"")
+    assert read_uncalibrated({path: "other" if damage == "another key" else "key"}) is None

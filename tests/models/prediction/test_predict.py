@@ -82,6 +82,33 @@ def test_an_ensemble_is_the_mean_and_its_cosines_are_the_mean_of_cosines(tmp_pat
     np.testing.assert_allclose(found.embedding @ found.embedding.T, sum(cosines) / 3, atol=1e-5)
 
 
+def test_an_ensemble_reads_each_clip_once_for_all_networks_that_take_the_same_batches(
+    tmp_path: Path, source: ListSource
+) -> None:
+    folders = [saved_network(tmp_path / str(seed), seed) for seed in range(3)]
+    alone = [predict(folder, source, EVERYONE, feature_recipes=RECIPES).category_scores for folder in folders]
+    source.num_reads = 0
+    found = Predictor.load(folders, DIMS, RECIPES).predict(source, EVERYONE, batch_size=5)
+    assert source.num_reads == len(EVERYONE)
+    np.testing.assert_allclose(found.category_scores, np.mean(alone, axis=0), atol=1e-6)
+    # A network that cuts clips shorter takes batches of its own.
+    folders.append(saved_network(tmp_path / "short", 4, config=replace(SMALL_NETWORK, max_steps=3)))
+    source.num_reads = 0
+    Predictor.load(folders, DIMS, RECIPES).predict(source, EVERYONE, batch_size=5)
+    assert source.num_reads == 2 * len(EVERYONE)
+
+
+def test_scores_before_calibration_are_those_without_one(tmp_path: Path, source: ListSource) -> None:
+    folders = [saved_network(tmp_path / "one", 1), saved_network(tmp_path / "two", 2)]
+    for folder in folders:
+        write_calibration(folder, CALIBRATION)
+    found = Predictor.load(folders, DIMS, RECIPES).predict(source, EVERYONE)
+    plain = Predictor.load(folders, DIMS, RECIPES, calibrated=False).predict(source, EVERYONE)
+    np.testing.assert_array_equal(found.uncalibrated_category_scores, plain.category_scores)
+    assert found.uncalibrated_category_scores.dtype == np.float32
+    assert np.abs(found.category_scores - plain.category_scores).max() > 0.01
+
+
 def test_networks_that_are_loaded_once_score_any_clips_the_same(tmp_path: Path, source: ListSource) -> None:
     folders = [saved_network(tmp_path / "one", 1), saved_network(tmp_path / "two", 2)]
     write_calibration(folders[0], CALIBRATION)

@@ -9,10 +9,11 @@ import numpy as np
 
 from models.ablation.runs import AblationRun
 from models.ablation.table import summarise
-from models.evaluation.evaluate import Evaluation, evaluate
+from models.evaluation.evaluate import Evaluation
 from models.report.data import FailedClip, ReportData, StageSummary, WorstError
 from models.report.page import render_report, write_report
 from models.training.history import EpochRecord
+from tests.models.evaluation.scored import evaluate_arrays
 from tests.models.report.pages import ATTACK, Page
 
 JPEG = b"\xff\xd8\xff\xe0 not really a picture"
@@ -21,7 +22,7 @@ TAGS = ("pan-left", "never")
 
 
 def score(category_scores: list[list[float]], tag_scores: list[list[float]]) -> Evaluation:
-    return evaluate(
+    return evaluate_arrays(
         np.array(category_scores),
         np.array([0, 1, 2, -1]),
         np.array(tag_scores),
@@ -103,7 +104,7 @@ def test_classes_show_support_precision_and_chance() -> None:
 
 def test_many_classes_are_folded() -> None:
     names = tuple(f"tag-{index:03d}" for index in range(100))
-    many = evaluate(
+    many = evaluate_arrays(
         None,
         np.full(3, -1),
         np.tile(np.linspace(0, 1, 3)[:, np.newaxis], (1, 100)),
@@ -122,7 +123,7 @@ def test_many_categories_show_the_largest_in_the_confusion_matrix() -> None:
     num = 50
     true = np.concatenate([np.arange(num), np.arange(10, num)])  # 0 to 9 have one clip, the others two
     names = tuple(f"category-{index:02d}" for index in range(num))
-    big = evaluate(
+    big = evaluate_arrays(
         np.eye(num)[true],
         true,
         None,
@@ -203,7 +204,7 @@ def test_the_training_marks_the_epoch_whose_weights_are_used() -> None:
 
 
 def test_a_report_without_anything_optional() -> None:
-    nothing = evaluate(
+    nothing = evaluate_arrays(
         None,
         np.full(2, -1),
         None,

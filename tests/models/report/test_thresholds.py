@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from models.evaluation.evaluate import evaluate
 from models.report.data import ReportData
 from models.report.scores import scores_section
+from tests.models.evaluation.scored import evaluate_arrays
 
 SHARED = "A tag counts as predicted from a probability of 0.5 on."
 OWN = "A tag counts as predicted from its own threshold on"
@@ -13,7 +13,7 @@ OWN = "A tag counts as predicted from its own threshold on"
 
 @pytest.fixture
 def data() -> ReportData:
-    found = evaluate(
+    found = evaluate_arrays(
         None,
         np.full(4, -1),
         np.array([[0.9, 0.1], [0.4, 0.1], [0.3, 0.1], [0.2, 0.1]]),

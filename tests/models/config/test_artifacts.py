@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from models.prediction.recipe_diff import recipe_difference
+from models.config.artifacts import recipe_difference
 
 TRAINED = {"decode": {"fps": 2.0, "side": 256}, "extract": {"backbone": "a", "layers": [1, 2]}}
 

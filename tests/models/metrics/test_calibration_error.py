@@ -1,14 +1,11 @@
-"""The expected calibration error, by hand and by a loop over the bins, and what is told of it."""
-
-import json
+"""The expected calibration error, by hand and by a loop over the bins."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.calibration.schema import Calibration
-from models.calibration.summary import calibration_block, expected_calibration_error
+from models.metrics.arrays import expected_calibration_error
 
 SCORES = np.array([[0.9, 0.1], [0.95, 0.05], [0.4, 0.6], [0.55, 0.45], [1.0, 0.0]])
 CATEGORY = np.array([0, 1, 1, 0, -1])
@@ -44,21 +41,3 @@ def test_it_is_the_papers_sum_over_bins(seed: int, num_clips: int) -> None:
         if inside.any():
             expected += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
     assert expected_calibration_error(scores, category) == pytest.approx(expected, abs=1e-12)
-
-
-def test_the_block_names_every_member_and_both_errors() -> None:
-    members = [
-        Calibration(2.0, 1.5, 0.25, (0.5, 0.5), (0.3,), ("why",)),
-        Calibration(1.0, 1.0, 0.0, (0.5, 0.5), (0.5,)),
-    ]
-    block = calibration_block(members, uncalibrated=SCORES, calibrated=np.full((5, 2), 0.5), category=CATEGORY)
-    assert json.loads(json.dumps(block, allow_nan=False)) == {
-        "members": [
-            {"category_temperature": 2.0, "tag_temperature": 1.5, "category_tau": 0.25, "notes": ["why"]},
-            {"category_temperature": 1.0, "tag_temperature": 1.0, "category_tau": 0.0, "notes": []},
-        ],
-        "expected_calibration_error": {
-            "before": expected_calibration_error(SCORES, CATEGORY),
-            "after": pytest.approx(0.0),  # half of them right, and one half said of each
-        },
-    }
