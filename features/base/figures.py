@@ -74,7 +74,7 @@ def new_figure(
 
     ink, soft = THEME["ink"][0], THEME["soft"][0]
     # Any: matplotlib lists its keys as literals.
-    look: dict[Any, Any] = {
+    style: dict[Any, Any] = {
         "font.family": _families(),
         # An id or a title is no formula, whatever dollar signs it has.
         "text.parse_math": False,
@@ -89,7 +89,7 @@ def new_figure(
         "svg.fonttype": "none",
         "svg.hashsalt": "figure",
     }
-    with mpl.rc_context(look), warnings.catch_warnings():
+    with mpl.rc_context(style), warnings.catch_warnings():
         # A character that no font has shows as a box; the picture is whole.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         yield Figure(figsize=(width_inches, height_inches), dpi=DOTS_PER_INCH, layout=layout)
@@ -108,7 +108,7 @@ def svg_text(figure: Figure, title: str, *, standalone: bool = False) -> str:
 
     Args:
         figure: Drawn in the colours of ``THEME``.
-        title: What a screen reader says of the picture.
+        title: The label for screen readers.
         standalone: Whether the element is a file of its own and so needs the style sheet of the theme.
     """
     buffer = io.BytesIO()
@@ -163,7 +163,7 @@ def cjk_font_file() -> Path | None:
 
 @functools.cache
 def _families() -> list[str]:
-    """Return the fonts in the order in which a character is looked up."""
+    """Return the fonts in the order of their use for a character."""
     from matplotlib import font_manager  # noqa: PLC0415 - takes half a second
 
     font_file = cjk_font_file()
@@ -174,7 +174,7 @@ def _families() -> list[str]:
 
 
 def _adapt(node: ET.Element) -> None:
-    """Make one element of matplotlib fit to stand in a page: no namespace prefixes, own ids or fixed colours."""
+    """Adapt one element to a page: remove namespace prefix, id and font family; theme its colours."""
     node.tag = node.tag.removeprefix(_SVG)
     if (reference := node.attrib.pop(f"{_XLINK}href", None)) is not None:
         node.set("href", reference)
@@ -189,7 +189,7 @@ def _adapt(node: ET.Element) -> None:
         node.set("style", style)
     if node.get("transform", "").startswith("rotate(-0 "):
         del node.attrib["transform"]
-    # Line breaks and indents, which only a text may hold.
+    # Other elements contain only line breaks and indents.
     node.text = node.text if node.tag in {"text", "tspan", "title", "style"} else None
     node.tail = None
 
@@ -200,7 +200,7 @@ def _themed(colour: str) -> str:
 
 
 def _release_pointer(drawn: ET.Element) -> None:
-    """Let the pointer through text without a tooltip, so that it reaches the shape below."""
+    """Make text without a tooltip transparent to the pointer, which then reaches the shape below."""
     for parent in drawn.iter("g"):
         if parent.find("title") is None:
             for text in parent.findall("text"):

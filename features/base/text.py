@@ -1,4 +1,4 @@
-"""Text of any script: its width in columns, and the characters that no page or picture may hold."""
+"""Text of any script: its width in columns, and the characters that pages and pictures cannot contain."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a corpus holds, what it lacks, and what it takes: numbers without pictures of them."""
+"""Statistics of a corpus and of its run as numbers: labels, durations, download cost, disk space."""

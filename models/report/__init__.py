@@ -1,1 +1,1 @@
-"""The report: one HTML page with scores, pictures, and where everything came from."""
+"""The report: one HTML page with scores, pictures and provenance."""

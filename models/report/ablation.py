@@ -1,4 +1,4 @@
-"""The report's section about an ablation."""
+"""Section of the report about an ablation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLOURS = {Verdict.HELPED: "up", Verdict.HARMED: "down"}
 
 
 def ablation_section(found: AblationTable | None) -> Html:
-    """Return what helped, the headline differences, every score and what failed; nothing without an ablation."""
+    """Return findings, headline differences, scores and failed runs of an ablation; nothing without one."""
     if found is None:
         return Html()
     failures = failure_lines(found)

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StageSummary:
-    """What one stage did with the clips.
+    """The outcomes of the clips in one stage.
 
     Attributes:
         stage: Its name.
-        num_clips: Clips that went in; None for a stage that does not go by clips.
-        num_ok: Clips that came out whole.
-        num_partial: Clips that came out with something missing.
-        num_failed: Clips that did not come out.
+        num_clips: Input clips; None for a stage without clips.
+        num_ok: Clips with status ok.
+        num_partial: Clips with status partial.
+        num_failed: Clips with status failed.
         reasons: Code -> number of clips, for partial and failed ones.
         seconds: Wall time of the run that built it; None where it is not known.
     """
@@ -39,7 +39,7 @@ class StageSummary:
 
 @dataclass(frozen=True)
 class FailedClip:
-    """One clip that a stage could not handle, or only in part: where, and why."""
+    """One failed or partial clip, with the stage and the reason."""
 
     clip_id: str
     stage: str
@@ -49,14 +49,14 @@ class FailedClip:
 
 @dataclass(frozen=True)
 class WorstError:
-    """One clip that the model got most confidently wrong.
+    """One wrong prediction of high probability.
 
     Attributes:
         clip_id: The clip.
         title: Its title; empty where it has none.
-        true: What it is, in words.
-        predicted: What the model said, in words.
-        probability: The model's probability of `predicted`, 0 to 1.
+        true: Its true category.
+        predicted: Its predicted category.
+        probability: Predicted probability of ``predicted``, 0 to 1.
         picture: A JPEG or PNG file; None where there is none.
     """
 
@@ -82,14 +82,14 @@ class ReportData:
         baselines: Baseline -> its scores on the same clips.
         category_names: The K categories in the order of the confusion matrix.
         history: The epochs of the training; may be empty.
-        stages: One row per stage, in the order in which they ran.
+        stages: One row a stage, in the order of the run.
         failures: The clips to list; may be fewer than there are.
-        num_failures: How many there are.
+        num_failures: Their total number.
         worst_errors: The worst first.
-        settings: Section -> key -> value, shown as they stand.
+        settings: Section -> key -> value, shown unchanged.
         provenance: Key -> value: versions, digests, paths.
         network: The network's modules; None where there is no network.
-        ablation: The variants that were compared; None where none were.
+        ablation: The compared variants; None without an ablation.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The report's first half: the model's scores beside the baselines', as a whole and class by class."""
+"""Sections of the report about scores: model and baselines, in total and class by class."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from models.report.data import ReportData
 
 HEAD_NAMES: Mapping[Head, str] = {"category": "Category", "tags": "Tags"}
-MAX_OPEN_ROWS = 40  # further classes are folded away
+MAX_OPEN_ROWS = 40  # further classes are collapsed
 
 
 def headline(data: ReportData) -> Html:
-    """Return the main scores in large, each with its distance to the best baseline."""
+    """Return one tile a headline metric, with the difference to the best baseline."""
     tiles = []
     for metric in METRICS:
         value = _score(data.model, metric)
@@ -35,7 +35,7 @@ def headline(data: ReportData) -> Html:
 
 
 def scores_section(data: ReportData) -> Html:
-    """Return every metric of the model and of all baselines side by side, the best of each row in bold."""
+    """Return the table of all metrics, one column a system, the best of each row in bold."""
     systems = {data.model_name: data.model, **data.baselines}
     rows = []
     for head in HEADS:
@@ -60,7 +60,7 @@ def scores_section(data: ReportData) -> Html:
 
 
 def per_class_section(data: ReportData, head: Head, heading: str) -> Html:
-    """Return each class's average precision as a bar with its chance level; nothing for an unscored head."""
+    """Return the average precision of each class as a bar with its chance level; nothing for an unscored head."""
     classes = data.model["per_class"][head]
     if not classes:
         return Html()
@@ -82,12 +82,12 @@ def per_class_section(data: ReportData, head: Head, heading: str) -> Html:
 
 
 def _threshold_note(data: ReportData) -> str:
-    """Return from which probability on a tag counts as predicted."""
+    """Return an explanation of the threshold of the tags."""
     thresholds = {row["threshold"] for row in data.model["per_class"]["tags"]}
     if thresholds <= {TAG_THRESHOLD}:
         return f"A tag counts as predicted from a probability of {TAG_THRESHOLD} on."
     return (
-        "A tag counts as predicted from its own threshold on: the one of the highest F1 on the validation clips, "
+        "A tag counts as predicted from its own threshold on: the threshold of the highest F1 on the validation clips, "
         "chosen by the same rule for the network and for the baselines."
     )
 
@@ -105,7 +105,7 @@ def _bars(rows: Sequence[Html]) -> Html:
 def _score_row(data: ReportData, metric: Metric, values: Sequence[float | None]) -> Html:
     known = [value for value in values if value is not None]
     best = max(known) if known else None
-    # compared as shown, so that equal numbers on the page are marked alike
+    # Compared as text, so that equal numbers on the page are marked alike.
     cells = [
         element("td", text, class_="number best" if text == score_text(best) else "number")
         for text in map(score_text, values)

@@ -60,13 +60,16 @@ def build_parser() -> argparse.ArgumentParser:
         type=Path,
         help="an embedding or prediction shard (.h5), a decoded shard (.tar), or a file of rows (.jsonl)",
     )
-    inspect.add_argument("--clip", help="id of the clip to look at; the first that has something to show if left out")
-    inspect.add_argument("--pictures", type=Path, metavar="FOLDER", help="write every picture that applies there")
+    inspect.add_argument("--clip", help="id of the clip to show in detail; the first with content if left out")
+    inspect.add_argument("--pictures", type=Path, metavar="FOLDER", help="write all pictures of the file there")
     inspect.add_argument(
-        "--png", type=Path, metavar="FILE", help="write one: the features as a heat map, the frames, or the scatter"
+        "--png",
+        type=Path,
+        metavar="FILE",
+        help="write the first picture: heat map of features, frames, or scatter plot",
     )
     inspect.add_argument(
-        "--scatter", choices=("pca", "tsne"), default="pca", help="how a shard becomes points on a plane (pca)"
+        "--scatter", choices=("pca", "tsne"), default="pca", help="projection of the scatter plot (pca)"
     )
     inspect.add_argument("--json", action="store_true", help="print JSON")
     inspect.set_defaults(run=_inspect)
@@ -78,8 +81,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     stats = commands.add_parser("stats", help="corpus statistics: size, duplicates, missing fields, download cost")
     stats.add_argument("--html", type=Path, help="write a page with plots and covers to this file")
-    stats.add_argument("--category", help="category whose covers the page shows; the largest if left out")
-    stats.add_argument("--pictures", type=_positive, default=24, help="covers on the page at most (24)")
+    stats.add_argument("--category", help="category of the covers on the page; the largest if left out")
+    stats.add_argument("--pictures", type=_positive, default=24, help="maximal number of covers on the page (24)")
     stats.add_argument("--json", action="store_true", help="print JSON")
     stats.set_defaults(run=_stats)
 

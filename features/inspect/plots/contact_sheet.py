@@ -1,4 +1,4 @@
-"""Contact sheets: small pictures in rows, each with a label below it; Pillow alone draws them."""
+"""Contact sheets: small pictures in rows, each with a label below it, drawn by Pillow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from features.base.figures import cjk_font_file
+from features.base.figures import THEME, cjk_font_file
 from features.base.text import ELLIPSIS
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ SHEET_WIDTH = 1400
 GAP = 8
 LABEL_PIXELS = 14
 LINE_HEIGHT = 20
-PAPER = (255, 255, 255)
-INK = (29, 37, 48)
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,8 @@ class Cell:
     """One picture of a sheet.
 
     Attributes:
-        picture: Already small.
-        lines: What stands below it.
+        picture: At its final size.
+        lines: The label below it.
     """
 
     picture: Image.Image
@@ -43,7 +41,7 @@ class Cell:
 
 
 def small_picture(pixels: npt.NDArray[np.uint8], cell_height: int = CELL_HEIGHT) -> Image.Image:
-    """Return ``(H, W, 3)`` RGB as a picture so many pixels high, or as high as a width of 420 allows."""
+    """Return ``(H, W, 3)`` RGB as a picture of height ``cell_height``, less where its width would exceed 420 pixels."""
     from PIL import Image  # noqa: PLC0415 - only pictures need it
 
     height, width = pixels.shape[:2]
@@ -53,7 +51,7 @@ def small_picture(pixels: npt.NDArray[np.uint8], cell_height: int = CELL_HEIGHT)
 
 
 def write_sheet(cells: Sequence[Cell], heading: str, path: Path) -> None:
-    """Write at least one picture as a PNG, in rows of at most 1,400 pixels, with a heading of one line."""
+    """Write one or more pictures as a PNG, in rows of at most 1,400 pixels, with a heading of one line."""
     from PIL import Image, ImageDraw  # noqa: PLC0415 - only pictures need it
 
     width = max(cell.picture.width for cell in cells)
@@ -61,10 +59,10 @@ def write_sheet(cells: Sequence[Cell], heading: str, path: Path) -> None:
     num_lines = max(len(cell.lines) for cell in cells)
     columns = max(1, min(len(cells), (SHEET_WIDTH - GAP) // (width + GAP)))
     row_height = height + num_lines * LINE_HEIGHT + GAP
-    # A sheet of one small picture still has room for its heading.
+    # The heading needs room also above one small picture.
     sheet_width = max(columns * (width + GAP) + GAP, 480)
     top = LINE_HEIGHT + 2 * GAP
-    sheet = Image.new("RGB", (sheet_width, top + math.ceil(len(cells) / columns) * row_height), PAPER)
+    sheet = Image.new("RGB", (sheet_width, top + math.ceil(len(cells) / columns) * row_height), THEME["card"][0])
     brush = ImageDraw.Draw(sheet)
     _write(brush, (GAP, GAP), heading, sheet_width - 2 * GAP)
     for number, cell in enumerate(cells):
@@ -82,7 +80,7 @@ def _write(brush: ImageDraw.ImageDraw, place: tuple[int, int], line: str, room: 
     shown = line
     while shown and brush.textlength(shown, font=font) > room:
         shown = shown.removesuffix(ELLIPSIS)[:-1] + ELLIPSIS if len(shown) > 1 else ""
-    brush.text(place, shown, fill=INK, font=font)
+    brush.text(place, shown, fill=THEME["ink"][0], font=font)
 
 
 def _font(line: str) -> Font:

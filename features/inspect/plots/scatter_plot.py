@@ -20,11 +20,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PROJECTIONS = {"pca": "PCA", "tsne": "t-SNE"}
-# Fewer points say nothing.
-MIN_POINTS = 3
-# Directions that t-SNE is given: more cost time and are mostly noise, as its authors advise.
+MIN_POINTS = 3  # fewer points have no structure
+# Principal components given to t-SNE, as its authors advise: further ones cost time and are mostly noise.
 TSNE_WIDTH = 50
-# Neighbours that t-SNE keeps together, its usual value; a small set has fewer.
+# The usual value of t-SNE; a small set has less.
 PERPLEXITY = 30.0
 OTHERS = "(other categories)"
 UNKNOWN = "(no category)"
@@ -42,7 +41,7 @@ class Plane:
 
     Attributes:
         points: ``(N, 2)``.
-        axes: What the two axes are.
+        axes: Labels of the two axes.
     """
 
     points: npt.NDArray[np.float32]
@@ -50,7 +49,7 @@ class Plane:
 
 
 def project(vectors: npt.NDArray[np.float32], projection: str) -> Plane:
-    """Return ``(N, D)`` vectors, N >= 3, as points: by ``pca``, or by ``tsne`` from a fixed start.
+    """Return ``(N, D)`` vectors, N >= 3, projected by ``pca``, or by ``tsne`` with a fixed seed.
 
     The same vectors give the same points: the largest weight of a principal axis is positive.
     """
@@ -65,7 +64,7 @@ def _pca(vectors: npt.NDArray[np.float32]) -> Plane:
     count = min(2, vectors.shape[1])
     model = PCA(n_components=count, svd_solver="full")
     with np.errstate(invalid="ignore", divide="ignore"):
-        # Vectors that are all the same have no variance to divide.
+        # Identical vectors have a variance of 0.
         points = model.fit_transform(vectors)
     signs = np.sign(model.components_[np.arange(count), np.abs(model.components_).argmax(axis=1)])
     shares = np.nan_to_num(model.explained_variance_ratio_)
@@ -89,10 +88,10 @@ def _tsne(vectors: npt.NDArray[np.float32]) -> Plane:
 
 @dataclass(frozen=True)
 class Panel:
-    """One way to colour the points.
+    """One colouring of the points.
 
     Attributes:
-        title: What the colours are.
+        title: Meaning of the colours.
         names: Category of each point, ``None`` where it has none.
     """
 
@@ -101,7 +100,7 @@ class Panel:
 
 
 def draw_scatter(plane: Plane, panels: Sequence[Panel], title: str, chosen: int | None, path: Path) -> None:
-    """Write the points once for each panel; the same category looks the same in all, ``chosen`` has a ring.
+    """Write the points once a panel; a category has the same style in all panels, the point ``chosen`` a ring.
 
     Beyond 42 categories the rarer ones share a grey.
     """

@@ -1,4 +1,4 @@
-"""The steps of one clip: their features as a heat map, and how alike they are."""
+"""Plots of the steps of one clip: their features, and the cosines between them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     Float32 = npt.NDArray[np.float32]
 
 MAX_TICKS = 40
-# Share of the values at either end that do not stretch the colours.
+# Percentage of values at either end that the colour scale ignores.
 OUTLIERS_PERCENT = 1.0
 
 
 @dataclass(frozen=True)
 class Steps:
-    """What the steps of a clip are called.
+    """Labels of the steps of a clip.
 
     Attributes:
-        axis: What they are along, with the unit.
-        labels: One each.
+        axis: Label of the axis, with its unit.
+        labels: One a step.
     """
 
     axis: str
@@ -38,7 +38,7 @@ class Steps:
 
 
 def draw_heat_map(features: Float32, steps: Steps, heading: tuple[str, str], path: Path) -> None:
-    """Write ``(T, D)`` features, T and D >= 1, as a PNG: steps downwards, one column a dimension.
+    """Write ``(T, D)`` features, T and D >= 1, as a PNG: one row a step, one column a dimension.
 
     Features of both signs get two colours that meet at 0, others one scale of lightness; 1 % of the values at
     either end is cut off.
@@ -67,7 +67,7 @@ def draw_similarity(features: Float32, steps: Steps, heading: tuple[str, str], p
     side = min(10.0, 3.6 + 0.2 * len(features))
     with new_figure(side + 1.2, side) as figure:
         axes = figure.subplots()
-        # A step is the same as itself to the last bit but one.
+        # By rounding, the cosine of a step with itself may be just below 1.
         picture = axes.imshow(cosines, cmap="cividis", vmin=min(float(cosines.min()), 0.999), vmax=1.0)
         axes.set(xlabel=steps.axis, ylabel=steps.axis)
         _label(axes.yaxis, steps.labels)

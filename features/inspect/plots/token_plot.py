@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 60
 TOKENIZER_NAME = "tokenizer.json"
-# What a decoder makes of a token that is a part of a character.
+# Decoded text of a token that is only a part of a character.
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True)
 class Token:
-    """One token of a clip's texts.
+    """One token of the texts of a clip.
 
     Attributes:
-        field: The text field it stands in, such as ``title``; ``""`` where the shard does not tell.
+        field: Its text field, such as ``title``; ``""`` where the shard has none.
         token_id: Its number in the vocabulary.
-        text: As the tokenizer writes it, else the number.
+        text: Its text in the tokenizer, else the number.
     """
 
     field: str
@@ -43,7 +43,7 @@ class Token:
 
 
 def read_tokens(backbone: str, ids: Sequence[int], field_ids: Sequence[int]) -> tuple[list[Token], str]:
-    """Return the tokens of a clip, and why they are numbers only, ``""`` when they are not."""
+    """Return the tokens of a clip, and the reason why they are only numbers, ``""`` when they have text."""
     texts, problem = _texts(backbone, ids)
     names = [TEXT_FIELDS[number] if number < len(TEXT_FIELDS) else "" for number in field_ids] or [""] * len(ids)
     rows = zip(names, ids, texts, strict=True)
@@ -89,7 +89,7 @@ def _tokenizer_file(backbone: str) -> Path | None:
 def draw_tokens(
     features: npt.NDArray[np.float32], tokens: Sequence[Token], heading: tuple[str, str], path: Path
 ) -> None:
-    """Write ``(T, D)`` token embeddings, T >= 1, as bars, the first 60 of them; one colour a field."""
+    """Write norms and cosines of the first 60 of ``(T, D)`` token embeddings, T >= 1, as bars; one colour a field."""
     shown = list(tokens[:MAX_TOKENS])
     norms = np.linalg.norm(features, axis=1)[: len(shown)]
     mean = unit_rows(features.mean(axis=0, keepdims=True))
