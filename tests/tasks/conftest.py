@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from features.base.parallel import STOPPING
 from pipeline.workflow import RunAll, chain
 from tasks.config import load, run
 from tasks.core import stage as stage_module
@@ -24,7 +25,7 @@ from tasks.stages.recognize import Recognize
 from tasks.stages.train import Train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tasks.config.schema import Settings
     from tasks.core.stage import Stage
@@ -37,11 +38,14 @@ STAGES: tuple[type[Stage], ...] = (
 
 
 @pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the test play the task process: it dies with nobody and leaves its root unlocked."""
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the test act as the task process: it does not die with its parent and leaves its root unlocked."""
     monkeypatch.setattr(stage_module, "die_with_parent", lambda: None)
     monkeypatch.setattr(stage_module, "hold_root", lambda _: None)
     monkeypatch.setattr("pipeline.workflow.hold_root", lambda _: None)
+    yield
+    # Set by an error while shards are built side by side, for the rest of a process.
+    STOPPING.clear()
 
 
 @pytest.fixture

@@ -121,9 +121,13 @@ def test_a_full_disk_at_the_end_does_not_hide_what_ended_the_stage(
 
 
 def test_counts_of_several_threads_add_up(tmp_path: Path) -> None:
+    def advance() -> None:
+        for _ in range(1000):
+            progress.advance()
+
     with Progress("decode", 4000, tmp_path) as progress, ThreadPoolExecutor(4) as threads:
         for _ in range(4):
-            threads.submit(lambda: [progress.advance() for _ in range(1000)])
+            threads.submit(advance)
     assert json.loads((tmp_path / "progress.json").read_text(encoding="utf-8"))["done"] == 4000
 
 

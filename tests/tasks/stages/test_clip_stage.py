@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from features.base.errors import SettingError, ShardError
 from features.base.files import sha256_of
+from features.decoding.clip import sources
 from features.decoding.config import DecodeConfig
+from features.downloads.download_rows import read_downloaded
+from features.formats.reuse import ReusableShard, source_digest
 from pipeline.workflow import chain
 from tasks.config.run import settings
 from tasks.core.sharded import ShardJob
-from tasks.stages.clip_stage import stores_decoded
+from tasks.stages.clip_stage import some_clips, stores_decoded
 from tasks.stages.dataset import recognize_stages
 from tasks.stages.decode import Decode
+from tasks.stages.download import Download
 from tasks.stages.extract import Extract
 from tasks.stages.recognize import Recognize, recognized_fields
 from tests.features.media import decode_to, downloaded, render_clip
+from tests.tasks.stages.small import publish_decoded, publish_manifest, sections_of, write_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from features.downloads.download_rows import DownloadedClip
+    from tasks.core.stage import Stage
 
     Configure = Callable[[Mapping[str, Mapping[str, str]]], None]
 
@@ -180,3 +189,148 @@ def test_nothing_is_published_of_a_decoded_shard_with_one_wrong_byte(
     shard.write_bytes(whole)
     stage.build()
     assert (stage.folder / "shard-00000.h5").is_file()
+
+
+# Where the clips are
+
+
+def _job(stage: Stage, suffix: str) -> ShardJob:
+    path = stage.folder / f"shard-00000{suffix}"
+    return ShardJob(0, "shard-00000.h5", "", 2, {stage.stage_name: path}, {stage.stage_name: sha256_of(path)})
+
+
+@pytest.fixture
+def decoded(configure: Configure, in_this_process: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Decode:
+    """Decode with three small shards of five clips."""
+    monkeypatch.setattr(Decode, "ffmpeg_version", lambda _: "7.0.2")
+    publish_manifest(configure, write_manifest(tmp_path / "corpus"))
+    Download().run()
+    stage = Decode()
+    publish_decoded(stage)
+    return stage
+
+
+def test_stored_clips_are_read_from_an_intact_shard(decoded: Decode, tmp_path: Path) -> None:
+    job, nothing = _job(decoded, ".tar"), ReusableShard[object]()
+    with Extract(modality="frames")._clip_opener() as opener:
+        opened = opener.open(job, tmp_path, nothing)
+        assert [(clip.outcome.clip_id, clip.matroska and clip.matroska.read()) for clip in opened] == [
+            ("a", b"a"), ("b", b"b")
+        ]  # fmt: skip
+        # Nothing was decoded.
+        assert opener.timings() == {}
+        other = replace(job, digests={"decode": "0" * 64})
+        with pytest.raises(ShardError, match=r"00000.tar is damaged: its sha256 is not .* `python -m pipeline verify`"):
+            list(opener.open(other, tmp_path, nothing))
+
+
+def test_media_are_decoded_on_the_way_and_known_clips_are_not(
+    configure: Configure, decoded: Decode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[object, ...]] = []
+    known: dict[str, bool] = {}
+
+    class Fresh:
+        cpu_seconds = 1.25
+
+        def __init__(
+            self,
+            clips: Sequence[DownloadedClip],
+            config: object,
+            restore: object,
+            beside: Path,
+            pool: object,
+            is_known: Callable[[DownloadedClip], bool],
+        ) -> None:
+            made.append((config, callable(restore), beside, pool is not None))
+            known.update({clip.outcome.clip_id: is_known(clip) for clip in clips})
+
+        def __iter__(self) -> Iterator[str]:
+            return iter(["fresh"])
+
+    monkeypatch.setattr("features.decoding.shard.OnTheFlyClips", Fresh)
+    configure(sections_of(tmp_path / "corpus" / "clips.jsonl", decode={"store": "false", "workers": "2"}))
+    first, second = read_downloaded(Download().folder / "shard-00000.jsonl")
+    reusable = ReusableShard[object]()
+    reusable.add("a", source_digest(sources(first)), "a row")
+    # Of the same clip, and of other media.
+    reusable.add("b", source_digest(sources(first)), "a row")
+    assert sources(first) != sources(second)
+    with Extract(modality="frames")._clip_opener() as opener:
+        assert opener.timings() == {}
+        opened = opener.open(_job(Download(), ".jsonl"), tmp_path / "beside", reusable)
+        assert list(map(str, opened)) == ["fresh"]
+        assert opener.timings() == {"child_cpu_seconds": 1.25}
+
+    assert made == [(settings().decode, True, tmp_path / "beside", True)]
+    assert known == {"a": True, "b": False}
+
+
+@pytest.mark.parametrize(("store", "names"), [("true", ["other", "own"]), ("false", ["own"])])
+def test_rows_of_other_settings_are_of_use_only_where_the_clips_were_decoded_before(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch, store: str, names: list[str]
+) -> None:
+    configure({"decode": {"store": store}})
+    stage = Extract(modality="frames")
+    monkeypatch.setattr(Extract, "elsewhere", lambda _, __: iter([Path("other")]))
+    job = ShardJob(0, "shard-00000.h5", "", 2, {}, {}, previous=Path("own"))
+
+    assert [path.name for path in stage.reusable_paths(job)] == names
+    assert [path.name for path in stage.reusable_paths(replace(job, previous=None))] == names[:-1]
+
+
+def test_some_clips_open_only_the_shards_that_hold_them(decoded: Decode, tmp_path: Path) -> None:
+    (decoded.folder / "shard-00000.tar").unlink()
+
+    with some_clips({"c", "e"}, [2, 4], tmp_path) as clips:
+        found = [clip.outcome.clip_id for clip in clips]
+
+    assert found == ["c", "d", "e"]
+    with some_clips(set(), [], tmp_path) as clips:
+        assert list(clips) == []
+
+
+def test_some_clips_are_decoded_again_where_none_is_stored(
+    configure: Configure, decoded: Decode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[list[str]] = []
+
+    def fresh(clips: Sequence[DownloadedClip], config: object, restore: object, path: Path, pool: object) -> list[str]:
+        made.append([clip.outcome.clip_id for clip in clips])
+        assert path.parent == tmp_path / "work"
+        return ["fresh"]
+
+    monkeypatch.setattr("features.decoding.shard.OnTheFlyClips", fresh)
+    configure(sections_of(tmp_path / "corpus" / "clips.jsonl", decode={"store": "false"}))
+
+    with some_clips({"b", "e"}, [1, 4], tmp_path / "work") as clips:
+        assert list(map(str, clips)) == ["fresh"]
+    assert made == [["b", "e"]]
+
+
+def test_keys_hold_the_settings_of_decode_where_the_stage_decodes_itself(configure: Configure) -> None:
+    stored = Extract(modality="frames")
+    assert stored.key_settings() == stored.identity_settings()
+    configure(ONE_PASS)
+    fresh = Extract(modality="frames")
+    decode = Decode()
+
+    assert dict(fresh.key_settings()) == {
+        **fresh.identity_settings(),
+        "decode": {**decode.identity_settings(), "stage_version": decode.stage_version},
+    }
+    # Texts come from the records, whatever is decoded.
+    assert Extract(modality="text").key_settings() == Extract(modality="text").identity_settings()
+    assert fresh.identity() == {**stored.identity(), "inputs": {"decode": decode.fingerprint}}
+
+
+@pytest.mark.parametrize("modality", ["", "smell", "Frames"])
+def test_an_unknown_modality_is_refused(
+    configure: Configure, modality: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        Extract(modality=modality)
+    assert stopped.value.code == 40
+    assert (
+        f"unknown modality {modality!r}: expected one of frames, motion, audio, cover, text" in capsys.readouterr().err
+    )
