@@ -71,6 +71,7 @@ def setting(
     from_preset: bool = True,
     modalities: tuple[str, ...] | None = None,
     check: Callable[[str, Any], None] | None = None,
+    arguments: Mapping[str, str] | None = None,
 ) -> Value:
     """Return a dataclass field with its default and what is said of it.
 
@@ -81,8 +82,15 @@ def setting(
         modalities: In [decode]: modalities whose input depends on it. In [extract_*]: modalities that have the
             setting. ``None`` where the question does not arise.
         check: Called with name and value by :func:`check_settings`; raises SettingError. ``None`` accepts any value.
+        arguments: In [network]: name of a module of the network -> its argument that takes the value.
     """
-    metadata = {"identity": identity, "from_preset": from_preset, "modalities": modalities, "check": check}
+    metadata = {
+        "identity": identity,
+        "from_preset": from_preset,
+        "modalities": modalities,
+        "check": check,
+        "arguments": arguments or {},
+    }
     return field(default=default, metadata=metadata)
 
 
@@ -117,3 +125,9 @@ def check_settings(settings: Any) -> None:  # noqa: ANN401 - any dataclass of se
         check = item.metadata.get("check")
         if check is not None:
             check(item.name, getattr(settings, item.name))
+
+
+def arguments_of(settings: Any, name: str) -> dict[str, Any]:  # noqa: ANN401 - any dataclass of settings
+    """Return the arguments that the fields of ``settings`` give the module with a name."""
+    owners = [(item, item.metadata.get("arguments", {})) for item in fields(settings)]
+    return {arguments[name]: getattr(settings, item.name) for item, arguments in owners if name in arguments}

@@ -1,8 +1,8 @@
 """From the steps of one modality to one vector a clip: a table ``name -> class``.
 
-Each class is built as ``AGGREGATORS[name](input_dim, **sizes)``, where every size has a default, or by
-``AGGREGATORS[name].from_config(input_dim, config)``; it is called as ``module(features, mask)`` with ``(B, T, D)``
-floats and a ``(B, T)`` bool mask, and gives ``(B, module.output_dim)``. Padding has no influence, and a row
+Each class is built as ``AGGREGATORS[name](input_dim, **sizes)``, where every size has a default and may be given by a
+field of ``NetworkConfig``. A module is called as ``module(features, mask)`` with ``(B, T, D)`` floats and a ``(B, T)``
+bool mask, and returns ``(B, module.output_dim)``. Padding has no influence, and a row
 without a valid step gives a finite vector.
 
 * Blind to the order of the steps (``order_aware`` is False): ``mean``, ``max``, ``attention`` (a weighted mean),

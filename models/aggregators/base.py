@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from models.config.network import NetworkConfig
 
 
 class Aggregator(nn.Module, ABC):
@@ -25,11 +22,6 @@ class Aggregator(nn.Module, ABC):
     def __init__(self, input_dim: int) -> None:
         super().__init__()
         self.input_dim = input_dim
-
-    @classmethod
-    @abstractmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> Aggregator:
-        """Return the aggregator with the sizes that ``config`` gives it."""
 
     @abstractmethod
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:

@@ -6,16 +6,11 @@ Short-Term Memory Networks for Relation Classification", section 3.3 (the poolin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
 from models.aggregators.base import Aggregator
 from models.data.masking import compact, masked_softmax
-
-if TYPE_CHECKING:
-    from models.config.network import NetworkConfig
 
 
 class BiLstm(Aggregator):
@@ -34,11 +29,6 @@ class BiLstm(Aggregator):
         # No bias: a softmax over the steps would cancel it.
         self.attend = nn.Linear(2 * width, 1, bias=False)
         self.output_dim = 2 * width
-
-    @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> BiLstm:
-        """Return the aggregator with the ``bilstm_`` sizes of ``config``."""
-        return cls(input_dim, width=config.bilstm_width)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return ``(B, 2 * width)``, zeros for a row without a valid step."""

@@ -16,8 +16,6 @@ from models.aggregators.trn_centred import CentredTemporalRelations
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from models.config.network import NetworkConfig
-
 
 class Joined(Aggregator):
     """The outputs of several aggregators, concatenated."""
@@ -30,11 +28,6 @@ class Joined(Aggregator):
             parts = [part_type(input_dim) for part_type in self.part_types]
         self.parts = nn.ModuleList(parts)
         self.output_dim = sum(part.output_dim for part in parts)
-
-    @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> Joined:
-        """Return each part with the sizes that ``config`` gives it."""
-        return cls(input_dim, parts=[part.from_config(input_dim, config) for part in cls.part_types])
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return ``(B, output_dim)``."""

@@ -9,8 +9,6 @@ norms (2 G K + 2 K lambda N / G + 2 H). The assignment has no bias: its batch no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,9 +16,6 @@ from torch.nn import functional
 from models.aggregators.base import Aggregator
 from models.aggregators.onednn_linear import dense, fast_layout, plain_layout
 from models.data.masking import MaskedBatchNorm, place_rows, valid_rows
-
-if TYPE_CHECKING:
-    from models.config.network import NetworkConfig
 
 
 class NeXtVlad(Aggregator):
@@ -56,18 +51,6 @@ class NeXtVlad(Aggregator):
         self.dropout = nn.Dropout(dropout)
         self.project = nn.Linear(descriptor_width, output_width, bias=False)
         self.output_norm = MaskedBatchNorm(output_width)
-
-    @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> NeXtVlad:
-        """Return the aggregator with the ``nextvlad_`` sizes of ``config``."""
-        return cls(
-            input_dim,
-            num_clusters=config.nextvlad_clusters,
-            num_groups=config.nextvlad_groups,
-            expansion=config.nextvlad_expansion,
-            output_width=config.nextvlad_width,
-            dropout=config.dropout,
-        )
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return ``(B, H)``, zeros for a row without a valid step."""

@@ -8,17 +8,12 @@ weighs softmax over the steps of w^T (tanh(V h) * sigmoid(U h)). As in the equat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
 from models.aggregators.base import Aggregator
 from models.aggregators.onednn_linear import dense
 from models.data.masking import masked_max, masked_mean, masked_softmax, place_rows, valid_rows, zero_padding
-
-if TYPE_CHECKING:
-    from models.config.network import NetworkConfig
 
 
 class Mean(Aggregator):
@@ -29,11 +24,6 @@ class Mean(Aggregator):
     def __init__(self, input_dim: int) -> None:
         super().__init__(input_dim)
         self.output_dim = input_dim
-
-    @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> Mean:  # noqa: ARG003 - has no sizes
-        """Return the mean, whatever ``config`` says."""
-        return cls(input_dim)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return ``(B, D)``; zeros for a row without a valid step."""
@@ -48,11 +38,6 @@ class Max(Aggregator):
     def __init__(self, input_dim: int) -> None:
         super().__init__(input_dim)
         self.output_dim = input_dim
-
-    @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> Max:  # noqa: ARG003 - has no sizes
-        """Return the maximum, whatever ``config`` says."""
-        return cls(input_dim)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return ``(B, D)``; zeros for a row without a valid step."""
@@ -70,11 +55,6 @@ class GatedAttention(Aggregator):
         # V above U: one product for both.
         self.hidden = nn.Linear(input_dim, 2 * width, bias=False)
         self.score = nn.Linear(width, 1, bias=False)
-
-    @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> GatedAttention:
-        """Return the aggregator with the ``attention_width`` of ``config``."""
-        return cls(input_dim, width=config.attention_width)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return ``(B, D)``; zeros for a row without a valid step."""

@@ -18,8 +18,6 @@ from models.data.masking import compact, masked_max
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from models.config.network import NetworkConfig
-
 
 class TextCnn(Aggregator):
     """Filters of several window widths, max-pooled over the tokens."""
@@ -38,11 +36,6 @@ class TextCnn(Aggregator):
         self.filters = nn.ModuleList(nn.Linear(width * input_dim, num_channels) for width in window_widths)
         self.window_widths = tuple(window_widths)
         self.output_dim = num_channels * len(self.window_widths)
-
-    @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> TextCnn:
-        """Return the aggregator with the ``textcnn_`` sizes of ``config``."""
-        return cls(input_dim, num_channels=config.textcnn_channels)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return ``(B, widths * channels)``, zeros for a row without a valid step."""

@@ -12,7 +12,6 @@ evenly spread ones every time, so that the output for a clip never changes.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +19,6 @@ from torch.nn import functional
 
 from models.aggregators.base import Aggregator
 from models.data.masking import compact, masked_mean, zero_padding
-
-if TYPE_CHECKING:
-    from models.config.network import NetworkConfig
 
 
 class TemporalRelations(Aggregator):
@@ -57,19 +53,6 @@ class TemporalRelations(Aggregator):
         self.relations = nn.ModuleList(
             Scale(scale, num_segments=num_segments, max_relations=max_relations, width=width)
             for scale in range(2, min(max_scale, num_segments) + 1)
-        )
-
-    @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> TemporalRelations:
-        """Return the aggregator with the ``trn_`` sizes of ``config``."""
-        return cls(
-            input_dim,
-            num_segments=config.trn_segments,
-            max_scale=config.trn_max_scale,
-            max_relations=config.trn_max_relations,
-            width=config.trn_width,
-            dropout=config.dropout,
-            random_steps=config.random_steps,
         )
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:

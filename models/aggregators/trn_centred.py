@@ -12,8 +12,6 @@ The relations of ``models.aggregators.trn`` with three choices of this module, m
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -21,9 +19,6 @@ from torch.nn import functional
 from models.aggregators.base import Aggregator
 from models.aggregators.trn import Scale, pick_segments
 from models.data.masking import masked_mean
-
-if TYPE_CHECKING:
-    from models.config.network import NetworkConfig
 
 
 class CentredTemporalRelations(Aggregator):
@@ -60,19 +55,6 @@ class CentredTemporalRelations(Aggregator):
         )
         self.content_norm = nn.LayerNorm(width)
         self.change_norm = nn.LayerNorm(width)
-
-    @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> CentredTemporalRelations:
-        """Return the aggregator with the ``trn_`` sizes of ``config``."""
-        return cls(
-            input_dim,
-            num_segments=config.trn_segments,
-            max_scale=config.trn_max_scale,
-            max_relations=config.trn_max_relations,
-            width=config.trn_width,
-            dropout=config.dropout,
-            random_steps=config.random_steps,
-        )
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return ``(B, 2 * width)``: content, then change."""

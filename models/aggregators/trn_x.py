@@ -7,8 +7,6 @@ between them are not lost: the gated attention of ``models.aggregators.pooling``
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,9 +15,6 @@ from models.aggregators.base import Aggregator
 from models.aggregators.pooling import GatedAttention
 from models.aggregators.trn import pick_segments
 from models.data.masking import zero_padding
-
-if TYPE_CHECKING:
-    from models.config.network import NetworkConfig
 
 
 class TemporalSegments(Aggregator):
@@ -34,7 +29,7 @@ class TemporalSegments(Aggregator):
         num_segments: S.
         num_neighbours: Segments before and after each one that are averaged with it; 0 averages none.
         width: Of a reduced step and of the hidden layer.
-        output_width: Of the output.
+        output_width: Of the output; None = 2 * ``width``.
         attention_width: Of the attention's hidden layer.
         dropout: Share of the units of the side-by-side segments that is dropped in training.
         random_steps: See above.
@@ -49,7 +44,7 @@ class TemporalSegments(Aggregator):
         num_segments: int = 8,
         num_neighbours: int = 0,
         width: int = 128,
-        output_width: int = 256,
+        output_width: int | None = None,
         attention_width: int = 128,
         dropout: float = 0.0,
         random_steps: bool = False,
@@ -58,27 +53,13 @@ class TemporalSegments(Aggregator):
         self.num_segments = num_segments
         self.num_neighbours = num_neighbours
         self.random_steps = random_steps
-        self.output_dim = output_width
+        self.output_dim = 2 * width if output_width is None else output_width
         self.reduce = nn.Linear(input_dim, width)
         self.dropout = nn.Dropout(dropout)
         self.hidden = nn.Linear(num_segments * width, width)
-        self.project = nn.Linear(width, output_width)
+        self.project = nn.Linear(width, self.output_dim)
         self.pool = GatedAttention(input_dim, width=attention_width)
-        self.residual = nn.Linear(input_dim, output_width)
-
-    @classmethod
-    def from_config(cls, input_dim: int, config: NetworkConfig) -> TemporalSegments:
-        """Return the aggregator with the ``trn_`` sizes of ``config``."""
-        return cls(
-            input_dim,
-            num_segments=config.trn_segments,
-            num_neighbours=config.trn_neighbours,
-            width=config.trn_width,
-            output_width=2 * config.trn_width,
-            attention_width=config.attention_width,
-            dropout=config.dropout,
-            random_steps=config.random_steps,
-        )
+        self.residual = nn.Linear(input_dim, self.output_dim)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return ``(B, output_width)``."""

@@ -22,6 +22,16 @@ TEXT_EMBEDDINGS = ("frozen", "trained", "both")
 # Input of the fusion for a modality that a clip lacks: a learned vector, or zeros that are masked out.
 MISSING = ("learned", "masked")
 
+# Fusions that can leave out a missing modality.
+_GATED = ("gate_fusion", "low_rank")
+# Aggregators over evenly picked steps.
+_RELATIONS = ("trn", "trn_centred", "trn_x")
+
+
+def _size(default: int, low: int, **arguments: str) -> int:
+    """Return a field of a size of at least ``low``: ``arguments`` names the modules that it belongs to."""
+    return setting(default, check=at_least(low), arguments=arguments)
+
 
 @dataclass(frozen=True)
 class NetworkConfig:
@@ -85,37 +95,37 @@ class NetworkConfig:
     text_aggregator: str = setting("textcnn+bilstm", check=one_of(AGGREGATORS))
     text_embedding: str = setting("frozen", check=one_of(TEXT_EMBEDDINGS))
     fusion: str = setting("se_gate", check=one_of(FUSIONS))
-    missing: str = setting("learned", check=one_of(MISSING))
+    missing: str = setting("learned", check=one_of(MISSING), arguments=dict.fromkeys(_GATED, "missing"))
     heads: str = setting("independent", check=one_of(HEADS))
     tag_head: str = setting("linear", check=one_of(TAG_HEADS))
     modality_heads: bool = False
     num_experts: int = setting(1, check=at_least(1))
     max_steps: int = setting(64, check=at_least(1))
-    random_steps: bool = False
+    random_steps: bool = setting(False, arguments=dict.fromkeys(_RELATIONS, "random_steps"))
     max_tokens: int = setting(64, check=at_least(1))
     cover_width: int = setting(128, check=at_least(0))
     hidden_width: int = setting(256, check=at_least(0))
     embedding_width: int = setting(128, check=at_least(1))
-    dropout: float = setting(0.3, check=check_share)
+    dropout: float = setting(0.3, check=check_share, arguments=dict.fromkeys(("nextvlad", *_RELATIONS), "dropout"))
     modality_dropout: float = setting(0.1, check=check_share)
-    nextvlad_clusters: int = setting(16, check=at_least(1))
-    nextvlad_groups: int = setting(4, check=at_least(1))
-    nextvlad_expansion: int = setting(2, check=at_least(1))
-    nextvlad_width: int = setting(128, check=at_least(1))
-    trn_segments: int = setting(8, check=at_least(2))
-    trn_max_scale: int = setting(4, check=at_least(2))
-    trn_max_relations: int = setting(6, check=at_least(1))
-    trn_width: int = setting(128, check=at_least(1))
-    trn_neighbours: int = setting(0, check=at_least(0))
+    nextvlad_clusters: int = _size(16, 1, nextvlad="num_clusters")
+    nextvlad_groups: int = _size(4, 1, nextvlad="num_groups")
+    nextvlad_expansion: int = _size(2, 1, nextvlad="expansion")
+    nextvlad_width: int = _size(128, 1, nextvlad="output_width")
+    trn_segments: int = _size(8, 2, **dict.fromkeys(_RELATIONS, "num_segments"))
+    trn_max_scale: int = _size(4, 2, trn="max_scale", trn_centred="max_scale")
+    trn_max_relations: int = _size(6, 1, trn="max_relations", trn_centred="max_relations")
+    trn_width: int = _size(128, 1, **dict.fromkeys(_RELATIONS, "width"))
+    trn_neighbours: int = _size(0, 0, trn_x="num_neighbours")
     text_width: int = setting(128, check=at_least(0))
-    textcnn_channels: int = setting(32, check=at_least(1))
-    bilstm_width: int = setting(64, check=at_least(1))
-    attention_width: int = setting(128, check=at_least(1))
-    se_reduction: int = setting(8, check=at_least(1))
-    fusion_width: int = setting(128, check=at_least(1))
-    fusion_rank: int = setting(4, check=at_least(1))
-    head_width: int = setting(128, check=at_least(1))
-    moe_experts: int = setting(2, check=at_least(1))
+    textcnn_channels: int = _size(32, 1, textcnn="num_channels")
+    bilstm_width: int = _size(64, 1, bilstm="width")
+    attention_width: int = _size(128, 1, attention="width", trn_x="attention_width")
+    se_reduction: int = _size(8, 1, se_gate="reduction")
+    fusion_width: int = _size(128, 1, gate_fusion="width", low_rank="width")
+    fusion_rank: int = _size(4, 1, low_rank="rank")
+    head_width: int = _size(128, 1, cascade="width", hierarchical="width")
+    moe_experts: int = _size(2, 1, moe="num_experts")
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -1,7 +1,7 @@
 """From one vector a modality to one vector a clip: a table ``name -> class``.
 
-Each class is built as ``FUSIONS[name](input_dims, **sizes)``, where every size has a default, or by
-``FUSIONS[name].from_config(input_dims, config)``; it is called as ``module(vectors, present)`` with a list of
+Each class is built as ``FUSIONS[name](input_dims, **sizes)``, where every size has a default and may be given by a
+field of ``NetworkConfig``. A module is called as ``module(vectors, present)`` with a list of
 ``(B, D_m)`` in the order of ``input_dims`` and a ``(B, M)`` bool, and gives ``(B, module.output_dim)``.
 """
 

@@ -11,14 +11,12 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from models.config.network import NetworkConfig
-
 
 class Fusion(nn.Module, ABC):
     """A module from the vectors of M modalities to one vector.
 
     The vector of a missing modality is either learned, and counts like any other, or zeros. A fusion whose output
-    would depend on the zeros has an argument ``leave_out_missing``, and reads ``present`` if it is set.
+    would depend on the zeros has an argument ``missing``, and reads ``present`` if it is ``masked``.
 
     Attributes:
         input_dims: Width of each modality's vector.
@@ -30,11 +28,6 @@ class Fusion(nn.Module, ABC):
     def __init__(self, input_dims: Sequence[int]) -> None:
         super().__init__()
         self.input_dims = tuple(input_dims)
-
-    @classmethod
-    @abstractmethod
-    def from_config(cls, input_dims: Sequence[int], config: NetworkConfig) -> Fusion:
-        """Return the fusion with the sizes of ``config``, for missing modalities as ``config.missing`` says."""
 
     @abstractmethod
     def forward(self, vectors: Sequence[Tensor], present: Tensor) -> Tensor:
@@ -55,11 +48,6 @@ class Concat(Fusion):
     def __init__(self, input_dims: Sequence[int]) -> None:
         super().__init__(input_dims)
         self.output_dim = sum(input_dims)
-
-    @classmethod
-    def from_config(cls, input_dims: Sequence[int], config: NetworkConfig) -> Concat:  # noqa: ARG003 - has no sizes
-        """Return the concatenation, whatever ``config`` says."""
-        return cls(input_dims)
 
     def forward(self, vectors: Sequence[Tensor], present: Tensor) -> Tensor:  # noqa: ARG002 - zeros are kept
         """Return ``(B, sum of D_m)``."""

@@ -17,8 +17,6 @@ from models.fusion.base import Fusion
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from models.config.network import NetworkConfig
-
 
 class GateFusion(Fusion):
     """``[sum over m of z * tanh(W_m x_m), x]`` with z = sigmoid(W x), where x is all vectors concatenated.
@@ -26,21 +24,16 @@ class GateFusion(Fusion):
     Args:
         input_dims: Width of each modality's vector.
         width: Width of the gate and of each dense vector.
-        leave_out_missing: Whether a missing modality is left out of the sum, to which the bias of its dense layer
-            would otherwise contribute.
+        missing: ``masked`` leaves a missing modality out of the sum, to which the bias of its dense layer would
+            contribute; ``learned`` treats its vector like any other.
     """
 
-    def __init__(self, input_dims: Sequence[int], *, width: int = 128, leave_out_missing: bool = False) -> None:
+    def __init__(self, input_dims: Sequence[int], *, width: int = 128, missing: str = "learned") -> None:
         super().__init__(input_dims)
-        self.leave_out_missing = leave_out_missing
+        self.leave_out_missing = missing == "masked"
         self.dense = nn.ModuleList(nn.Linear(input_dim, width) for input_dim in input_dims)
         self.gate = nn.Linear(sum(input_dims), width)
         self.output_dim = width + sum(input_dims)
-
-    @classmethod
-    def from_config(cls, input_dims: Sequence[int], config: NetworkConfig) -> GateFusion:
-        """Return the fusion with the ``fusion_width`` of ``config``."""
-        return cls(input_dims, width=config.fusion_width, leave_out_missing=config.missing == "masked")
 
     def forward(self, vectors: Sequence[Tensor], present: Tensor) -> Tensor:
         """Return ``(B, width + sum of D_m)``: the gated sum, then the vectors."""

@@ -20,8 +20,6 @@ from models.fusion.base import Fusion
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from models.config.network import NetworkConfig
-
 
 class LowRank(Fusion):
     """The fusion of the paper.
@@ -30,28 +28,17 @@ class LowRank(Fusion):
         input_dims: Width of each modality's vector.
         width: Width of the output.
         rank: R, the number of products that are summed.
-        leave_out_missing: Whether the factor of a missing modality is 1, as if the modality did not exist.
+        missing: ``masked`` makes the factor of a missing modality 1, as if it did not exist; ``learned`` treats its
+            vector like any other.
     """
 
-    def __init__(
-        self, input_dims: Sequence[int], *, width: int = 128, rank: int = 4, leave_out_missing: bool = False
-    ) -> None:
+    def __init__(self, input_dims: Sequence[int], *, width: int = 128, rank: int = 4, missing: str = "learned") -> None:
         super().__init__(input_dims)
-        self.leave_out_missing = leave_out_missing
+        self.leave_out_missing = missing == "masked"
         self.output_dim = width
         self.factors = nn.ParameterList(torch.empty(rank, input_dim + 1, width) for input_dim in input_dims)
         self.bias = nn.Parameter(torch.empty(width))
         self._initialise(rank)
-
-    @classmethod
-    def from_config(cls, input_dims: Sequence[int], config: NetworkConfig) -> LowRank:
-        """Return the fusion with the ``fusion_width`` and ``fusion_rank`` of ``config``."""
-        return cls(
-            input_dims,
-            width=config.fusion_width,
-            rank=config.fusion_rank,
-            leave_out_missing=config.missing == "masked",
-        )
 
     def forward(self, vectors: Sequence[Tensor], present: Tensor) -> Tensor:
         """Return ``(B, width)``."""

@@ -17,8 +17,6 @@ from models.fusion.base import Fusion
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from models.config.network import NetworkConfig
-
 
 class SeGate(Fusion):
     """x * sigmoid(W2 relu(W1 x)): every unit is weighted by a gate that reads all modalities.
@@ -32,11 +30,6 @@ class SeGate(Fusion):
         bottleneck = max(1, self.output_dim // reduction)
         self.squeeze = nn.Linear(self.output_dim, bottleneck)
         self.excite = nn.Linear(bottleneck, self.output_dim)
-
-    @classmethod
-    def from_config(cls, input_dims: Sequence[int], config: NetworkConfig) -> SeGate:
-        """Return the gate with the ``se_reduction`` of ``config``."""
-        return cls(input_dims, reduction=config.se_reduction)
 
     def forward(self, vectors: Sequence[Tensor], present: Tensor) -> Tensor:  # noqa: ARG002 - zeros are kept
         """Return ``(B, sum of D_m)``."""

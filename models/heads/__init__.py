@@ -1,8 +1,8 @@
 """From the embedding of a clip to its category and tags: a table ``name -> class``.
 
-Each class is built as ``HEADS[name](input_dim, num_categories, num_tags, **sizes)``, where every size has a default,
-or by ``HEADS[name].from_config(input_dim, num_categories, num_tags, config)``; it is called as ``module(embedding)``
-with ``(B, E)`` floats and gives ``models.heads.logits.HeadOutputs``. 0 categories or 0 tags leave that head out.
+Each class is built as ``HEADS[name](input_dim, num_categories, num_tags, make_tag_head=..., **sizes)``, where every
+size has a default and may be given by a field of ``NetworkConfig``. A module is called as ``module(embedding)`` with
+``(B, E)`` floats and returns ``models.heads.logits.HeadOutputs``. 0 categories or 0 tags leave that head out.
 """
 
 from __future__ import annotations

@@ -6,18 +6,13 @@ soft links.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.heads.base import Heads, tag_head_maker
+from models.heads.base import Heads
 from models.heads.logits import HeadOutputs, Logits
 from models.tag_heads.base import LinearTags, TagHeadMaker
-
-if TYPE_CHECKING:
-    from models.config.network import NetworkConfig
 
 
 class Cascade(Heads):
@@ -48,11 +43,6 @@ class Cascade(Heads):
         self.category = _CategoryBranch(input_dim, num_categories, width) if num_categories else None
         read_dim = input_dim + width + num_categories if num_categories else input_dim
         self.tags = make_tag_head(read_dim, num_tags) if num_tags else None
-
-    @classmethod
-    def from_config(cls, input_dim: int, num_categories: int, num_tags: int, config: NetworkConfig) -> Cascade:
-        """Return the heads with the ``head_width`` and the tag head of ``config``."""
-        return cls(input_dim, num_categories, num_tags, width=config.head_width, make_tag_head=tag_head_maker(config))
 
     def forward(self, embedding: Tensor) -> HeadOutputs:
         """Return the logits of embeddings ``(B, E)``, without branches."""

@@ -15,14 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.heads.base import Heads, Independent, tag_head_maker
+from models.heads.base import Heads, Independent
 from models.heads.logits import HeadOutputs, Logits
 from models.tag_heads.base import LinearTags, TagHeadMaker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from models.config.network import NetworkConfig
 
 
 class Hierarchical(Heads):
@@ -55,11 +53,6 @@ class Hierarchical(Heads):
         self.overall = Independent(width, num_categories, num_tags, make_tag_head=make_tag_head)
         self.category = _local(width, nn.Linear(width, num_categories)) if num_categories else None
         self.tags = _local(width, make_tag_head(width, num_tags)) if num_tags else None
-
-    @classmethod
-    def from_config(cls, input_dim: int, num_categories: int, num_tags: int, config: NetworkConfig) -> Hierarchical:
-        """Return the heads with the ``head_width`` and the tag head of ``config``."""
-        return cls(input_dim, num_categories, num_tags, width=config.head_width, make_tag_head=tag_head_maker(config))
 
     def forward(self, embedding: Tensor) -> HeadOutputs:
         """Return the blended logits of embeddings ``(B, E)``, and the branches ``(local, global)``."""

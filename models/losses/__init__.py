@@ -23,15 +23,15 @@ Loss: TypeAlias = "Callable[[Tensor, Tensor, TrainConfig], Tensor]"
 
 CATEGORY_LOSSES: LazyTable[Loss] = LazyTable(
     {
-        "cross_entropy": "models.losses.category_loss:cross_entropy",
-        "focal": "models.losses.category_loss:focal",
+        "cross_entropy": "models.losses.label_losses:cross_entropy",
+        "focal": "models.losses.label_losses:category_focal",
     }
 )
 
 TAG_LOSSES: LazyTable[Loss] = LazyTable(
     {
-        "asymmetric": "models.losses.tag_losses:asymmetric",
-        "binary_cross_entropy": "models.losses.tag_losses:binary_cross_entropy",
-        "focal": "models.losses.tag_losses:focal",
+        "asymmetric": "models.losses.label_losses:asymmetric",
+        "binary_cross_entropy": "models.losses.label_losses:binary_cross_entropy",
+        "focal": "models.losses.label_losses:tag_focal",
     }
 )

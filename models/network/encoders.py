@@ -10,10 +10,10 @@ from torch.nn import functional
 
 from features.base.errors import DataError
 from features.base.modalities import has_steps
-from models.aggregators import AGGREGATORS
 from models.aggregators.pooling import Mean
 from models.data.masking import MaskedBatchNorm, masked_mean, zero_padding
 from models.data.sources import TEXT
+from models.network.build import build_aggregator
 from models.network.token_embedding import TextTable
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class ModalityEncoder(nn.Module):
         if not has_steps(name):
             self.aggregate = Dense(input_dim, config.cover_width) if config.cover_width else Mean(input_dim)
         else:
-            self.aggregate = AGGREGATORS[config.aggregator_of(name)].from_config(width or input_dim, config)
+            self.aggregate = build_aggregator(config.aggregator_of(name), width or input_dim, config)
         self.output_dim = int(self.aggregate.output_dim)
         self.normalise = nn.LayerNorm(self.output_dim)
         self.missing = nn.Parameter(torch.zeros(self.output_dim)) if config.missing == "learned" else None

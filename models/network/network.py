@@ -11,9 +11,8 @@ from torch.nn import functional
 from features.base.errors import DataError
 from models.data.masking import masked_mean
 from models.data.sources import used_modalities
-from models.fusion import FUSIONS
-from models.heads import HEADS
 from models.heads.logits import HeadOutputs, Logits, Outputs
+from models.network.build import build_fusion, build_heads
 from models.network.encoders import ModalityEncoder, StepPreparation
 
 if TYPE_CHECKING:
@@ -100,17 +99,14 @@ class Expert(nn.Module):
         encoders = {name: ModalityEncoder(name, width, config) for name, width in step_dims.items()}
         self.encoders = nn.ModuleDict(encoders)
         widths = [encoder.output_dim for encoder in encoders.values()]
-        self.fusion = FUSIONS[config.fusion].from_config(widths, config)
+        self.fusion = build_fusion(widths, config)
         self.dropout = nn.Dropout(config.dropout)
         self.hidden = nn.Linear(self.fusion.output_dim, config.hidden_width) if config.hidden_width else None
         self.embed = nn.Linear(config.hidden_width or self.fusion.output_dim, config.embedding_width)
-        self.heads = HEADS[config.heads].from_config(config.embedding_width, num_categories, num_tags, config)
+        self.heads = build_heads(config.heads, config.embedding_width, num_categories, num_tags, config)
         own_heads = zip(self.names, widths, strict=True) if config.modality_heads else ()
         self.modality_heads = nn.ModuleDict(
-            {
-                name: HEADS["independent"].from_config(width, num_categories, num_tags, config)
-                for name, width in own_heads
-            }
+            {name: build_heads("independent", width, num_categories, num_tags, config) for name, width in own_heads}
         )
 
     def forward(self, steps: Mapping[str, Tensor], masks: Mapping[str, Tensor], present: Tensor) -> Outputs:

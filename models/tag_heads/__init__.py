@@ -1,7 +1,7 @@
 """Heads of the tags: a table ``name -> class``.
 
-Each class is built as ``TAG_HEADS[name](input_dim, num_tags, **sizes)``, where every size has a default, or by
-``TAG_HEADS[name].from_config(input_dim, num_tags, config)``; it is called as ``module(vector)`` with ``(B, D)`` floats
+Each class is built as ``TAG_HEADS[name](input_dim, num_tags, **sizes)``, where every size has a default and may be
+given by a field of ``NetworkConfig``. A module is called as ``module(vector)`` with ``(B, D)`` floats
 and gives ``(B, C)`` logits, each of a sigmoid.
 """
 

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from models.config.network import NetworkConfig
 
 
 class TagHead(nn.Module, ABC):
     """A module from a vector to the logits of C tags."""
-
-    @classmethod
-    @abstractmethod
-    def from_config(cls, input_dim: int, num_tags: int, config: NetworkConfig) -> TagHead:
-        """Return the tag head with the sizes that ``config`` gives it."""
 
     @abstractmethod
     def forward(self, vector: Tensor) -> Tensor:
@@ -35,11 +26,6 @@ class LinearTags(TagHead):
     def __init__(self, input_dim: int, num_tags: int) -> None:
         super().__init__()
         self.linear = nn.Linear(input_dim, num_tags)
-
-    @classmethod
-    def from_config(cls, input_dim: int, num_tags: int, config: NetworkConfig) -> LinearTags:  # noqa: ARG003 - has no sizes
-        """Return the linear layer, whatever ``config`` says."""
-        return cls(input_dim, num_tags)
 
     def forward(self, vector: Tensor) -> Tensor:
         """Return ``(B, C)`` logits."""

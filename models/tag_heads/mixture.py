@@ -8,16 +8,11 @@ whose probability is 0: it allows a tag to be absent whatever the experts' outpu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.tag_heads.base import TagHead
-
-if TYPE_CHECKING:
-    from models.config.network import NetworkConfig
 
 
 class MixtureTags(TagHead):
@@ -34,11 +29,6 @@ class MixtureTags(TagHead):
         self.num_tags = num_tags
         self.experts = nn.Linear(input_dim, num_tags * num_experts)
         self.gates = nn.Linear(input_dim, num_tags * (num_experts + 1))
-
-    @classmethod
-    def from_config(cls, input_dim: int, num_tags: int, config: NetworkConfig) -> MixtureTags:
-        """Return the mixture of the ``moe_experts`` of ``config``."""
-        return cls(input_dim, num_tags, num_experts=config.moe_experts)
 
     def forward(self, vector: Tensor) -> Tensor:
         """Return ``(B, C)`` logits."""

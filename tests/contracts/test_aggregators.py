@@ -11,6 +11,7 @@ from torch import Tensor
 from models.aggregators import AGGREGATORS
 from models.config.network import NetworkConfig
 from models.data.masking import MaskedBatchNorm
+from models.network.build import build_aggregator
 
 if TYPE_CHECKING:
     from models.aggregators.base import Aggregator
@@ -54,7 +55,7 @@ def test_default_for_frames_sees_the_order() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_shape_is_as_announced(name: str) -> None:
     features, mask = clips()
-    for aggregator in (build(name), AGGREGATORS[name].from_config(INPUT_DIM, NetworkConfig())):
+    for aggregator in (build(name), build_aggregator(name, INPUT_DIM, NetworkConfig())):
         assert aggregator(features, mask).shape == (len(LENGTHS), aggregator.output_dim)
 
 

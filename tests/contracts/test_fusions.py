@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from models.config.network import MISSING, NetworkConfig
 from models.fusion import FUSIONS
+from models.network.build import build_fusion
 from models.network.encoders import ModalityEncoder
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ NAMES = sorted(FUSIONS)
 def build(name: str, missing: str = "masked", input_dims: tuple[int, ...] = INPUT_DIMS) -> Fusion:
     """A fusion whose every parameter is random: a bias of zero would hide what leaks through it."""
     config = NetworkConfig(missing=missing, fusion_width=7, fusion_rank=2, se_reduction=2)
-    fusion = FUSIONS[name].from_config(input_dims, config)
+    fusion = build_fusion(input_dims, replace(config, fusion=name))
     generator = torch.Generator().manual_seed(3)
     for parameter in fusion.parameters():
         torch.nn.init.normal_(parameter, generator=generator)
@@ -92,7 +94,7 @@ def test_learned_vectors_count_like_any_other(name: str) -> None:
 def test_source_of_a_missing_modality_has_no_influence(name: str, missing: str) -> None:
     config = NetworkConfig(missing=missing, frames_aggregator="mean")
     encoders = [ModalityEncoder("frames", width, config) for width in INPUT_DIMS]
-    fusion = FUSIONS[name].from_config(INPUT_DIMS, config)
+    fusion = build_fusion(INPUT_DIMS, replace(config, fusion=name))
     _, present = clips()
     mask = torch.ones(NUM_CLIPS, 2, dtype=torch.bool)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from models.config.network import NetworkConfig
 from models.heads import HEADS
 from models.heads.logits import HeadOutputs, Logits, category_probabilities, tag_probabilities
+from models.network.build import build_heads
 from models.tag_heads import TAG_HEADS
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ parametrize_cases = pytest.mark.parametrize(("name", "tag_head", "counts"), CASE
 
 def build(name: str, tag_head: str, counts: tuple[int, int]) -> Heads:
     """Heads whose every parameter is random, and large enough to matter."""
-    heads = HEADS[name].from_config(INPUT_DIM, *counts, NetworkConfig(tag_head=tag_head, head_width=9, moe_experts=3))
+    heads = build_heads(name, INPUT_DIM, *counts, NetworkConfig(tag_head=tag_head, head_width=9, moe_experts=3))
     generator = torch.Generator().manual_seed(3)
     for parameter in heads.parameters():
         torch.nn.init.normal_(parameter, std=0.5, generator=generator)
@@ -60,7 +61,7 @@ def check_shapes(answers: Logits, num_clips: int, counts: tuple[int, int]) -> No
 @parametrize_cases
 @pytest.mark.parametrize("num_clips", [NUM_CLIPS, 1, 0])
 def test_shapes_and_left_out_heads(name: str, tag_head: str, counts: tuple[int, int], num_clips: int) -> None:
-    for heads in (build(name, tag_head, counts), HEADS[name].from_config(INPUT_DIM, *counts, NetworkConfig())):
+    for heads in (build(name, tag_head, counts), build_heads(name, INPUT_DIM, *counts, NetworkConfig())):
         outputs = heads(embeddings(num_clips))
         for answers in (outputs.logits, *outputs.branches):
             check_shapes(answers, num_clips, counts)
@@ -68,7 +69,7 @@ def test_shapes_and_left_out_heads(name: str, tag_head: str, counts: tuple[int, 
 
 @pytest.mark.parametrize("name", sorted(HEADS))
 def test_neither_categories_nor_tags(name: str) -> None:
-    outputs = HEADS[name].from_config(INPUT_DIM, 0, 0, NetworkConfig())(embeddings())
+    outputs = build_heads(name, INPUT_DIM, 0, 0, NetworkConfig())(embeddings())
     assert outputs.logits == Logits(None, None)
 
 
@@ -127,7 +128,7 @@ def test_arguments_stay_as_they_are(name: str, tag_head: str, counts: tuple[int,
 @pytest.mark.parametrize("name", sorted(HEADS))
 def test_tag_head_and_widths_are_those_of_the_settings(name: str) -> None:
     def num_parameters(config: NetworkConfig) -> int:
-        heads = HEADS[name].from_config(INPUT_DIM, *COUNTS[0], config)
+        heads = build_heads(name, INPUT_DIM, *COUNTS[0], config)
         return sum(parameter.numel() for parameter in heads.parameters())
 
     plain = num_parameters(NetworkConfig(head_width=9))

@@ -5,9 +5,9 @@ import itertools
 import pytest
 import torch
 
-from models.aggregators import AGGREGATORS
 from models.aggregators.trn import combination_at, pick_segments, random_steps, relation_table
 from models.config.network import NetworkConfig
+from models.network.build import build_aggregator
 
 WITH_SEGMENTS = ("trn", "trn_centred", "trn_x")
 
@@ -80,8 +80,8 @@ def long_clips() -> tuple[torch.Tensor, torch.Tensor]:
 def test_random_steps_change_training_only_and_follow_the_seed(name: str) -> None:
     features, mask = long_clips()
     config = NetworkConfig(random_steps=True, dropout=0.0)
-    aggregator = AGGREGATORS[name].from_config(5, config)
-    fixed = AGGREGATORS[name].from_config(5, NetworkConfig(dropout=0.0))
+    aggregator = build_aggregator(name, 5, config)
+    fixed = build_aggregator(name, 5, NetworkConfig(dropout=0.0))
     fixed.load_state_dict(aggregator.state_dict())
     with torch.random.fork_rng():
         torch.manual_seed(1)
@@ -97,7 +97,7 @@ def test_random_steps_change_training_only_and_follow_the_seed(name: str) -> Non
 def test_random_steps_leave_a_clip_alone_that_has_no_more_steps_than_segments(name: str) -> None:
     features, mask = long_clips()
     mask = torch.arange(30) < torch.tensor([[30], [8], [3]])
-    aggregator = AGGREGATORS[name].from_config(5, NetworkConfig(random_steps=True, dropout=0.0))
+    aggregator = build_aggregator(name, 5, NetworkConfig(random_steps=True, dropout=0.0))
     training = aggregator(features, mask)
     evaluation = aggregator.eval()(features, mask)
     torch.testing.assert_close(training[1:], evaluation[1:])
@@ -106,7 +106,7 @@ def test_random_steps_leave_a_clip_alone_that_has_no_more_steps_than_segments(na
 @pytest.mark.parametrize("name", WITH_SEGMENTS)
 def test_padding_does_not_change_which_steps_are_drawn(name: str) -> None:
     features, mask = long_clips()
-    aggregator = AGGREGATORS[name].from_config(5, NetworkConfig(random_steps=True, dropout=0.0))
+    aggregator = build_aggregator(name, 5, NetworkConfig(random_steps=True, dropout=0.0))
     padded = torch.cat([features, torch.full((3, 50, 5), torch.nan)], dim=1)
     padded_mask = torch.cat([mask, mask.new_zeros(3, 50)], dim=1)
     with torch.random.fork_rng():

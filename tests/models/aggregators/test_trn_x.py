@@ -8,6 +8,7 @@ from torch import nn
 
 from models.aggregators.trn_x import TemporalSegments, average_neighbours
 from models.config.network import NetworkConfig
+from models.network.build import build_aggregator
 
 Float64 = npt.NDArray[np.float64]
 
@@ -77,9 +78,9 @@ def test_steps_between_the_segments_reach_the_output_through_the_attention_alone
 
 
 def test_sizes_of_the_settings() -> None:
-    module = TemporalSegments.from_config(
-        5, NetworkConfig(trn_segments=3, trn_width=10, attention_width=4, dropout=0.25, random_steps=True)
-    )
+    config = NetworkConfig(trn_segments=3, trn_width=10, attention_width=4, dropout=0.25, random_steps=True)
+    module = build_aggregator("trn_x", 5, config)
+    assert isinstance(module, TemporalSegments)
     assert module.output_dim == 20
     assert module.hidden.in_features == 30
     assert module.pool.hidden.out_features == 8

@@ -3,12 +3,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import fields
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, get_type_hints
 
 import pytest
 
 from features.base.errors import SettingError
 from features.base.modalities import MODALITIES, network_group
+from features.base.settings import arguments_of
 from models.aggregators import AGGREGATORS
 from models.config.network import NetworkConfig
 from models.config.training import TrainConfig
@@ -98,3 +100,15 @@ def test_settings_load_neither_torch_nor_numpy(module: str) -> None:
 def test_every_entry_of_a_table_can_be_imported(table: LazyTable[object]) -> None:
     assert all(callable(found) for found in table.values())
     assert list(table) == sorted(table)
+
+
+def test_every_argument_of_a_module_has_a_setting() -> None:
+    """A size without a setting could not be configured, and a setting without a module would do nothing."""
+    config, modules = NetworkConfig(), {**AGGREGATORS, **FUSIONS, **HEADS, **TAG_HEADS}
+    named = {name for item in fields(config) for name in item.metadata.get("arguments", {})}
+    assert named <= set(modules)
+    # Set by the builder, a choice of the paper, and a derived width.
+    others = {"make_tag_head", "parts", "window_widths", "output_width"}
+    for name, module in modules.items():
+        arguments = {key for key, value in signature(module).parameters.items() if value.kind is Parameter.KEYWORD_ONLY}
+        assert arguments - others == set(arguments_of(config, name)) - others, name

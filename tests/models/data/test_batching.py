@@ -64,7 +64,7 @@ def test_only_the_modalities_of_the_network_are_read_in_its_order() -> None:
     clip = {"frames": steps(1), "audio": steps(2), "text": steps(3)}
     batch = batch_of(clip, config=replace(CONFIG, modalities="text, frames"))
     assert list(batch.features) == list(batch.masks) == ["text", "frames"]
-    with pytest.raises(DataError, match="is to use motion, but there are features of frames, audio, text only"):
+    with pytest.raises(DataError, match="names motion, but there are only features of frames, audio, text"):
         batch_of(clip, config=replace(CONFIG, modalities="motion"))
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from models.fusion import FUSIONS
 from models.fusion.gate_fusion import GateFusion
 from models.fusion.low_rank import LowRank
 from models.fusion.se_gate import SeGate
+from models.network.build import build_fusion
 from models.network.network import drop_modalities
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ def test_se_gate_leaves_zeros_alone() -> None:
 def test_gate_fusion_equals_a_transcription(leave_out_missing: bool) -> None:
     vectors = random_vectors()
     present = torch.tensor([[1, 1, 1], [0, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 0]]).bool()
-    module = randomised(GateFusion(DIMS, width=6, leave_out_missing=leave_out_missing))
+    module = randomised(GateFusion(DIMS, width=6, missing="masked" if leave_out_missing else "learned"))
     weights = weights_of(module)
     rows = []
     for clip in range(5):
@@ -110,7 +112,7 @@ def test_gate_fusion_does_not_let_the_bias_of_a_missing_modality_leak() -> None:
     vectors[1] = torch.zeros_like(vectors[1])
     present = everything(vectors)
     present[:, 1] = False
-    module = randomised(GateFusion(DIMS, width=6, leave_out_missing=True))
+    module = randomised(GateFusion(DIMS, width=6, missing="masked"))
     before = module(vectors, present)
     with torch.no_grad():
         module.get_parameter("dense.1.bias").add_(5.0)
@@ -136,7 +138,7 @@ def test_low_rank_multiplies_as_if_a_missing_modality_did_not_exist() -> None:
     vectors = random_vectors()
     present = everything(vectors)
     present[:, 1] = False
-    module = randomised(LowRank(DIMS, width=6, rank=3, leave_out_missing=True))
+    module = randomised(LowRank(DIMS, width=6, rank=3, missing="masked"))
     pair = LowRank((DIMS[0], DIMS[2]), width=6, rank=3).double()
     with torch.no_grad():
         for ours, theirs in (("factors.0", "factors.0"), ("factors.1", "factors.2"), ("bias", "bias")):
@@ -163,7 +165,7 @@ def test_settings_say_whether_a_missing_modality_is_left_out(name: str) -> None:
     present = everything(vectors)
     present[:3, 0] = False
     masked, learned = (
-        randomised(FUSIONS[name].from_config(DIMS, NetworkConfig(missing=missing, fusion_width=6)))(vectors, present)
+        randomised(build_fusion(DIMS, NetworkConfig(fusion=name, missing=missing, fusion_width=6)))(vectors, present)
         for missing in ("masked", "learned")
     )
     assert not torch.isclose(masked[:3, :6], learned[:3, :6]).any()
@@ -172,13 +174,14 @@ def test_settings_say_whether_a_missing_modality_is_left_out(name: str) -> None:
 
 def test_sizes_are_those_of_the_settings() -> None:
     config = NetworkConfig(fusion_width=6, fusion_rank=5, se_reduction=3)
-    assert GateFusion.from_config(DIMS, config).output_dim == 6 + 9
-    assert [tuple(factor.shape) for factor in LowRank.from_config(DIMS, config).factors] == [
-        (5, 3, 6),
-        (5, 4, 6),
-        (5, 5, 6),
-    ]
-    assert SeGate.from_config(DIMS, config).squeeze.weight.shape == (3, 9)
+    gate_fusion, low_rank, se_gate = (
+        build_fusion(DIMS, replace(config, fusion=name)) for name in ("gate_fusion", "low_rank", "se_gate")
+    )
+    assert gate_fusion.output_dim == 6 + 9
+    assert isinstance(low_rank, LowRank)
+    assert [tuple(factor.shape) for factor in low_rank.factors] == [(5, 3, 6), (5, 4, 6), (5, 5, 6)]
+    assert isinstance(se_gate, SeGate)
+    assert se_gate.squeeze.weight.shape == (3, 9)
     # Never narrower than one unit.
     assert SeGate(DIMS, reduction=100).squeeze.weight.shape == (1, 9)
 

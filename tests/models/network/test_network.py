@@ -68,7 +68,7 @@ def test_heads_that_are_not_asked_for_are_absent() -> None:
 def test_network_without_modalities_is_refused() -> None:
     with pytest.raises(DataError, match="at least one"):
         VideoNetwork(SMALL_NETWORK, {}, 3, 4)
-    with pytest.raises(DataError, match="is to use speech, but there are features of frames, motion"):
+    with pytest.raises(DataError, match="names speech, but there are only features of frames, motion"):
         VideoNetwork(replace(SMALL_NETWORK, modalities="speech"), DIMS, 3, 4)
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from models.config.network import NetworkConfig
+from models.network.build import build_heads
 from models.tag_heads.base import LinearTags
 from models.tag_heads.mixture import MixtureTags, mixture_logits
 
@@ -52,7 +53,8 @@ def test_dummy_expert_without_weight_leaves_the_expert_alone() -> None:
 
 
 def test_number_of_experts_is_that_of_the_settings() -> None:
-    head = MixtureTags.from_config(5, 3, NetworkConfig(moe_experts=4))
+    head = build_heads("independent", 5, 0, 3, NetworkConfig(tag_head="moe", moe_experts=4)).tags
+    assert isinstance(head, MixtureTags)
     assert (head.experts.out_features, head.gates.out_features) == (12, 15)
 
 
