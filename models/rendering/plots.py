@@ -36,38 +36,24 @@ class Series:
     points: tuple[tuple[float, float], ...]
 
 
-def confusion_matrix(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Html:
-    """Return a ``(K, K)`` matrix of counts as a picture, K >= 1: rows are true, columns predicted classes.
-
-    The shade of a cell is its share of its row, its number the count; an empty cell is left blank.
-    """
-    shades = [[count / max(1, sum(counts)) for count in counts] for counts in matrix]
-    return _matrix("Confusion matrix", " → ", (names, names), matrix, shades)
-
-
 def count_matrix(
     title: str,
-    matrix: Sequence[Sequence[int]],
-    row_names: Sequence[str],
-    column_names: Sequence[str],
+    counts: Sequence[Sequence[int]],
+    names: tuple[Sequence[str], Sequence[str]],
     row_totals: Sequence[int],
+    joint: str = " + ",
 ) -> Html:
     """Return an ``(R, K)`` matrix of counts as a picture, R and K >= 1.
 
-    The shade of a cell is its count over the total of its row, its number the count; an empty cell is left blank.
+    The number of a cell is its count, its shade the count over the total of its row; an empty cell is left blank.
+
+    Args:
+        title: The label for screen readers.
+        counts: One row of K counts for each of the R rows.
+        names: Of the R rows, and of the K columns.
+        row_totals: One a row.
+        joint: Text between the names of row and column in a tooltip.
     """
-    shades = [[count / max(1, total) for count in counts] for counts, total in zip(matrix, row_totals, strict=True)]
-    return _matrix(title, " + ", (row_names, column_names), matrix, shades)
-
-
-def _matrix(
-    title: str,
-    joint: str,
-    names: tuple[Sequence[str], Sequence[str]],
-    counts: Sequence[Sequence[int]],
-    shades: Sequence[Sequence[float]],
-) -> Html:
-    """Return cells with the names of their rows and columns; a tooltip joins the two by ``joint``."""
     rows, columns = ([one_line(name, LABEL_COLUMNS) for name in side] for side in names)
     left = max(map(display_width, rows)) * COLUMN_PIXELS + 12
     # The labels of the columns lean by 45 degrees: they take this much above the cells, and right of them.
@@ -88,8 +74,9 @@ def _matrix(
             set_tooltip(text, names[0][row])
             for column, count in enumerate(counts[row]):
                 if count:
+                    shade = count / max(1, row_totals[row])
                     tooltip = f"{names[0][row]}{joint}{names[1][column]}: {count}"
-                    _draw_cell(axes, (column, row), count, shades[row][column], tooltip)
+                    _draw_cell(axes, (column, row), count, shade, tooltip)
         return Html(svg_text(figure, title))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from models.rendering.html_page import picture_card, section, table
 from models.rendering.markup import Html, element
-from models.rendering.plots import confusion_matrix
+from models.rendering.plots import count_matrix
 
 if TYPE_CHECKING:
     from models.report.data import ReportData, WorstError
@@ -24,10 +24,13 @@ def confusion_section(data: ReportData) -> Html:
         return Html()
     counts = matrix.sum(axis=1)
     shown = np.sort(np.argsort(-counts, kind="stable")[:MAX_CONFUSED_CLASSES])
+    total = len(matrix)
     note = "Rows are the true categories, columns the predicted ones; the shade of a cell is its share of the row."
-    if len(shown) < len(matrix):
-        note += f" The {len(shown)} categories with the most clips of {len(matrix)}."
-    picture = confusion_matrix(matrix[np.ix_(shown, shown)].tolist(), [data.category_names[index] for index in shown])
+    if len(shown) < total:
+        note += f" The {len(shown)} categories with the most clips of {total}."
+    names = [data.category_names[index] for index in shown]
+    matrix = matrix[np.ix_(shown, shown)]
+    picture = count_matrix("Confusion matrix", matrix.tolist(), (names, names), matrix.sum(axis=1).tolist(), " → ")
     return section("Confusion matrix", element("div", picture, class_="wide"), note=note)
 
 

@@ -72,7 +72,7 @@ def pairs_section(stats: Stats) -> Html:
     ]
     parts = [
         element("h3", "Tags with tags"),
-        element("div", count_matrix("Tags with tags", pairs, shown, shown, [clips[n] for n in shown]), class_="wide"),
+        element("div", count_matrix("Tags with tags", pairs, (shown, shown), [clips[n] for n in shown]), class_="wide"),
     ]
     categories = {label.name: label.clips for label in stats.corpus.categories}
     rows = together.categories.rows
@@ -80,7 +80,7 @@ def pairs_section(stats: Stats) -> Html:
         counts = [line[:size] for line in together.categories.counts]
         totals = [categories[name] for name in rows]
         names = [label_text(stats, name) for name in rows]
-        picture = count_matrix("Categories with tags", counts, names, shown, totals)
+        picture = count_matrix("Categories with tags", counts, (names, shown), totals)
         parts += [element("h3", "Categories with tags"), element("div", picture, class_="wide")]
     if together.pairs:
         parts += [element("h3", "Most frequent pairs"), page_table(pairs_table(stats, MAX_ROWS))]

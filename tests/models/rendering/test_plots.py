@@ -18,7 +18,6 @@ from models.rendering.plots import (
     RIGHT,
     TOP,
     Series,
-    confusion_matrix,
     count_matrix,
     histogram,
     line_plot,
@@ -51,8 +50,9 @@ def cells(svg: str) -> dict[str, tuple[float, float, float]]:
     return found
 
 
-def test_a_confusion_matrix_shades_rows_by_share_and_writes_the_counts() -> None:
-    svg = confusion_matrix([[3, 1], [0, 12_000]], ["cat <b>", "一二三四五六七八九十一二三"])
+def test_a_matrix_shades_its_cells_by_their_share_and_writes_the_counts() -> None:
+    names = ["cat <b>", "一二三四五六七八九十一二三"]
+    svg = count_matrix("Confusion", [[3, 1], [0, 12_000]], (names, names), [4, 12_000], " → ")
     found = cells(svg)
     long = "一二三四五六七八九十一二三"
     assert {name: shade for name, (_, _, shade) in found.items()} == {
@@ -67,11 +67,11 @@ def test_a_confusion_matrix_shades_rows_by_share_and_writes_the_counts() -> None
 
 
 def test_a_row_without_clips_stays_blank() -> None:
-    assert cells(confusion_matrix([[0]], ["a"])) == {}
+    assert cells(count_matrix("", [[0]], (["a"], ["a"]), [0])) == {}
 
 
 def test_a_count_matrix_shades_by_the_totals_and_may_be_wider_than_high() -> None:
-    svg = count_matrix("Together", [[3, 0, 1]], ["Beach (海滩)"], ["sun", "sea", "sand"], [6])
+    svg = count_matrix("Together", [[3, 0, 1]], (["Beach (海滩)"], ["sun", "sea", "sand"]), [6])
     found = cells(svg)
     assert [(name, round(shade, 2)) for name, (_, _, shade) in found.items()] == [
         ("Beach (海滩) + sun: 3", 0.5), ("Beach (海滩) + sand: 1", 0.17),
