@@ -1,4 +1,4 @@
-"""What became of one clip in one stage. The failure of a clip is data: rows in = rows out."""
+"""The outcome of one clip in one stage. The failure of a clip is data: rows in = rows out."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def leading_code(codes: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One row of a stage's account.
+    """One row of a stage's outcomes.
 
     A modality that the clip never had (no sound track, no title) is ``ok`` with a code such as ``no_audio``.
 
     Attributes:
         clip_id: The clip.
-        status: ``ok``, ``partial`` (something usable came out, less than expected) or ``failed``.
+        status: ``ok``, ``partial`` (usable, but less than expected) or ``failed``.
         code: Short reason, ``""`` for a plain success.
         detail: One line for a person.
     """
@@ -66,12 +66,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Tally:
-    """The account of one shard or stage.
+    """The counts of the outcomes of one shard or stage.
 
     Attributes:
         rows: Clips in, and out.
         counts: Clips by status.
-        codes: Clips by code, successes without a code left out.
+        codes: Clips by code, without those that have none.
         problems: The outcomes that are not ``ok``.
     """
 
@@ -82,7 +82,7 @@ class Tally:
 
     @classmethod
     def of(cls, outcomes: Iterable[Outcome]) -> Tally:
-        """Return the account of ``outcomes``."""
+        """Return the counts of ``outcomes``."""
         counts: Counter[str] = Counter(dict.fromkeys(STATUS_NUMBERS, 0))
         codes: Counter[str] = Counter()
         problems: list[Outcome] = []

@@ -1,4 +1,4 @@
-"""A pool of threads that keeps order and a bounded number of results in memory."""
+"""Threads: an ordered pool with bounded memory, an iterator that runs ahead, and the time in which jobs run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from types import TracebackType
 
-# Set while a pool is being abandoned; whoever sleeps or reads for long looks at it.
+# Set while a pool is being abandoned; long waits and reads check it.
 STOPPING = threading.Event()
-# Results that wait for their turn, for each worker.
+# Results of each worker that may wait for an earlier one.
 RESULTS_PER_WORKER = 4
 
 Item = TypeVar("Item")
@@ -35,11 +35,11 @@ class StoppedError(Exception):
 
 
 class WorkerPool:
-    """Threads that the shards of a stage share: when one shard waits for its last clips, the next one begins.
+    """Threads that the shards of a stage share: while one shard waits for its last clips, the next one starts.
 
     Args:
         workers: Threads, 1 or more.
-        window: Results that may wait for their turn in one :meth:`ordered_map`; ``None`` = 4 a worker.
+        window: Results that may wait for an earlier one in one :meth:`ordered_map`; ``None`` = 4 a worker.
     """
 
     def __init__(self, workers: int, window: int | None = None) -> None:
@@ -61,7 +61,7 @@ class WorkerPool:
     def ordered_map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
         """Yield ``function(item)`` for each item in order.
 
-        At most ``window`` results wait for their turn, so memory does not grow with the number of items.
+        At most ``window`` results wait for an earlier one, so memory does not grow with the number of items.
         After an exception, or when the caller stops early, no further item is started, ``STOPPING`` is set, so
         that work that can wait for long ends soon, and the calls that run are waited for: none of them outlives
         this generator, so the caller may then close what they read.
@@ -91,12 +91,12 @@ class WorkerPool:
 def _next(waiting: deque[Future[Result]]) -> Result:
     result = waiting.popleft().result()
     if STOPPING.is_set():
-        # What a worker that was told to stop returns is not what the item is worth.
+        # A worker that stopped early returned no valid result.
         raise StoppedError("the run was stopped")
     return result
 
 
-# How often a thread that waits looks whether it is still wanted.
+# How often the waiting thread checks whether the caller has stopped.
 POLL_SECONDS = 0.2
 
 
@@ -105,9 +105,8 @@ def prefetch(
 ) -> Generator[Item, None, None]:
     """Yield ``items`` in order, taken from it by another thread, at most ``depth`` of them ahead.
 
-    What the iterable raises is raised here in its place. When the caller stops early, ``on_leaving`` is called, so
-    that an iterable which is at work for long can hear of it; the iterable is left where it stands and, if it is a
-    generator, closed.
+    An exception of the iterable is raised here in its place. When the caller stops early, ``on_leaving`` is called, so
+    that a slow iterable can end early; iteration stops and the iterable is closed if it is a generator.
     """
     handed: queue.Queue[_Taken[Item]] = queue.Queue(maxsize=depth)
     stopped = threading.Event()
@@ -154,14 +153,14 @@ def _take(items: Iterable[Item], handed: queue.Queue[_Taken[Item]], stopped: thr
 
 
 def close_iterator(items: object) -> None:
-    """Close a generator that nobody will go on with, so that what it holds is let go; anything else is left alone."""
+    """Close a generator, so that it releases its resources; do nothing for any other object."""
     close = getattr(items, "close", None)
     if close is not None:
         close()
 
 
 def _put(taken: _Taken[Item], handed: queue.Queue[_Taken[Item]], stopped: threading.Event) -> bool:
-    """Return whether somebody will get it."""
+    """Return whether the item was handed over before the caller stopped."""
     while not stopped.is_set():
         try:
             handed.put(taken, timeout=POLL_SECONDS)
@@ -183,7 +182,7 @@ class BusyTime:
         self._until = 0.0
 
     def add(self, start: float, end: float) -> None:
-        """Add a job, as ``time.perf_counter`` tells its start and its end; time already counted counts once."""
+        """Add a job by its start and end of ``time.perf_counter``; overlapping time counts once."""
         self.seconds += max(0.0, end - max(start, self._until))
         self._until = max(self._until, end)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 16
 SECONDS_BETWEEN_LOOKS = 0.25
-# What ffmpeg has to say of one clip fits in far less; a damaged file can make it print megabytes.
+# ffmpeg's log of one clip is far shorter; a damaged file can make it print megabytes.
 MAX_STDERR_BYTES = 1 << 16
 
 
@@ -36,7 +36,7 @@ class Limits:
         max_stdout_bytes: Output.
         max_memory_bytes: Private memory that it can write; 0 = no limit. A program with this limit may write no file
             either.
-        stop: Set when the program is no longer wanted.
+        stop: Set when the result is no longer needed.
     """
 
     timeout_seconds: float
@@ -47,7 +47,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Completed:
-    """What a program left behind.
+    """The result of a program.
 
     Attributes:
         returncode: Exit code, negative for a signal.
@@ -70,10 +70,10 @@ def run(
     output: IO[bytes] | None = None,
     folder: Path | None = None,
 ) -> Completed:
-    """Return what ``argv`` printed and its exit code, which is not judged here.
+    """Return the output and the exit code of ``argv``; the exit code is not checked.
 
     The program runs in a session of its own, with an empty environment. Past a limit, and when it ends,
-    whatever is left of its process group is killed; so it is when this process dies, however it dies.
+    the rest of its process group is killed. The group is also killed when this process ends, even by SIGKILL.
 
     Args:
         argv: The program, its path first, and its arguments.
@@ -101,7 +101,7 @@ def _started(argv: Sequence[str], has_stdin: bool, folder: str) -> Iterator[subp
 
     The program inherits the reading end of a pipe whose writing end is here only. When that one closes, the
     kernel sends the pipe's owner, which is the group, the signal that was chosen (``fcntl(2)``, ``F_SETSIG``).
-    Unlike ``PR_SET_PDEATHSIG`` this needs no code between fork and exec, and no thread has to outlive the program.
+    Unlike ``PR_SET_PDEATHSIG`` this needs no code between fork and exec, and the starting thread may end before it.
     """
     inherited, held = os.pipe()
     try:
@@ -154,7 +154,7 @@ def _collect(
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     finally:
         watch.ended.set()
-        # A child that the program left behind could hold the pipes open for ever.
+        # A child of the program could keep the pipes open.
         _kill_group(process)
         for thread in threads:
             if thread.ident is not None:
@@ -173,7 +173,7 @@ def _collect(
 
 
 class _Watch:
-    """Kills a program when its time is up, or when it is no longer wanted."""
+    """Kills a program at its timeout, or when the run is stopped."""
 
     def __init__(self, process: subprocess.Popen[bytes], limits: Limits) -> None:
         self._process = process
@@ -205,7 +205,7 @@ def _copy_bounded(process: subprocess.Popen[bytes], output: IO[bytes], max_bytes
 
 def _feed(stream: IO[bytes] | None, data: bytes) -> None:
     assert stream is not None  # noqa: S101 - opened as a pipe above
-    # A broken pipe: the program stopped reading; its exit code tells why.
+    # A broken pipe: the program stopped reading; its exit code shows why.
     with contextlib.suppress(BrokenPipeError), stream:
         stream.write(data)
 

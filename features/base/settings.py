@@ -1,4 +1,4 @@
-"""What a dataclass of settings says of a single field, beside its type and default."""
+"""Fields of settings: checks of values, and facts about a field beside its type and default."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ def setting(
     check: Callable[[str, Any], None] | None = None,
     arguments: Mapping[str, str] | None = None,
 ) -> Value:
-    """Return a dataclass field with its default and what is said of it.
+    """Return a dataclass field with its default and its facts.
 
     Args:
         default: Value unless set.
         identity: Whether changing it changes the bytes of the output; a setting of another kind re-runs nothing.
         from_preset: In a section that starts from a preset: whether a named preset replaces a configured value.
         modalities: In [decode]: modalities whose input depends on it. In [extract_*]: modalities that have the
-            setting. ``None`` where the question does not arise.
+            setting. ``None`` in other sections.
         check: Called with name and value by :func:`check_settings`; raises SettingError. ``None`` accepts any value.
         arguments: In [network]: name of a module of the network -> its argument that takes the value.
     """

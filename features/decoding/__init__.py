@@ -1,1 +1,1 @@
-"""From a file of a stranger to sampled frames and sound: ffmpeg, its commands, and what its result is worth."""
+"""Decodes untrusted media files into sampled frames and sound: ffmpeg, its commands, and the checks of its results."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from features.downloads.download_rows import DownloadedClip, MediaFile
     from features.formats.matroska import StoredStreams
 
-# Two hours of frames at two a second are half of this.
+# Twice the size of the frames of a two-hour clip at 2 fps.
 MAX_CLIP_BYTES = 1 << 30
 MAX_COVER_BYTES = 1 << 26
 MEGABYTE = 1 << 20
@@ -40,16 +40,16 @@ MEGABYTE = 1 << 20
 
 @dataclass(frozen=True)
 class ClipDecoder:
-    """What decoding a clip needs, whatever the clip.
+    """Decodes clips with one configuration: the settings, the ffmpeg binary and the folders.
 
     Attributes:
         config: The settings.
         binary: The ffmpeg to run.
         locate: Returns the absolute path of a file, or raises :class:`ClipError`.
         folder: Empty folder in which ffmpeg runs.
-        spool_folder: Where results that are too big for memory wait, in files without a name.
-        max_result_bytes: A result that is bigger waits there.
-        spools: Results that are open.
+        spool_folder: Folder of the unnamed files for results that are too large for memory.
+        max_result_bytes: Largest result that stays in memory.
+        spools: Open results.
     """
 
     config: DecodeConfig
@@ -69,13 +69,13 @@ class ClipDecoder:
         return result
 
     def release(self, spools: Iterable[IO[bytes]]) -> None:
-        """Close files that nobody reads any more."""
+        """Close results that are no longer read."""
         for spool in list(spools):
             spool.close()
             self.spools.discard(spool)
 
     def run(self, command: list[str], max_stdout_bytes: int, output: IO[bytes]) -> Completed:
-        """Return how ffmpeg ended, whose output is in ``output``."""
+        """Run ffmpeg with its output going to ``output``, and return its exit code and log."""
         limits = Limits(
             self.config.timeout_seconds, max_stdout_bytes, self.config.max_process_megabytes * MEGABYTE, STOPPING
         )
@@ -84,7 +84,7 @@ class ClipDecoder:
 
 @dataclass(frozen=True)
 class DecodedClip:
-    """What came of one clip.
+    """The decoded parts of one clip.
 
     Attributes:
         outcome: How decoding went.
@@ -102,7 +102,7 @@ class DecodedClip:
 
 
 class _Work:
-    """What is known of one clip while it is decoded."""
+    """The state of one clip while it is decoded."""
 
     def __init__(self, decoder: ClipDecoder) -> None:
         self.decoder = decoder
@@ -111,15 +111,15 @@ class _Work:
         self.facts: dict[str, Any] = {}  # JSON values
 
     def spool(self) -> IO[bytes]:
-        """Return an empty file, which is closed with the clip unless it is its result."""
+        """Return an empty file, which is closed after the clip unless it is part of the result."""
         self.spools.append(self.decoder.spool())
         return self.spools[-1]
 
     def run(self, command: list[str], path: Path, max_stdout_bytes: int) -> tuple[IO[bytes], int, str]:
-        """Return ffmpeg's output, exit code and log, in which the path is not named.
+        """Return ffmpeg's output, exit code and log, with the path removed from the log.
 
-        A process that somebody kills from outside (a person, a system out of memory) says nothing of the file: it
-        is started once more.
+        A process that was killed from outside (by a user, or when memory ran out) is no verdict on the file: it is
+        started once more.
 
         Raises:
             ClipError: There is no output; ``decoder_killed``.
@@ -139,11 +139,11 @@ class _Work:
 
 
 def decode_clip(clip: DownloadedClip, decoder: ClipDecoder) -> DecodedClip:
-    """Return what could be decoded of one clip, whatever state its files are in.
+    """Return the decoded parts of one clip; damaged files become problems of its outcome.
 
     Args:
         clip: Its row of the Download stage.
-        decoder: The settings and the places.
+        decoder: The settings and folders.
 
     Raises:
         ToolError: ffmpeg itself cannot be run.
@@ -173,7 +173,7 @@ def decode_clip(clip: DownloadedClip, decoder: ClipDecoder) -> DecodedClip:
 
 
 def sources(clip: DownloadedClip) -> dict[str, Any]:
-    """Return what decides the result of a clip, settings and ffmpeg apart, as JSON values."""
+    """Return the digests and problems that decide the result of a clip beside settings and ffmpeg, as JSON values."""
     return {
         "video_sha256": clip.video.sha256 if clip.video else "",
         "cover_sha256": clip.cover.sha256 if clip.cover else "",
@@ -191,7 +191,7 @@ def _outcome(clip_id: str, matroska: IO[bytes] | None, problems: list[tuple[str,
 
 
 def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, str] | None]:
-    """Return the Matroska file, and what is missing if it is not everything."""
+    """Return the Matroska file, and code and detail of what is missing from it, if anything."""
     decoder, config = work.decoder, work.decoder.config
     path = decoder.locate(file)
     output, returncode, log = _streams_of(path, file.kind, work)
@@ -223,7 +223,7 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, s
 
 
 def _streams_of(path: Path, kind: str, work: _Work) -> tuple[IO[bytes], int, str]:
-    """Return ffmpeg's output, exit code and log for a video; what has no picture gets a command for its sound."""
+    """Return ffmpeg's output, exit code and log for a video; a file without a picture gets a command for its sound."""
     decoder, config = work.decoder, work.decoder.config
     try:
         return work.run(clip_command(decoder.binary, str(path), kind, config), path, MAX_CLIP_BYTES)
@@ -235,7 +235,7 @@ def _streams_of(path: Path, kind: str, work: _Work) -> tuple[IO[bytes], int, str
 
 
 def _selected(output: IO[bytes], stored: StoredStreams, work: _Work) -> IO[bytes] | None:
-    """Return a copy with the frames that a fixed number asks for, ``None`` where there are no more than that."""
+    """Return a copy with ``num_frames`` frames, ``None`` where there are no more than that."""
     num_frames = work.decoder.config.num_frames
     if not num_frames or stored.num_frames <= num_frames:
         return None

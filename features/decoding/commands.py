@@ -1,7 +1,7 @@
-"""The two commands that Decode gives to ffmpeg: for a clip and for a cover.
+"""The two ffmpeg commands of Decode: for a clip and for a cover.
 
-Both are made for files from strangers: one protocol, the one demuxer of the file's kind, a bound on pixels, one
-thread, and no stream but the picture and the sound.
+Both are restricted for untrusted files: one protocol, the one demuxer of the file's kind, a limit of pixels, one
+thread, and no streams but picture and sound.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from features.decoding.frame_selection import candidates_filter, max_candidates
 if TYPE_CHECKING:
     from features.decoding.config import DecodeConfig
 
-# Kind of a video, as its first bytes tell -> the only demuxer that gets to see it. No other one is asked, so a
-# playlist (HLS, DASH, concat) or any text that names other files is never taken for what it is.
+# Kind of a video by its first bytes -> the only demuxer allowed. No other one probes the file, so a playlist (HLS,
+# DASH, concat) or any text that names other files is never interpreted.
 VIDEO_FORMATS = {
     "mp4": "mov", "matroska": "matroska", "avi": "avi", "flv": "flv", "mpegts": "mpegts", "mpegps": "mpeg",
     "gif": "gif", "webp": "webp_anim",
 }  # fmt: skip
-# The demuxer that ffmpeg would choose by a picture's name takes the name for a pattern of many.
+# The demuxer that ffmpeg would choose by a picture's name interprets the name as a pattern of many files.
 PICTURE_FORMATS = {"jpeg": "jpeg_pipe", "png": "png_pipe", "webp": "webp_pipe"}
-# Kinds of which transparent parts are common.
+# Kinds in which transparency is common.
 TRANSPARENT_KINDS = frozenset({"gif", "webp", "png"})
 # Colours over white. For an opaque picture the three steps change no value.
 ON_WHITE = "format=yuva444p|gbrap,negate,premultiply=inplace=1,negate"
@@ -33,7 +33,8 @@ def clip_command(binary: str, path: str, kind: str, config: DecodeConfig) -> lis
     """Return the command that writes a clip's sampled frames and 16 kHz mono sound to its standard output.
 
     The output is Matroska with all streams on one clock: the sampled frames, the denser frames for motion where
-    the settings ask for them, the sound. A stream that the file lacks is left out, but see ``needs_picture``.
+    the settings ask for them, the sound. A stream that the file lacks is omitted, with the exception of
+    ``needs_picture``.
 
     Raises:
         ClipError: ``format_not_allowed`` for a kind that is no video.
@@ -42,7 +43,7 @@ def clip_command(binary: str, path: str, kind: str, config: DecodeConfig) -> lis
 
     options = {**_guards(VIDEO_FORMATS, kind, config), "t": config.max_seconds}
     if kind == "mp4":
-        # Its header tells what others are probed for; the frames of a probe are decoded twice.
+        # The header holds what other kinds are probed for, and frames of a probe would be decoded twice.
         options.update(analyzeduration=0, fpsprobesize=0)
     if config.sampling == "fast":
         options.update(skip_frame="noref", skip_loop_filter="all")
@@ -50,7 +51,7 @@ def clip_command(binary: str, path: str, kind: str, config: DecodeConfig) -> lis
     output = ffmpeg.output(
         source,
         "pipe:1",
-        # Gaps become silence, so that a sample's place in the stream is its time.
+        # Gaps are filled with silence, so that the position of a sample is its time.
         af=f"aresample={AUDIO_RATE_HZ}:async=1",
         ac=1,
         format="matroska",
@@ -67,9 +68,9 @@ def clip_command(binary: str, path: str, kind: str, config: DecodeConfig) -> lis
 
 
 def needs_picture(config: DecodeConfig) -> bool:
-    """Return whether ffmpeg refuses a file without a picture when it gets the command for ``config``.
+    """Return whether the command for ``config`` fails on a file without a picture.
 
-    The input of a filter graph cannot be left out, and options of a decoder that is not there are an error.
+    The input of a filter graph is not optional, and options of an absent decoder are an error.
     """
     return config.motion_frames_per_second > 0 or config.sampling == "fast"
 
@@ -120,11 +121,10 @@ def _guards(formats: dict[str, str], kind: str, config: DecodeConfig) -> dict[st
 
 
 def _streams(kind: str, config: DecodeConfig) -> list[str]:
-    """Return the options that make the streams of frames, and take the sound along.
+    """Return the options that map the streams of frames and the sound.
 
-    With frames for motion one graph has two outputs: two graphs of one decoder stop each other for ever where one
-    of them waits for frames (``estdif`` for the next one) while the other has got its fill (ffmpeg 9.0.2; seen at
-    2 and 12 frames a second).
+    With frames for motion one graph has two outputs: two graphs of one decoder deadlock where one of them waits for
+    frames (``estdif`` for the next one) while the other is full (ffmpeg 9.0.2; seen at 2 and 12 frames a second).
     """
 
     def filters(sampled: str, short_side_pixels: int) -> str:
@@ -132,7 +132,7 @@ def _streams(kind: str, config: DecodeConfig) -> list[str]:
 
     frames = filters(_sampled(config), config.short_side_pixels)
     if not config.motion_frames_per_second:
-        # V leaves attached pictures out.
+        # V excludes attached pictures.
         return ["-map", "0:V:0?", "-map", "0:a:0?", "-vf", frames]
     motion = filters(
         _at_rate(config.motion_frames_per_second, config.max_motion_frames), config.motion_short_side_pixels
@@ -143,9 +143,9 @@ def _streams(kind: str, config: DecodeConfig) -> list[str]:
 
 
 def _sampled(config: DecodeConfig) -> str:
-    """Return the filters that let the wanted frames pass; any video gives at least one.
+    """Return the filters that select the frames; any video gives at least one.
 
-    Their number is capped here since the option ``-frames:v`` ends the sound where the picture ends.
+    The number is limited here since the option ``-frames:v`` would end the sound with the picture.
     """
     if config.num_frames:
         return f"{candidates_filter(config.num_frames)},trim=end_frame={max_candidates(config)}"
@@ -178,7 +178,7 @@ def _picture_codec(codec: str) -> dict[str, object]:
             "c:v": "libx264",
             "qp": 0,
             "preset": "ultrafast",
-            # Each frame by itself, so that any of them can be left out.
+            # Each frame is coded by itself, so that any of them can be dropped.
             "g": 1,
             "pix_fmt": "yuv420p",
             "flags:v": "+bitexact",

@@ -1,6 +1,6 @@
-"""What ffmpeg's log and its output say of a file: how long it is, whether all of it came, and what was wrong.
+"""Reads ffmpeg's log and output: the duration of a file, whether it was decoded completely, and what failed.
 
-An exit code of 0 is no success: of a file cut to a tenth come a tenth of the frames, and 0.
+ffmpeg exits with 0 even for a truncated file: one cut to a tenth yields a tenth of the frames.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from features.decoding.config import DecodeConfig
     from features.formats.matroska import StoredStreams
 
-# Exit codes of a process that a person, or a system out of memory, has ended.
+# Exit codes of a process ended from outside: by a user, or by the kernel when memory ran out.
 OUTSIDE_SIGNALS = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
 RECEIVED_SIGNAL = re.compile(r"^Exiting normally, received signal", re.MULTILINE)
 # Rounding of the last frame: a clip that gives this share of what is expected is whole.
 COMPLETE_FRACTION = 0.9
 DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+)", re.MULTILINE)
-# What ffmpeg says when bytes that should be there are not.
+# ffmpeg's messages about missing bytes.
 CUT = re.compile(r"partial file|Error during demuxing|ended prematurely|truncat|Packet corrupt", re.IGNORECASE)
 TELLING = re.compile(r"error|invalid|not|fail|missing|corrupt|partial", re.IGNORECASE)
-# Lines that tell of the output, and hints that follow an error.
+# Lines about the output, and hints that follow an error.
 IDLE = re.compile(r"deprecated pixel format|Codec AVOption|muxing overhead|^frame=|^size=|Last message repeated")
 
 # Text in ffmpeg's log -> code, the first match counts.
@@ -46,7 +46,7 @@ _REASONS = (
 
 
 def duration_seconds(log: str) -> float | None:
-    """Return the duration that ffmpeg states for the input, ``None`` when the file does not tell."""
+    """Return the duration that ffmpeg states for the input, ``None`` when the file states none."""
     match = DURATION.search(log)
     if match is None:
         return None
@@ -55,7 +55,7 @@ def duration_seconds(log: str) -> float | None:
 
 
 def expected_frames(duration: float | None, config: DecodeConfig) -> int:
-    """Return how many frames a whole file of ``duration`` seconds gives, 1 when the duration is unknown."""
+    """Return the number of frames of a whole file of ``duration`` seconds, 1 when the duration is unknown."""
     if duration is None:
         return 1
     seconds = min(duration, config.max_seconds)
@@ -65,7 +65,7 @@ def expected_frames(duration: float | None, config: DecodeConfig) -> int:
 
 
 def expected_motion_frames(duration: float | None, config: DecodeConfig) -> int:
-    """Return how many frames for motion such a file gives, 1 when the duration is unknown."""
+    """Return the number of frames for motion of such a file, 1 when the duration is unknown."""
     if duration is None:
         return 1
     seconds = min(duration, config.max_seconds)
@@ -80,17 +80,17 @@ def _frames_at_rate(seconds: float, frames_per_second: float, max_frames: int) -
 def what_is_missing(
     stored: StoredStreams, duration: float | None, config: DecodeConfig, log: str
 ) -> tuple[str, str] | None:
-    """Return code and detail of what a file should have given and did not, ``None`` for a whole file.
+    """Return code and detail of what is missing from a decoded file, ``None`` for a whole one.
 
-    ``no_video_stream``: only sound came. ``truncated``: picture and sound (or the only one there is) ended before
-    the duration that the header states, or one of them did and ffmpeg missed bytes. A picture that is shorter
-    than the sound, or the other way round, is no damage. Where no duration is stated, missed bytes count alone.
+    ``no_video_stream``: only sound was decoded. ``truncated``: picture and sound (or the only stream) ended before
+    the duration that the header states, or one of them did and ffmpeg reported missing bytes. A picture that is
+    shorter than the sound, or the reverse, is no damage. Without a stated duration, missing bytes alone decide.
 
     Args:
-        stored: What came, before it was selected out.
-        duration: What the header states, in seconds.
+        stored: What was decoded, before the selection of frames.
+        duration: Duration that the header states, in seconds.
         config: The settings.
-        log: What ffmpeg said.
+        log: ffmpeg's log.
     """
     if not stored.num_frames:
         return "no_video_stream", "only sound could be decoded"
@@ -125,12 +125,12 @@ def _lower_bound(seconds: float) -> float:
 
 
 def was_killed(returncode: int, log: str) -> bool:
-    """Return whether a process ended since somebody else told it to, and not because of the file."""
+    """Return whether a process was ended by a signal from outside, and not because of the file."""
     return returncode in OUTSIDE_SIGNALS or RECEIVED_SIGNAL.search(log) is not None
 
 
 def reason(log: str) -> tuple[str, str]:
-    """Return code and detail of why nothing came out of a file."""
+    """Return code and detail of a file without any output."""
     for text, code in _REASONS:
         line = next((line for line in _told(log) if text in line), "")
         if line:
@@ -139,7 +139,7 @@ def reason(log: str) -> tuple[str, str]:
 
 
 def last_line(log: str) -> str:
-    """Return the last line of ffmpeg's log that says something."""
+    """Return the last informative line of ffmpeg's log."""
     stripped = (_without_prefix(line).strip() for line in _told(log))
     lines = [line for line in stripped if line and not IDLE.search(line)]
     telling = [line for line in lines if TELLING.search(line)]
@@ -147,10 +147,10 @@ def last_line(log: str) -> str:
 
 
 def _told(log: str) -> list[str]:
-    """Return what ffmpeg says itself: what it repeats of the file, such as a title, is indented."""
+    """Return ffmpeg's own lines, without the indented ones, which repeat texts of the file such as a title."""
     return [line for line in log.splitlines() if not line.startswith(" ")]
 
 
 def _without_prefix(line: str) -> str:
-    """Return a line without the names of the parts that speak, since their addresses differ each time."""
+    """Return a line without the names of ffmpeg's components, whose addresses differ in each run."""
     return re.sub(r"\[[^\[\]]* @ 0x[0-9a-f]+\]\s*", "", line)

@@ -1,4 +1,4 @@
-"""A fixed number of frames spread over a clip whose duration nobody knows beforehand.
+"""Selects a fixed number of frames, spread over a clip of a duration that is unknown beforehand.
 
 One pass of ffmpeg keeps candidates whose distance grows with their time ``t``: it is ``t / (2 n)``, and never less
 than 1/20 s. So whatever the duration ``D`` turns out to be, every time before ``D`` has a candidate within
@@ -24,14 +24,14 @@ FINENESS = 2
 
 
 def candidates_filter(num_frames: int) -> str:
-    """Return the filter that passes the candidates for ``num_frames`` frames."""
+    """Return the filter that selects the candidates for ``num_frames`` frames."""
     # Half a slot of slack, since a time and a sum of floats are compared.
     distance = f"max(1/{CANDIDATES_PER_SECOND},prev_selected_t/{FINENESS * num_frames})-1/{2 * CANDIDATES_PER_SECOND}"
     return f"fps={CANDIDATES_PER_SECOND}:round=up,select='isnan(prev_selected_t)+gte(t-prev_selected_t,{distance})'"
 
 
 def max_candidates(config: DecodeConfig) -> int:
-    """Return a number that the candidates of no clip exceed: linear up to the first growth, then logarithmic."""
+    """Return an upper bound of the number of candidates: linear up to the first growth, then logarithmic."""
     parts = FINENESS * config.num_frames
     # Rounding up to slots and the slack make a distance of one slot last until it would be one and a half.
     growth = math.log(max(1.0, config.max_seconds * CANDIDATES_PER_SECOND / parts))

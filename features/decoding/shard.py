@@ -53,7 +53,7 @@ def decode_shard(
         clips: Rows of the Download stage, in the order in which they are written.
         config: The settings.
         locate: Returns the absolute path of a file, or raises :class:`ClipError`.
-        path: The new file; in its folder ffmpeg's empty working folder stands meanwhile.
+        path: The new file; ffmpeg's empty working folder is created beside it meanwhile.
         pool: The threads that wait for ffmpeg.
         on_clip: Called after each clip.
         previous: An older shard, made with the same settings and the same ffmpeg: a clip whose files are the
@@ -136,9 +136,10 @@ class OnTheFlyClips:
         clips: Rows of the Download stage.
         config: The settings.
         locate: Returns the absolute path of a file, or raises :class:`ClipError`.
-        path: A file of the caller's; beside it stand ffmpeg's empty working folder and what memory cannot hold.
+        path: A path of the caller's; ffmpeg's empty working folder and results that exceed the memory are created
+            beside it.
         pool: The threads that wait for ffmpeg.
-        is_known: Clips whose content nobody needs: they are not decoded, and come without parts.
+        is_known: Clips whose content is not needed: they are not decoded, and are yielded without parts.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""From a URL or a path to a checked file: limits, manners, resuming, and a store by content."""
+"""Turns a URL or a path into a checked file: limits, rate limits, resumed downloads, and a content-addressed store."""

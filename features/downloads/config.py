@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from features.base.errors import SettingError
-from features.base.settings import check_fraction, setting
+from features.base.settings import at_least, check_fraction, setting
 from features.downloads.media_spec import EXTRA_VIDEO_KINDS, VIDEO_KINDS
 from features.http.config import HttpConfig
 
@@ -15,24 +15,21 @@ class DownloadConfig(HttpConfig):
     """How media files are fetched and checked; the http part is :class:`features.http.config.HttpConfig`.
 
     Attributes:
-        workers: Files at a time, whatever their hosts.
-        extra_video_kinds: What counts as a video beside the usual containers: names of ``gif`` and ``webp``, joined by
-            commas.
-        keep_media: ``false`` deletes the fetched files of a shard once Decode has read them; whoever needs them later
-            fetches them again.
+        workers: Concurrent downloads, whatever their hosts.
+        extra_video_kinds: Kinds of files accepted as videos beside the usual containers: ``gif`` and ``webp``, joined
+            by commas.
+        keep_media: ``false`` deletes the fetched files of a shard once Decode has read them; a later stage that needs
+            them fetches them again.
         max_failed_fraction: The stage fails when a larger share of its clips failed.
     """
 
-    workers: int = setting(8, identity=False)
+    workers: int = setting(8, identity=False, check=at_least(1))
     extra_video_kinds: str = ""
     keep_media: bool = setting(True, identity=False)
-    max_failed_fraction: float = setting(0.2, identity=False)
+    max_failed_fraction: float = setting(0.2, identity=False, check=check_fraction)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.workers < 1:
-            raise SettingError(f"workers is {self.workers}: give 1 or more")
-        check_fraction("max_failed_fraction", self.max_failed_fraction)
         unknown = self._extra_kinds() - EXTRA_VIDEO_KINDS
         if unknown:
             known = ", ".join(sorted(EXTRA_VIDEO_KINDS))

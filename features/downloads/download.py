@@ -32,8 +32,8 @@ def find_local(source: str, spec: MediaSpec, folder: Path) -> MediaFile:
 
     Args:
         source: A path below ``folder``; symbolic links are followed if they stay there.
-        spec: What it has to be.
-        folder: The manifest's.
+        spec: The requirements.
+        folder: Folder of the manifest.
 
     Raises:
         ClipError: ``path_not_allowed``, ``file_missing``, ``file_unreadable``, or what
@@ -52,7 +52,7 @@ def find_local(source: str, spec: MediaSpec, folder: Path) -> MediaFile:
     except OSError as error:
         raise ClipError("file_unreadable", f"{source}: {error.strerror}") from error
     except (RuntimeError, UnicodeError) as error:
-        # Python before 3.13 of links that lead in a circle; of characters that no file name can hold.
+        # RuntimeError: a loop of links, in Python before 3.13. UnicodeError: characters that no file name can hold.
         raise ClipError("file_unreadable", f"{source!r}: {error}") from error
 
 
@@ -69,7 +69,7 @@ def _inspect(path: Path, spec: MediaSpec, name: Path) -> MediaFile:
 
 
 def locate_unchanged(file: MediaFile, folder: Path) -> Path:
-    """Return the absolute path of a local file that Download saw.
+    """Return the absolute path of a local file of an earlier row.
 
     Raises:
         ClipError: ``file_missing``, or ``changed_since_download`` when its size is another one.
@@ -89,13 +89,13 @@ NOT_A_PICTURE = "not_a_picture"
 
 
 class Downloader:
-    """Gets the files of clips; one for the run of a stage, safe from many threads.
+    """Fetches or finds the files of clips; one for the run of a stage, safe for many threads.
 
     Args:
         config: The settings.
-        folders: Where local files and the store lie, by the ``where`` of a file.
-        refetch: Fetch files that are in the store anew.
-        on_bytes: Told of every piece that arrives from the network, from any thread.
+        folders: ``where`` of a file -> folder of the local files, and of the store.
+        refetch: Fetch files again that are in the store.
+        on_bytes: Called with the size of every piece that arrives from the network, from any thread.
     """
 
     def __init__(
@@ -128,14 +128,14 @@ class Downloader:
             self._close.pop()()
 
     def clip(self, record: ClipRecord) -> DownloadedClip:
-        """Return the files of one clip and how getting them went, waited for."""
+        """Return the row of one clip, after all its requests."""
         return run_to_end(self.clip_steps(record), self.limiter)
 
     def clip_steps(self, record: ClipRecord) -> FetchSteps[DownloadedClip]:
-        """Return the files of one clip and how getting them went, in steps.
+        """Return the row of one clip, in steps of one request each.
 
-        ``failed``: the video could not be had. ``partial``: the video is there, a cover was named and could not
-        be had. A clip of which the manifest names no cover, or no video (code ``no_video``), is ``ok``.
+        ``failed``: the video could not be obtained. ``partial``: the video was obtained, but not the cover that the
+        manifest names. A clip without a cover, or without a video (code ``no_video``), in the manifest is ``ok``.
         """
         problems: list[ClipError] = []
         video = cover = None
@@ -154,18 +154,17 @@ class Downloader:
         return _row(record, video, cover, problems)
 
     def restore(self, file: MediaFile) -> Path:
-        """Return the absolute path of a file of an earlier row; one that the store lost is fetched again.
+        """Return the absolute path of a file of an earlier row; one missing from the store is fetched again.
 
         Raises:
-            ClipError: ``file_missing``; ``changed_since_download`` when there is another content now; or why it
-                could not be fetched.
+            ClipError: ``file_missing``; ``changed_since_download`` when the content differs now; or as fetching raises.
         """
         if file.where == FROM_MANIFEST:
             return locate_unchanged(file, self._folders[FROM_MANIFEST])
         store, fetcher = self._network()
         if not store.has(file):
             if not file.url:
-                raise ClipError("file_missing", f"{file.path} has gone from the store, and its URL is not known")
+                raise ClipError("file_missing", f"{file.path} is missing from the store, and its URL is not known")
             spec = self._spec(frozenset({file.kind}), "changed_since_download", f"sha256:{file.sha256}")
             try:
                 run_to_end(fetcher.fetch(file.url, spec), self.limiter)
@@ -179,7 +178,7 @@ class Downloader:
         return MediaSpec(kinds, wrong_kind_code, self._config.max_bytes, checksum)
 
     def _network(self) -> tuple[MediaStore, Fetcher]:
-        """Return the store and what fills it, made when the first URL is met: local corpora need neither."""
+        """Return the store and its fetcher, created for the first URL: local corpora need neither."""
         with self._lock:
             if self._store is None or self._fetcher is None:
                 from features.http.client import HttpClient  # noqa: PLC0415 - imports requests
@@ -209,7 +208,7 @@ def _row(
     record: ClipRecord, video: MediaFile | None, cover: MediaFile | None, problems: list[ClipError]
 ) -> DownloadedClip:
     if not problems:
-        # A modality that the manifest never named is missing, not lost.
+        # A modality that the manifest does not name is absent, not lost.
         return DownloadedClip(Outcome(record.clip_id, "ok", "" if record.video else "no_video"), video, cover)
     detail = "; ".join(problem.detail for problem in problems)
     outcome = Outcome(record.clip_id, "failed", leading_code([problem.code for problem in problems]), detail)
@@ -230,12 +229,11 @@ def download_shard(
 
     Args:
         records: The clips.
-        downloader: What gets their files.
-        path: Where the rows go.
-        pool: Its threads do the work; its window should hold a shard.
+        downloader: Obtains their files.
+        path: File of the rows.
+        pool: Threads for the work; its window should hold a shard.
         on_clip: Called after each clip, from any thread.
-        previous: An older version of this shard: its rows are taken over, but for those that failed for a reason that
-            may have passed.
+        previous: An older version of this shard: its rows are reused, except those with a transient failure.
     """
     records = list(records)
     rows = {row.outcome.clip_id: row for row in read_downloaded(previous)} if previous is not None else {}

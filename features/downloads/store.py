@@ -1,4 +1,4 @@
-"""Fetched media by content: one video under two URLs is one file, and what was fetched once is not fetched again."""
+"""The content-addressed store of fetched media: one video under two URLs is one file, and is fetched once."""
 
 from __future__ import annotations
 
@@ -8,34 +8,35 @@ import hashlib
 import os
 import stat
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from features.base.errors import ClipError
 from features.base.files import sync
-from features.downloads.download_rows import FROM_STORE, MediaFile
+from features.downloads.download_rows import FROM_STORE, MediaFile, read_downloaded
 from features.downloads.store_index import StoreIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
     from features.downloads.media_spec import StoredFacts
     from features.downloads.store_index import PartialFacts
 
-# Below this a body that broke off is asked for from its start: cheaper than keeping account of it.
+# A smaller body is fetched again from its start: cheaper than keeping its state.
 RESUME_MIN_BYTES = 1 << 16
 
 
 class Partial:
     """The file that the body of one URL is written to, locked while it is open.
 
-    Leaving the context deletes it, unless its facts were kept by :meth:`begin` and it was not discarded.
+    On leaving the context it is deleted, unless :meth:`begin` recorded its facts and it was not discarded.
 
     Attributes:
-        path: Where it lies.
+        path: Path of the file.
         stream: Open for reading and writing.
-        facts: What the bytes that are there belong to, ``None`` = nothing to go on from.
+        facts: The body to which the bytes on disk belong, ``None`` = nothing to resume.
     """
 
     def __init__(self, path: Path, descriptor: int, url: str, index: StoreIndex) -> None:
@@ -50,12 +51,12 @@ class Partial:
 
     @classmethod
     def open(cls, path: Path, url: str, index: StoreIndex) -> Partial | None:
-        """Return the file of a URL, ``None`` while somebody else writes it.
+        """Return the file of a URL, ``None`` while another thread or process writes it.
 
-        What is no plain file of its own, such as a symbolic or a hard link, is replaced and not followed.
+        Anything but a plain file with one name, such as a symbolic or a hard link, is replaced and not followed.
 
         Raises:
-            ClipError: ``store_not_safe``: a folder stands there.
+            ClipError: ``store_not_safe``: there is a folder of this name.
         """
         descriptor = _open_plain(path)
         try:
@@ -63,7 +64,7 @@ class Partial:
         except BlockingIOError:
             os.close(descriptor)
             return None
-        # Whoever had the lock may have published the file or deleted it since it was opened here.
+        # The former holder of the lock may have published or deleted the file since it was opened here.
         if not _is_at(path, descriptor):
             os.close(descriptor)
             return None
@@ -83,21 +84,21 @@ class Partial:
 
     @property
     def size(self) -> int:
-        """Bytes that are there."""
+        """Bytes on disk."""
         return os.fstat(self.stream.fileno()).st_size
 
     def write(self, data: bytes) -> None:
         """Append bytes.
 
         Raises:
-            OSError: They do not fit on the disk. A write without a buffer says so by its result first, and raises only
-                when there is no room at all.
+            OSError: The disk is full. An unbuffered write first returns a smaller count, and raises only when nothing
+                fits.
         """
         if self.stream.write(data) != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def discard(self) -> None:
-        """Forget the bytes that are there."""
+        """Delete the bytes and their facts."""
         self.stream.truncate(0)
         self.stream.seek(0)
         if self.facts is not None:
@@ -105,10 +106,10 @@ class Partial:
         self.facts = None
 
     def begin(self, facts: PartialFacts | None) -> None:
-        """Make ready for a body from its start; with ``facts`` it can be gone on with when it breaks off."""
+        """Prepare for a body from its start; with ``facts`` it can be resumed when it breaks off."""
         self.discard()
         if facts is not None and facts.total >= RESUME_MIN_BYTES:
-            # On record before the first byte is there, so that no byte ever belongs to the facts of another body.
+            # Recorded before the first byte is written, so that no byte ever belongs to the facts of another body.
             self._index.add_partial(self._url, facts)
             self.facts = facts
 
@@ -140,7 +141,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 PARTIALS_FOLDER = ".partial"
-# A body that nobody went on with for this long is not waited for any more.
+# An incomplete body is deleted after this time.
 PARTIAL_DAYS = 7
 _SECONDS_A_DAY = 86400
 
@@ -148,11 +149,10 @@ _SECONDS_A_DAY = 86400
 class MediaStore:
     """Files ``<folder>/<2 hex digits>/<sha256>.<kind>`` and an index of the URLs that they came from.
 
-    Safe from many threads, and from several processes. The folder itself may be a symbolic link; nothing below it
-    is followed if it is one.
+    Safe for many threads and several processes. The folder itself may be a symbolic link; no link below it is followed.
 
     Args:
-        folder: Where it lies; made when it is not there.
+        folder: Folder of the store; created if missing.
 
     Raises:
         OSError: The folder cannot be written.
@@ -181,7 +181,7 @@ class MediaStore:
         self._index.close()
 
     def find(self, url: str) -> MediaFile | None:
-        """Return the file that was fetched from ``url`` before, if it is there with its size."""
+        """Return the stored file of ``url``, ``None`` unless it exists with its size."""
         facts = self._index.file(url)
         if facts is None:
             return None
@@ -189,7 +189,7 @@ class MediaStore:
         return file if self.has(file) else None
 
     def has(self, file: MediaFile) -> bool:
-        """Return whether a file is there: a plain file with its size, in a folder that is no link."""
+        """Return whether a file exists: a plain file with its size, in a folder that is no link."""
         path = os.path.join(self.folder, file.path)  # noqa: PTH118 - 3 times as fast, and asked for every clip
         try:
             found = os.lstat(path)
@@ -199,11 +199,11 @@ class MediaStore:
         return stat.S_ISREG(found.st_mode) and found.st_size == file.bytes and stat.S_ISDIR(above.st_mode)
 
     def partial_path(self, url: str) -> Path:
-        """Return where the body of ``url`` is written to, and waits to be gone on with when it broke off."""
+        """Return the path to which the body of ``url`` is written, and where it stays until it is resumed."""
         return self._partials / hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
 
     def claim(self, url: str) -> Partial | None:
-        """Return the file for the body of ``url``, ``None`` while somebody else writes it."""
+        """Return the locked file for the body of ``url``, ``None`` while another thread or process writes it."""
         return Partial.open(self.partial_path(url), url, self._index)
 
     def add(self, temporary: Path, url: str, facts: StoredFacts) -> MediaFile:
@@ -215,15 +215,15 @@ class MediaStore:
             facts: What it holds.
 
         Raises:
-            ClipError: ``store_not_safe``: something else stands where a folder or a file of the store should be.
+            ClipError: ``store_not_safe``: a name of the store is taken by something of another type.
             OSError: The disk is full or may not be written.
         """
         file = _file(facts, url)
         folder = _open_folder(self.folder / facts.sha256[:2])
         try:
             sync(temporary)
-            # Noted first: whoever finds the temporary name free finds the URL known. A row without its file is
-            # none at all.
+            # Recorded first: a thread that finds the temporary name unlocked then finds the URL in the index. A row
+            # without its file counts as none.
             self._index.add_file(url, facts)
             # Not features.base.files.published: the folder is named by its descriptor, so that no symbolic link put in
             # its place is followed. A link or an older file under the final name is replaced, never written through.
@@ -236,7 +236,7 @@ class MediaStore:
         return file
 
     def remove(self, files: Iterable[MediaFile]) -> None:
-        """Delete files, those that are gone already included; :meth:`find` then knows nothing of them."""
+        """Delete files, missing ones included; :meth:`find` then returns ``None`` for them."""
         for file in files:
             if file.where == FROM_STORE and self.has(file):
                 (self.folder / file.path).unlink(missing_ok=True)
@@ -257,7 +257,7 @@ def _file(facts: StoredFacts, url: str) -> MediaFile:
 def _open_folder(path: Path) -> int:
     """Return a descriptor of a folder, which is made when it is not there."""
     try:
-        # Says that it is there of whatever stands there and is no folder, such as a link that leads nowhere.
+        # Raises FileExistsError for anything that is no folder, such as a dangling link.
         path.mkdir(exist_ok=True)
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
@@ -266,3 +266,57 @@ def _open_folder(path: Path) -> int:
         if path.exists() and not path.is_dir():
             raise ClipError("store_not_safe", f"{path} is no folder: remove it") from error
         raise
+
+
+class MediaCollector:
+    """Counts references to the files of the store and deletes those without any; never a file of the user.
+
+    Args:
+        folder: Folder of the store.
+        rows: Shard -> file with the rows of its downloaded clips.
+    """
+
+    def __init__(self, folder: Path, rows: Mapping[str, Path]) -> None:
+        self._folder = folder
+        self._rows = rows
+        # Path -> references: one video under two URLs is one file.
+        self._references = Counter(file.path for path in rows.values() for _, file in _stored_files(path))
+        self._held: list[MediaFile] = []
+
+    def shard_done(self, name: str, *, keep: set[str], hold: set[str]) -> None:
+        """Release a shard's media files; delete those with no other reference.
+
+        Args:
+            name: The shard.
+            keep: Clips that will be attempted again: their files are not released.
+            hold: Clips whose files are released by :meth:`finish`.
+        """
+        released: list[MediaFile] = []
+        for clip_id, file in _stored_files(self._rows[name]):
+            if clip_id in keep:
+                continue
+            (self._held if clip_id in hold else released).append(file)
+        self._release(released)
+
+    def finish(self) -> None:
+        """Release the files that were held."""
+        self._release(self._held)
+        self._held = []
+
+    def _release(self, files: Iterable[MediaFile]) -> None:
+        last: dict[str, MediaFile] = {}
+        for file in files:
+            self._references[file.path] -= 1
+            if self._references[file.path] == 0:
+                last[file.path] = file
+        if last:
+            with MediaStore(self._folder) as store:
+                store.remove(last.values())
+
+
+def _stored_files(path: Path) -> Iterator[tuple[str, MediaFile]]:
+    """Yield clip id and file for every stored file of these rows."""
+    for clip in read_downloaded(path):
+        for file in (clip.video, clip.cover):
+            if file is not None and file.where == FROM_STORE:
+                yield clip.outcome.clip_id, file

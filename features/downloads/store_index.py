@@ -1,4 +1,4 @@
-"""Which URL gave which stored file, and what is known of bodies that broke off: one SQLite file, a cache of facts."""
+"""The index of the media store: URL -> stored file, and the state of partial bodies; one SQLite file, a cache."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS partials
 
 @dataclass(frozen=True)
 class PartialFacts:
-    """A body that may have broken off.
+    """The state of a body that may be incomplete.
 
     Attributes:
         total: Bytes of the whole body.
@@ -44,11 +44,11 @@ class StoreIndex:
     """The index of one store; safe from many threads, and from several processes.
 
     A transaction is not synced one by one (write-ahead log, ``synchronous = NORMAL``): a power cut can lose the last
-    rows, whose files are then fetched again, and never leaves a wrong one. A damaged index is begun anew, whether the
-    damage shows when it is opened or at a later look-up.
+    rows, whose files are then fetched again, and never leaves a wrong one. A damaged index is replaced by an empty one,
+    whether the damage shows on opening or at a later query.
 
     Args:
-        folder: Where it lies.
+        folder: Folder of the store.
 
     Raises:
         OSError: It cannot be written.
@@ -87,7 +87,7 @@ class StoreIndex:
             self._database.close()
 
     def _do(self, statement: str, row: tuple[object, ...]) -> tuple[Any, ...] | None:
-        """Return the first row that a statement gives; on a damaged index it is done again on an empty one."""
+        """Return the first row of a statement; after damage, of the statement on an empty index."""
         with self._lock:
             try:
                 try:
@@ -106,36 +106,36 @@ class StoreIndex:
         return found
 
     def file(self, url: str) -> StoredFacts | None:
-        """Return the file that a URL gave, ``None`` = it was never fetched."""
+        """Return the stored file of a URL, ``None`` = it was never fetched."""
         row = self._do("SELECT sha256, kind, bytes FROM files WHERE url = ?", (url,))
         return StoredFacts(*row) if row else None
 
     def add_file(self, url: str, facts: StoredFacts) -> None:
-        """Remember a file, and forget that its body was under way."""
+        """Record a file, and delete the state of its partial body."""
         self._do("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (url, *astuple(facts)))
         self.drop_partial(url)
 
     def partial(self, url: str) -> PartialFacts | None:
-        """Return what is known of an unfinished body.
+        """Return the state of a partial body, ``None`` without one of this boot of the machine.
 
-        After the machine was started anew it is not trusted: its length may be on disk and its bytes not.
+        After a reboot it is not trusted: a power cut may have kept the length on disk and lost the bytes.
         """
         query = "SELECT total, etag, last_modified FROM partials WHERE url = ? AND boot = ?"
         row = self._do(query, (url, self._boot))
         return PartialFacts(*row) if row else None
 
     def add_partial(self, url: str, facts: PartialFacts) -> None:
-        """Remember what a body that begins to arrive belongs to."""
+        """Record the state of a body before its first byte is written."""
         row = (url, *astuple(facts), self._boot)
         self._do("INSERT OR REPLACE INTO partials VALUES (?, ?, ?, ?, ?)", row)
 
     def drop_partial(self, url: str) -> None:
-        """Forget an unfinished body."""
+        """Delete the state of a partial body."""
         self._do("DELETE FROM partials WHERE url = ?", (url,))
 
 
 def _is_damage(error: sqlite3.Error) -> bool:
-    """Return whether the content of the index is at fault: such errors come without a class of their own."""
+    """Return whether the content of the index is damaged: sqlite3 has no subclass for such errors."""
     return type(error) is sqlite3.DatabaseError
 
 

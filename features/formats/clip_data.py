@@ -19,7 +19,7 @@ UInt8 = npt.NDArray[np.uint8]
 
 
 class Picture(Protocol):
-    """One picture of a clip, decoded when somebody asks for its pixels; any thread may ask."""
+    """One picture of a clip, decoded on access to its pixels, from any thread."""
 
     @property
     def time_seconds(self) -> float:
@@ -37,7 +37,7 @@ class Picture(Protocol):
 
 @dataclass(frozen=True)
 class DecodedPicture:
-    """A picture that is decoded already.
+    """A picture that is already decoded.
 
     Attributes:
         image: ``(H, W, 3)`` RGB, 0 to 255.
@@ -117,14 +117,14 @@ class Waveform:
 
 @dataclass(frozen=True)
 class ClipFeatures:
-    """What an extractor found in one clip; T = 0 when there was nothing to look at.
+    """The features of one clip; T = 0 for a clip without the modality.
 
     Attributes:
         features: ``(T, D)``, values as the network gave them, so possibly not finite.
         time_seconds: ``(T,)`` time of each step in the clip; zeros for text.
         token_id: ``(T,)`` the token of each step for text, else ``None``.
         field_id: ``(T,)`` the text field of each step, a position in ``TEXT_FIELDS``; else ``None``.
-        problem: Why the clip cannot be used, as found while it was read; it then has no steps.
+        problem: Why the clip could not be read; such a clip has no steps.
     """
 
     features: Float32

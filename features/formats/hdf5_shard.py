@@ -1,4 +1,4 @@
-"""Embedding shards in HDF5, and what other files in HDF5 need: the only module that knows the library.
+"""Embedding shards in HDF5, and the base of other HDF5 files: the only module that imports h5py.
 
 An embedding shard holds one modality of up to some thousand clips, flat and ragged::
 
@@ -7,7 +7,7 @@ An embedding shard holds one modality of up to some thousand clips, flat and rag
     /input_digest (N, 32) uint8   text also: /token_id (S) int32                     /field_id (S) uint8
 
 The rows of clip ``i`` are ``features[offsets[i]:offsets[i + 1]]``; a clip without the modality has none. Equal
-content gives equal bytes: nothing in the file tells when, where or for which corpus it was made. ``/input_digest``
+content gives equal bytes: the file holds no time, place or name of a corpus. ``/input_digest``
 is the sha256 of what decides a clip's features, settings apart: a rebuilt shard takes over the rows of clips whose
 digest is the same.
 """
@@ -51,11 +51,11 @@ class ShardWriter:
     """Writes one embedding shard, clip by clip in the order of the records.
 
     Args:
-        path: File to make; it must not be a name that anyone reads yet.
+        path: File to write, under a temporary name that no reader opens.
         dim: Width D of the features.
         attributes: What made the shard; text and numbers. To it comes ``key``, a digest of them and of the
             clips' inputs.
-        has_tokens: Whether rows are tokens, with ids and the field they stand in.
+        has_tokens: Whether rows are tokens, with an id and a text field each.
     """
 
     def __init__(self, path: Path, dim: int, attributes: Mapping[str, str | int], *, has_tokens: bool) -> None:
@@ -88,7 +88,7 @@ class ShardWriter:
             self._stream.close()
 
     def add(self, outcome: Outcome, clip: ClipFeatures, *, expected: int, input_digest: bytes) -> None:
-        """Append one clip: what became of it, its rows (none at all is fine), and how many were expected.
+        """Append one clip: its outcome, its rows (possibly none), and the number expected.
 
         Raises:
             NonFiniteError: The rows hold a value that float16 cannot; nothing was appended.
@@ -255,7 +255,7 @@ class Hdf5File:
             return [(f"/{name}", found[name].shape, _type_name(found[name])) for name in sorted(found)]
 
     def damaged(self, what: str) -> ShardError:
-        """Return the error that says what is wrong with the file."""
+        """Return the error of a damaged file."""
         return ShardError(f"{self.path}: {what}: delete the file and run again to rebuild it")
 
     def close(self) -> None:
@@ -287,7 +287,7 @@ class ShardReader:
 
     @property
     def attributes(self) -> dict[str, str | int]:
-        """What made the shard, as its writer was told."""
+        """The attributes that its writer was given."""
         return self._file.attributes()
 
     @property

@@ -1,4 +1,4 @@
-"""A file that keeps the first error of writing to itself until it is closed."""
+"""A file object for h5py that defers the first write error to ``close()``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class DeferredErrorFile(io.FileIO):
-    """A new file for HDF5, which cannot stand errors: it tries again whenever one of its objects is forgotten.
+    """A new file whose write errors are deferred: data after the first error is dropped, and :meth:`close` raises it.
 
-    On a full disk that gives exceptions that nobody can catch, beside the one that tells. Here what cannot be
-    written is dropped, and :meth:`close` raises the first error.
+    h5py retries a failed flush whenever an object is garbage-collected. On a full disk each retry would raise in a
+    destructor, where no caller can catch it, beside the one useful error.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,7 +41,7 @@ class DeferredErrorFile(io.FileIO):
         return len(view)
 
     def truncate(self, size: int | None = None) -> int:
-        """Cut or extend the file, unless an error has made that useless."""
+        """Cut or extend the file; do nothing after an error."""
         if self._error is None:
             try:
                 return super().truncate(size)
@@ -53,7 +53,7 @@ class DeferredErrorFile(io.FileIO):
         """Close the file.
 
         Raises:
-            OSError: The first thing that went wrong.
+            OSError: The first error of writing.
         """
         error, self._error = self._error, None
         super().close()

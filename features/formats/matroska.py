@@ -1,4 +1,4 @@
-"""Reads back what Decode stored of a clip: its sampled frames, its sound, its cover. Only our own bytes."""
+"""Reads the frames, sound and cover that Decode stored of a clip: bytes of this program only."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ import numpy as np
 
 from features.base.errors import ShardError
 from features.formats.clip_data import Float32, ImageSequence, Sound, UInt8, Waveform
+from features.formats.tar_shard import COVER, MATROSKA, index_tar_shard, read_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     import av.container
+
+    from features.formats.clip_data import UInt8
+    from features.formats.tar_shard import OpenedClip
 
 SAMPLE_RATE_HZ = 16000
 INT16_RANGE = 32768.0
@@ -77,8 +82,8 @@ def measure(matroska: IO[bytes]) -> StoredStreams:
 def stored_pictures(matroska: IO[bytes], *, motion: bool = False) -> Iterator[StoredPicture]:
     """Yield the stored frames in order, none without such a stream; the file is read from its start.
 
-    Only the packets are read here: a picture is decoded when its pixels are asked for, by any thread, as each
-    frame is coded by itself.
+    Only the packets are read here. A picture is decoded on access to its pixels, from any thread, as each frame is
+    coded by itself.
 
     Args:
         matroska: A stored clip.
@@ -139,7 +144,7 @@ def _sound_blocks(matroska: IO[bytes]) -> Iterator[tuple[float, Float32]]:
 
 @dataclass(frozen=True)
 class _Codec:
-    """What a decoder has to know beforehand."""
+    """The parameters that a decoder needs."""
 
     name: str
     width: int
@@ -273,3 +278,74 @@ def _opened(matroska: IO[bytes]) -> av.container.InputContainer:
         return av.open(matroska, mode="r", format="matroska")
     except av.FFmpegError as error:
         raise ShardError(f"a stored clip cannot be opened ({error}): delete the shard and run again") from error
+
+
+PICTURE_PIXELS = 240
+JPEG_QUALITY = 80
+
+
+def clip_pictures(clips: Iterable[OpenedClip], clip_ids: Collection[str]) -> dict[str, bytes]:
+    """Return clip id -> JPEG of its middle frame, or of its cover, for the wanted clips among ``clips``.
+
+    A clip of which nothing could be decoded is not in the result.
+    """
+    pictures: dict[str, bytes] = {}
+    for clip in clips:
+        if clip.outcome.clip_id in clip_ids:
+            pixels = _middle_frame(clip.matroska)
+            pixels = _cover(clip.cover) if pixels is None else pixels
+            if pixels is not None:
+                pictures[clip.outcome.clip_id] = small_jpeg(pixels)
+    return pictures
+
+
+def read_covers(path: Path, clip_ids: Collection[str]) -> dict[str, bytes]:
+    """Return clip id -> JPEG of its cover, or of its middle frame, for the wanted clips of a decoded shard.
+
+    Only these clips are read. A clip of which nothing could be decoded is not in the result.
+
+    Raises:
+        ShardError: The file is damaged.
+    """
+    index = index_tar_shard(path)
+    pictures: dict[str, bytes] = {}
+    for clip_id in clip_ids:
+        if clip_id in index:
+            pixels = clip_pixels(read_parts(path, index[clip_id]), prefer_cover=True)
+            if pixels is not None:
+                pictures[clip_id] = small_jpeg(pixels)
+    return pictures
+
+
+def clip_pixels(parts: Mapping[str, bytes], *, prefer_cover: bool = False) -> UInt8 | None:
+    """Return the middle frame or the cover of a clip, ``(H, W, 3)`` RGB; ``None`` where it has neither.
+
+    Args:
+        parts: Suffix -> bytes, as :func:`read_parts` returns them.
+        prefer_cover: Whether a clip that has both is shown by its cover.
+    """
+    matroska, cover = (io.BytesIO(parts[name]) if name in parts else None for name in (MATROSKA, COVER))
+    if prefer_cover and cover is not None:
+        return _cover(cover)
+    frame = _middle_frame(matroska)
+    return _cover(cover) if frame is None else frame
+
+
+def small_jpeg(pixels: UInt8) -> bytes:
+    """Return ``(H, W, 3)`` RGB as a JPEG of at most 240 x 240 pixels."""
+    from PIL import Image  # noqa: PLC0415 - only pages with pictures need it
+
+    image = Image.fromarray(pixels)
+    image.thumbnail((PICTURE_PIXELS, PICTURE_PIXELS))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue()
+
+
+def _middle_frame(matroska: IO[bytes] | None) -> UInt8 | None:
+    frames = [] if matroska is None else list(stored_pictures(matroska))
+    return frames[len(frames) // 2].pixels() if frames else None
+
+
+def _cover(cover: IO[bytes] | None) -> UInt8 | None:
+    return None if cover is None else StoredCover(cover.read()).pixels()

@@ -24,7 +24,7 @@ class ClipRecord:
         category: Its one category, ``None`` when unknown.
         tags: Its tags; ``None`` when unknown, empty when the clip is known to have none.
         duration_seconds: Duration that the manifest states, ``None`` when it states none.
-        group: Clips of one group never stand in two splits, ``""`` when the manifest names none.
+        group: Clips of one group are all in one split; ``""`` when the manifest names none.
         split: ``train``, ``validation`` or ``test`` where the manifest fixes it, else ``""``.
         video_checksum: What the bytes of the video must give, ``sha256:<hex>`` or ``md5:<hex>``; ``""`` for any.
         cover_checksum: Likewise, the cover.
@@ -75,7 +75,7 @@ class RowError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """One row, or one label, that was not taken over.
+    """One row, or one label, that was rejected.
 
     Attributes:
         line: Line of the manifest, from 1; of a folder the number of the clip's folder in sorted order.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from features.base.files import sha256_of_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,5 +65,4 @@ def source_digest(about: Mapping[str, Any]) -> bytes:
 
 def digest_of(value: object) -> bytes:
     """Return the sha256 of a value's canonical JSON, 32 bytes."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode("ascii")).digest()
+    return bytes.fromhex(sha256_of_json(value, escape=True))

@@ -1,7 +1,7 @@
 """Decoded shards: a tar in WebDataset's naming, the same bytes for the same content.
 
 ``<clip>.mkv`` holds sampled frames and sound, ``<clip>.cover.jpg`` the cover, ``<clip>.json`` the outcome.
-The members of a clip stand together, in the order of the records. ``webdataset`` opens these files too.
+The members of a clip are adjacent, in the order of the records. ``webdataset`` reads these files too.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class OpenedClip:
 
 
 def open_tar_shard(path: Path, sha256: str = "") -> Iterator[OpenedClip]:
-    """Yield the clips of a decoded shard in order; the parts of one can be read until the next is asked for.
+    """Yield the clips of a decoded shard in order; the parts of one can be read until the next one is requested.
 
     Args:
         path: The shard.
@@ -220,7 +220,7 @@ class _Part(io.RawIOBase):
 
 @dataclass(frozen=True)
 class StoredClip:
-    """Where one clip stands in a decoded shard, and its row.
+    """The position of one clip in a decoded shard, and its row.
 
     Attributes:
         outcome: How decoding went.
@@ -285,5 +285,5 @@ def _headers(stream: IO[bytes]) -> Iterator[tuple[str, int, int]]:
 def _row(data: bytes) -> tuple[Outcome, dict[str, Any]]:
     row = json.loads(data)
     if not isinstance(row, dict):
-        raise ValueError("a row that is no object")  # noqa: TRY004 - what a damaged file says, not an argument
+        raise ValueError("a row that is no object")  # noqa: TRY004 - the content of a damaged file, not an argument
     return Outcome(**{name: row.pop(name) for name in ("clip_id", "status", "code", "detail")}), row

@@ -10,9 +10,9 @@ import numpy as np
 from features.base.errors import SourceError
 from features.base.outcomes import Tally
 from features.base.text import one_line
+from features.formats.matroska import clip_pixels
 from features.formats.prediction_shard import PredictionShard, read_predictions
 from features.formats.tar_shard import index_tar_shard, read_parts
-from features.formats.thumbnails import clip_pixels
 from features.inspect.plots.contact_sheet import Cell, small_picture, write_sheet
 from features.inspect.plots.scatter_plot import MIN_POINTS, PROJECTIONS, Panel, draw_scatter, project
 from features.inspect.plots.step_plots import Steps, draw_heat_map, draw_similarity

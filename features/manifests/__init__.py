@@ -1,1 +1,1 @@
-"""What the user says of the clips: manifests in many forms -> records, labels, splits, and what was left out."""
+"""Manifests of the user in several formats -> records, labels, splits, and rejected rows."""

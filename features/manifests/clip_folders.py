@@ -71,7 +71,7 @@ def walk_clips(root: Path) -> Iterator[ClipFolder]:
 def read_folder(root: Path) -> Iterator[tuple[int, dict[str, object] | RowError]]:
     """Yield the number and the row of each clip, in the field names of the data set's JSON lines.
 
-    The folders' names are id and category, whatever the description says. Video and cover are the files
+    The folders' names are id and category, whatever the description names. Video and cover are the files
     where they are there, and else the URLs of the description. A description that cannot be read costs what
     it says and not the clip: an error ``damaged_text`` comes before the row.
 

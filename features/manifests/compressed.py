@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-# A longer line is a broken file rather than a clip: the longest field that anything reads is the text.
+# A longer line means a broken file: the longest field that is read is the text.
 MAX_LINE_BYTES = 1 << 20
 # With one line longer than this, a file is no list of lines at all.
 HOPELESS_LINE_BYTES = 64 << 20
 # Manifests compress 5 to 20 times; gzip reaches 1,032 on zeros, zstd 32,768.
 MAX_RATIO = 200
-# A ratio says nothing about a small file.
+# The ratio of a small file is meaningless.
 FREE_BYTES = 64 << 20
 PIECE_BYTES = 1 << 18
 # A block of zstd takes 4 bytes at least and gives 128 KiB at most: one piece gives 32 MiB at most.
@@ -72,7 +72,7 @@ def open_text(path: Path, compression: str, max_bytes: int) -> Iterator[io.Buffe
 
 
 class Lines:
-    """Lines of a stream in order, line ends included; goes on after the :class:`RowError` of a line too long.
+    """Lines of a stream in order, line ends included; iteration continues after the :class:`RowError` of a long line.
 
     Attributes:
         number: Number of the line given last, from 1.
@@ -146,7 +146,7 @@ def _gzip_pieces(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _zstd_pieces(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the content of every frame; a cut frame is an error, which ``stream_reader`` would not tell."""
+    """Yield the content of every frame; raise for a cut frame, which ``stream_reader`` would not report."""
     decompressor = zstandard.ZstdDecompressor()
     frame = None
     while piece := file.read(ZSTD_PIECE_BYTES):

@@ -1,11 +1,11 @@
-"""Which corpus a run is about, and how its manifest becomes records, labels and splits: the settings."""
+"""Settings of the corpus and of its split into shards, labels and splits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
 from features.base.errors import SettingError
-from features.base.settings import setting
+from features.base.settings import at_least, check_settings, one_of, setting
 from features.formats.records import ClipRecord
 from features.manifests.categories import LANGUAGES
 
@@ -47,7 +47,7 @@ CATEGORY_LANGUAGES = ("auto", "written", *LANGUAGES)
 
 @dataclass(frozen=True)
 class CorpusConfig:
-    """Which corpus a run is about, and how its manifest is to be read.
+    """The corpus of a run, and the format of its manifest.
 
     Attributes:
         manifest: JSON lines (.jsonl), CSV (.csv) or TSV (.tsv), UTF-8, one clip a line, also as .gz or .zst;
@@ -58,27 +58,22 @@ class CorpusConfig:
             ``title=brief, category=label``.
         category_language: Name of a category that has a Chinese and an English one: ``en``, ``zh``, ``written``
             = as the manifest has it, ``auto`` = ``en`` for the xinpianchang presets and else ``written``.
-        tag_separator: What stands between two tags in a cell of CSV; a cell may also hold a JSON list.
-        max_manifest_bytes: Text that may come out of a manifest, decompressed; a larger one is not read.
+        tag_separator: Separator of tags in a cell of CSV; a cell may also hold a JSON list.
+        max_manifest_bytes: Limit of the decompressed text of a manifest; a larger one is an error.
     """
 
     manifest: str = setting("", identity=False)
     preset: str = "plain"
     fields: str = ""
-    category_language: str = "auto"
+    category_language: str = setting("auto", check=one_of(CATEGORY_LANGUAGES))
     tag_separator: str = "|"
-    max_manifest_bytes: int = setting(20_000_000_000, identity=False)
+    max_manifest_bytes: int = setting(20_000_000_000, identity=False, check=at_least(1))
 
     def __post_init__(self) -> None:
+        check_settings(self)
         self.field_map()
-        if self.category_language not in CATEGORY_LANGUAGES:
-            raise SettingError(
-                f"unknown category_language {self.category_language!r}: expected one of {', '.join(CATEGORY_LANGUAGES)}"
-            )
         if not self.tag_separator:
-            raise SettingError("tag_separator is empty: give what stands between two tags, such as |")
-        if self.max_manifest_bytes < 1:
-            raise SettingError(f"max_manifest_bytes is {self.max_manifest_bytes}: give 1 or more")
+            raise SettingError("tag_separator is empty: give the separator of two tags, such as |")
 
     def field_map(self) -> dict[str, str]:
         """Return record field -> manifest field.
@@ -123,22 +118,20 @@ class ManifestConfig:
 
     Attributes:
         clips_per_shard: Records in one shard of every later stage.
-        min_clips_per_label: A label that fewer clips carry leaves the label space; its clips stay.
+        min_clips_per_label: A label with fewer clips is left out of the label space; its clips stay.
         validation_fraction: Share of the clips in the validation split, 0 to 1.
         test_fraction: Share of the clips in the test split, 0 to 1.
-        seed: Of the split.
+        seed: Seed of the split.
     """
 
-    clips_per_shard: int = 1000
-    min_clips_per_label: int = 2
+    clips_per_shard: int = setting(1000, check=at_least(1))
+    min_clips_per_label: int = setting(2, check=at_least(1))
     validation_fraction: float = 0.15
     test_fraction: float = 0.15
     seed: int = 7
 
     def __post_init__(self) -> None:
-        for name in ("clips_per_shard", "min_clips_per_label"):
-            if getattr(self, name) < 1:
-                raise SettingError(f"{name} is {getattr(self, name)}: give 1 or more")
+        check_settings(self)
         fractions = (self.validation_fraction, self.test_fraction)
         if not (min(fractions) >= 0 and sum(fractions) < 1):
             raise SettingError(

@@ -28,7 +28,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
 
 @dataclass(frozen=True)
 class CorpusSummary:
-    """What became of the rows of a manifest.
+    """The counts of a manifest's rows.
 
     Attributes:
         num_rows: Lines that are not blank.
@@ -51,7 +51,7 @@ def build_corpus(manifest: Path, corpus: CorpusConfig, config: ManifestConfig, f
     """Read a manifest and publish the normalised corpus into ``folder``.
 
     Record shards keep the order of the manifest and hold nothing that depends on the rest of the corpus, so
-    an appended manifest gives the same shards and more. Splits and label space stand in files of their own.
+    an appended manifest gives the same shards and more. Splits and label space are files of their own.
 
     Raises:
         SourceError: The manifest cannot be read, or no line of it is a record.

@@ -1,4 +1,4 @@
-"""The user's manifest -> records, with every row that is no record accounted for."""
+"""Reads the user's manifest into records; every row that is no record becomes a rejection."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Reading:
-    """A manifest that was read.
+    """The content of a manifest.
 
     Attributes:
         records: One record an id, in order of first appearance.
@@ -45,7 +45,7 @@ class Reading:
 def read_manifest(path: Path, config: CorpusConfig) -> Reading:
     """Return the records of a manifest; the file is read once, a line at a time.
 
-    Rows with the same id and the same video are one clip: the first row's values stand, a missing one is
+    Rows with the same id and the same video are one clip: the first row's values are kept, a missing one is
     filled from later rows, and tags are united. Where the manifest has no field for tags, the tags are the
     categories of all rows of the clip. In the folder layout the id alone decides, as a clip of several
     categories has a file in each of them.
@@ -78,7 +78,7 @@ def _rows(path: Path, config: CorpusConfig) -> Iterator[tuple[int, dict[str, obj
 
 
 class _Merger:
-    """Takes rows one after the other into a :class:`Reading`."""
+    """Collects rows into a :class:`Reading`."""
 
     def __init__(self, config: CorpusConfig) -> None:
         self.reading = Reading()
@@ -89,7 +89,7 @@ class _Merger:
         self._category_name = functools.partial(category_name, language=language) if language else str
 
     def take(self, line: int, row: dict[str, object] | RowError) -> None:
-        """Make a row a record, merge it into one, or record why not."""
+        """Turn a row into a record, merge it into an earlier one, or add a rejection."""
         reading = self.reading
         if isinstance(row, RowError):
             reading.num_rows += row.code not in KEPT_ROW_CODES

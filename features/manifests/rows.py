@@ -93,7 +93,7 @@ class _TextLines:
         try:
             return raw.decode("utf-8-sig" if self._lines.number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            # The row goes on, so that the rows after it start where they should.
+            # Reading continues to the end of the row, so that the next one starts at its own line.
             self._not_utf8 = RowError("not_utf8", f"byte {error.start} of line {self._lines.number} is not UTF-8")
             return raw.decode("utf-8", "replace")
 

@@ -1,4 +1,4 @@
-"""What kind of thing a manifest is, where its paths start, and the digest of its content."""
+"""The format of a manifest, the folder of its paths, and the digest of its content."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ManifestFormat:
 
 
 def format_of(path: Path, config: CorpusConfig) -> ManifestFormat:
-    """Return the format that the preset and the name of a manifest say.
+    """Return the format of a manifest by the preset and its name.
 
     A name without one of the known endings is CSV where the preset is ``csv``, and else JSON lines.
     """

@@ -23,7 +23,7 @@ class SampleConfig:
         frames_per_second: Even, so that sampling at 2 frames a second meets whole frames.
 
     Raises:
-        SettingError: A value lies outside these rules.
+        SettingError: A value breaks one of these rules.
     """
 
     num_clips: int = 240

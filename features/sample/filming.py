@@ -36,7 +36,7 @@ Int64 = npt.NDArray[np.int64]
 BACKWARD_MOVES = ("pan left", "fade out")
 # Length of a panorama in frame widths.
 WORLD_WIDTHS = 2.2
-# What moves in each scene: how it is drawn, its height, and where it stands, in picture heights.
+# The moving figure of each scene: its drawing, its height, and its position, in picture heights.
 ACTORS = {
     "harbour": (draw_boat, 0.3, 0.72),
     "city": (draw_car, 0.13, 0.97),

@@ -181,7 +181,7 @@ def draw_presenter(height_pixels: int, rng: np.random.Generator) -> UInt8:
 
 
 def paste(picture: UInt8, figure: UInt8, left: int, top: int) -> None:
-    """Lay ``figure`` (with transparency) over ``picture`` in place; what lies outside is cut off."""
+    """Lay ``figure`` (with transparency) over ``picture`` in place; parts outside are cut off."""
     rows, columns, _ = picture.shape
     first_row, last_row = max(0, top), min(rows, top + figure.shape[0])
     first_column, last_column = max(0, left), min(columns, left + figure.shape[1])

@@ -1,4 +1,4 @@
-"""Titles in English and Chinese that tell a part of what a clip is."""
+"""Titles in English and Chinese that reveal a part of a clip's labels."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ CHINESE = Vocabulary(
 
 
 def compose_title(scene: str, sound: str, tags: AbstractSet[str], rng: np.random.Generator) -> str:
-    """Return one line that says whether the clip is a tutorial or for sale, and hints at scene or sound.
+    """Return one line that states whether the clip is a tutorial or for sale, and hints at scene or sound.
 
     Nothing else of ``tags`` has any influence.
     """

@@ -1,4 +1,4 @@
-"""Groups of clips shared out among parts of a corpus, so that each part has its share of every label."""
+"""Stratified splits and folds: each part gets its share of every label, and no group of clips is cut."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Part:
-    """One part of the corpus while it is being filled.
+    """One part of the corpus while clips are assigned to it.
 
     Attributes:
-        share: Of all clips, 0 to 1.
+        share: Share of all clips, 0 to 1.
         members: Positions of its clips.
     """
 
@@ -32,7 +32,7 @@ class Part:
         self._room = share * num_records
 
     def take(self, members: Sequence[int], labels: Sequence[Sequence[int]]) -> None:
-        """Count in the clips at ``members``."""
+        """Add the clips at ``members`` and update what is missing."""
         self._room -= len(members)
         self.members.extend(members)
         for position in members:
@@ -40,7 +40,7 @@ class Part:
                 self._missing[label] -= 1
 
     def need(self, counts: Counter[int]) -> tuple[float, float]:
-        """Return how much of these labels is missing, as a share of what is due of each; then of clips."""
+        """Return the missing part of these labels as a share of the quota of each, and the same of clips."""
         by_label = 0.0
         num_labels = 0
         for label, number in counts.items():
@@ -52,7 +52,7 @@ class Part:
 def assign_groups(
     groups: list[list[int]], parts: Sequence[Part], labels: Sequence[Sequence[int]], totals: Sequence[int], seed: int
 ) -> None:
-    """Give every group to the part where its labels are missing most; ``groups`` comes out in the order of giving.
+    """Assign each group to the part that lacks its labels most. Reorders ``groups`` in place.
 
     Groups are taken in an order of rising frequency of their rarest label (larger ones first among equals,
     then shuffled by ``seed``), after the iterative stratification of Sechidis, Tsoumakas and Vlahavas 2011
@@ -60,10 +60,10 @@ def assign_groups(
 
     Args:
         groups: Positions of the clips of each group.
-        parts: What is filled; each has a share above 0.
+        parts: The parts to fill; each has a share above 0.
         labels: Numbers of the labels of each clip.
-        totals: How many clips carry each label.
-        seed: Of the order among equals.
+        totals: Clips with each label.
+        seed: Seed of the order among equals.
     """
     random.Random(seed).shuffle(groups)  # noqa: S311 - a split is no secret
     groups.sort(key=lambda members: (_rarest(members, labels, totals), -len(members)))
@@ -140,8 +140,8 @@ def assign_splits(
 ) -> list[str]:
     """Return ``train``, ``validation`` or ``test`` for each record.
 
-    Groups go where their labels are missing most (see :func:`assign_groups`). A group of which a member has a fixed
-    split goes there whole (the first such member decides).
+    Each group is assigned to the split that lacks its labels most (see :func:`assign_groups`). A group with a member
+    of a fixed split is assigned to it whole; the first such member decides.
     """
     fractions = dict(
         zip(SPLITS, (1 - validation_fraction - test_fraction, validation_fraction, test_fraction), strict=True)
@@ -162,27 +162,27 @@ def assign_splits(
         for position in split.members:
             result[position] = name
     if free and not by_name["train"].members:
-        # Too few groups to share out: nothing can be learnt from validation or test clips.
+        # Too few groups for all splits: without training clips nothing can be learnt.
         for position in max(free, key=len):
             result[position] = "train"
     return result
 
 
+# The fold of a clip of the test split.
 NO_FOLD = -1
-"""The fold of a clip of the test split."""
 
 
 def assign_folds(records: Sequence[ClipRecord], splits: Sequence[str], *, num_folds: int, seed: int) -> list[int]:
     """Return for each record its fold, 0 to ``num_folds`` - 1, or ``NO_FOLD`` for a clip of the test split.
 
-    Groups are those of the splits; each goes whole to the fold where its labels are missing most (see
+    Groups are those of the splits; each is assigned whole to the fold that lacks its labels most (see
     :func:`assign_groups`). No fold is empty.
 
     Args:
         records: The clips.
         splits: Their splits, in the same order.
         num_folds: At least 2.
-        seed: Of the order among groups that are equal.
+        seed: Seed of the order among equal groups.
 
     Raises:
         SettingError: There are fewer groups than folds.
@@ -197,7 +197,7 @@ def assign_folds(records: Sequence[ClipRecord], splits: Sequence[str], *, num_fo
         )
     labels, totals = numbered_labels(kept)
     folds = [Part(1 / num_folds, totals, len(kept)) for _ in range(num_folds)]
-    # An empty fold misses all of every label, which is the most there is: each of the first groups opens one.
+    # An empty fold lacks all of every label, the largest possible need: each of the first groups is assigned to one.
     assign_groups(groups, folds, labels, totals, seed)
     result = [NO_FOLD] * len(records)
     for number, fold in enumerate(folds):

@@ -15,7 +15,7 @@ from features.base.parallel import WorkerPool, num_cpus
 from features.decoding.shard import decode_shard
 from features.downloads.download import locate_unchanged
 from features.downloads.download_rows import read_downloaded
-from features.formats.thumbnails import read_covers
+from features.formats.matroska import read_covers
 from features.manifests.categories import other_name
 from features.manifests.corpus import read_records
 from pipeline.stats.collect import decoded_shard, downloaded_shard

@@ -13,7 +13,7 @@ from features.decoding.ffmpeg import ffmpeg_version, find_ffmpeg
 from features.decoding.shard import decode_shard
 from features.downloads.download import Downloader
 from features.downloads.download_rows import FROM_STORE, read_downloaded
-from features.downloads.media_gc import MediaCollector
+from features.downloads.store import MediaCollector
 from tasks.config.run import settings
 from tasks.core.sharded import ShardedStage
 from tasks.stages.download import Download, media_folders

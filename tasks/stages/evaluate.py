@@ -170,7 +170,7 @@ class Evaluate(Stage):
         return listed, count
 
     def _worst_errors(self, predictions: PredictionShard, split: str) -> list[WorstError]:
-        from features.formats.thumbnails import clip_pictures  # noqa: PLC0415 - loads codecs
+        from features.formats.matroska import clip_pictures  # noqa: PLC0415 - loads codecs
         from models.data.labels import labels_in_space, positions_of  # noqa: PLC0415 - loads torch
         from models.evaluation.evaluate import most_confident_errors  # noqa: PLC0415 - loads torch
 

@@ -9,7 +9,7 @@ import pytest
 
 from features.base.outcomes import Outcome
 from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile
-from features.downloads.media_gc import MediaCollector
+from features.downloads.store import MediaCollector
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,13 +5,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from features.base.errors import ShardError
 from features.base.process import Limits, run
 from features.decoding.commands import clip_command, cover_command
 from features.decoding.config import DecodeConfig
-from features.formats.matroska import StoredStreams, measure, read_cover, read_frames, read_waveform
-from tests.features.media import ffmpeg, render
+from features.formats.matroska import (
+    PICTURE_PIXELS,
+    StoredStreams,
+    clip_pictures,
+    measure,
+    read_cover,
+    read_frames,
+    read_waveform,
+)
+from features.formats.tar_shard import open_tar_shard
+from tests.features.media import decode_to, downloaded, ffmpeg, render, render_picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,3 +90,35 @@ def test_a_stored_frame_that_is_damaged_is_a_damaged_shard(stored: dict[str, byt
     data[start : start + 400] = bytes(400)
     with pytest.raises(ShardError, match="a stored frame cannot be decoded"):
         read_frames(bytes(data))
+
+
+@pytest.fixture(scope="module")
+def decoded(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    # One second each of red, green and blue; the middle is green.
+    colours = "color=red:{0}[a];color=0x00C000:{0}[b];color=blue:{0}[c];[a][b][c]concat=n=3"
+    source = colours.format("size=640x320:rate=4:duration=1")
+    clips = [
+        downloaded(render(folder / "colours.mp4", [source], "-c:v", "libx264"), media / "cover.jpg", clip_id="colours"),
+        downloaded(media / "sound.mp4", render_picture(folder / "wide.png", size="480x120"), clip_id="cover"),
+        downloaded(media / "empty.mp4", clip_id="nothing"),
+        downloaded(media / "both.mp4", clip_id="not asked for"),
+    ]
+    decode_to(folder / "a.tar", clips, DecodeConfig(workers=1))
+    return folder / "a.tar"
+
+
+def test_a_clip_is_shown_by_its_middle_frame_or_its_cover(decoded: Path) -> None:
+    pictures = clip_pictures(open_tar_shard(decoded), {"colours", "cover", "nothing", "nobody"})
+    assert sorted(pictures) == ["colours", "cover"]
+    with Image.open(io.BytesIO(pictures["colours"])) as picture:
+        assert (picture.format, picture.size) == ("JPEG", (PICTURE_PIXELS, PICTURE_PIXELS // 2))
+        red, green, blue = np.asarray(picture).mean(axis=(0, 1))
+    assert green > 150
+    assert max(red, blue) < 40
+    with Image.open(io.BytesIO(pictures["cover"])) as picture:
+        assert picture.size == (PICTURE_PIXELS, PICTURE_PIXELS // 4)
+
+
+def test_nothing_asked_is_nothing_shown(decoded: Path) -> None:
+    assert clip_pictures(open_tar_shard(decoded), ()) == {}

@@ -26,7 +26,7 @@ def test_zero_switches_others_off(name: str) -> None:
     values: dict[str, Any] = {name: 0}
     HttpConfig(**values)
     values[name] = -1
-    with pytest.raises(SettingError, match=f"{name} is -1: give 0 or more"):
+    with pytest.raises(SettingError, match=f"{name} is -1: give a number of at least 0"):
         HttpConfig(**values)
 
 

@@ -41,4 +41,4 @@ def test_a_meaning_over_several_lines_is_whole() -> None:
     text = attribute_texts(SECTIONS["decode"])["sampling"]
 
     assert text.startswith("`exact` decodes every frame;")
-    assert text.endswith("and leaves H.264's loop filter out.")
+    assert text.endswith("and omits H.264's loop filter.")

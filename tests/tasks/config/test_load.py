@@ -85,7 +85,7 @@ def test_an_optional_number_may_be_empty(configure: Configure) -> None:
         ("decode", "max_frames", "many", r"\[decode\] max_frames is 'many': expected a whole number"),
         ("decode", "max_seconds", "x", r"\[decode\] max_seconds is 'x': expected a number"),
         ("decode", "max_seconds", "-1", r"\[decode\] max_seconds is -1.0: give a number above 0"),
-        ("decode", "codec", "vp9", r"\[decode\] unknown codec 'vp9': expected one of mjpeg, lossless"),
+        ("decode", "codec", "vp9", r"\[decode\] unknown codec 'vp9': give one of mjpeg, lossless"),
         ("download", "allow_private_addresses", "maybe", "expected true or false"),
         ("network", "frames_aggregator", "lstm9", r"\[network\] unknown frames_aggregator 'lstm9': give one of"),
         (
