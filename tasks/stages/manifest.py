@@ -16,7 +16,6 @@ from features.base.settings import identity_values
 from features.decoding.ffmpeg import find_ffmpeg
 from features.manifests.corpus import build_corpus
 from features.manifests.source import check_manifest, manifest_digest, manifest_folder
-from features.sample.render import render_corpus
 from tasks.config.run import settings
 from tasks.core.console import say
 from tasks.core.progress import Progress
@@ -45,6 +44,8 @@ class SampleCorpus(Stage):
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
         """Render what the manifest then lists."""
+        from features.sample.render import render_corpus  # noqa: PLC0415 - loads numpy and PIL
+
         config = settings().sample
         ffmpeg = find_ffmpeg(settings().decode.ffmpeg)
         remove_leftovers(self.folder / "media")
