@@ -3,7 +3,7 @@
 The relations of ``models.aggregators.trn`` with three choices of this module, made for a few hundred training clips:
 
 * The relations of a scale are averaged, not added, so that clips of different length give numbers of one size.
-* Relations see each step as its difference from the clip's mean. Content varies far more between clips than
+* Relations read each step as its difference from the clip's mean. Content varies far more between clips than
   movement does, and would dominate it: on the embedded corpus, in three folds, the
   average precision of ``pan left`` rose from 0.31 to 0.86 and that of ``fade in`` from 0.66 to 0.94.
 * The content, which the relations no longer contain, is a second half of the output: scale 1, the mean of a

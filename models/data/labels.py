@@ -87,7 +87,7 @@ def build_labels(
 
 
 def positions_of(splits: Sequence[str], name: str) -> npt.NDArray[np.int64]:
-    """Return the positions at which ``splits`` says ``name``, ascending."""
+    """Return the positions of ``name`` in ``splits``, ascending."""
     return np.asarray([position for position, split in enumerate(splits) if split == name], np.int64)
 
 

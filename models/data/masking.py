@@ -68,7 +68,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 
     Ioffe and Szegedy 2015, arXiv 1502.03167. In training, a batch with fewer than two valid rows is normalised
     by the running statistics and does not change them. ``momentum=None`` makes the running statistics the
-    plain mean over all batches so far, for an input whose distribution does not move.
+    plain mean over all batches so far, for an input whose distribution does not change.
 
     Attributes:
         is_frozen: Whether training leaves the running statistics as they are, as in ``frozen_statistics``.

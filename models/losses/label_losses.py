@@ -44,7 +44,7 @@ def category_focal(logits: Tensor, category: Tensor, config: TrainConfig) -> Ten
 
 
 def binary_cross_entropy(logits: Tensor, tags: Tensor, config: TrainConfig) -> Tensor:  # noqa: ARG001 - steers nothing
-    """Return the binary cross entropy of each tag, whatever ``config`` says."""
+    """Return the binary cross entropy of each tag; no setting applies."""
     return functional.binary_cross_entropy_with_logits(logits, tags, reduction="none")
 
 

@@ -42,7 +42,7 @@ class TrainSummary:
         num_parameters: Trained numbers in the network.
         num_epochs: Epochs that were run, those before a resumption included.
         selected_epoch: The epoch whose weights are the checkpoint, from 1.
-        validation_score: Its result, 0 to 1; None when the validation clips gave none.
+        validation_score: Its result, 0 to 1; None without labelled validation clips.
         stopped_early: Whether the patience ran out before the last epoch.
         seconds: Sum of the epochs' wall times.
         history: Every epoch.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from models.heads.logits import Outputs
     from models.losses.class_weights import ClassWeights
     from models.network.network import VideoNetwork
-
-import copy
 
 
 class Updater:
