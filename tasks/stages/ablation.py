@@ -183,7 +183,7 @@ def terminal_table(table: AblationTable) -> str:
 
 
 def _failed_runs(failures: _Failures, runs: Sequence[Run], baselines: BaselineRun) -> list[FailedRun]:
-    """Return the runs of which there is no score, and why."""
+    """Return the runs without a score, each with its reason."""
     reasons = {**failures.errors, **failures.deaths}
     # Of the variants that share a training, some may be scored and others not.
     lost = [run for run in runs if run.plan.folder in reasons and not run.is_done()]

@@ -1,4 +1,4 @@
-"""Stages that look into clips: into decoded shards, or, with ``[decode] store = false``, into the media themselves."""
+"""Stages that read clips: from decoded shards or, with ``[decode] store = false``, from the media."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def stores_decoded() -> bool:
 
 
 class ClipStage(ShardedStage):
-    """A stage that looks into every clip of a shard; what comes out does not depend on where it looks."""
+    """A stage that reads every clip of a shard; its output does not depend on where the clips are read from."""
 
     @property
     def decodes_media(self) -> bool:
@@ -110,7 +110,7 @@ class ClipStage(ShardedStage):
 
     @abstractmethod
     def run_model(self, job: ShardJob, path: Path, opener: ClipOpener, on_clip: Callable[[], None]) -> ShardRun:
-        """Write the shard of a job to a path, and return its account."""
+        """Write the shard of a job to a path, and return its outcomes and timings."""
 
     def reusable_paths(self, job: ShardJob) -> list[Path]:
         """Return the older shards that may hold rows of a new one: of other settings, and last the one in this folder.
@@ -161,7 +161,7 @@ def some_clips(clip_ids: Collection[str], positions: Sequence[int], folder: Path
     Args:
         clip_ids: The clips that are wanted.
         positions: Their positions in the corpus.
-        folder: Where ffmpeg's working folder may stand.
+        folder: Parent of ffmpeg's working folder.
     """
     if stores_decoded():
         decode = Decode()
@@ -179,7 +179,7 @@ def some_clips(clip_ids: Collection[str], positions: Sequence[int], folder: Path
 
 
 def _shards_with(stage: Stage, positions: Sequence[int]) -> list[str]:
-    """Return the shards in which clips stand, given their positions in the corpus."""
+    """Return the shards that contain clips, given their positions in the corpus."""
     names, start = [], 0
     for item in stage.published_success().files:
         if any(start <= position < start + item.rows for position in positions):

@@ -1,4 +1,4 @@
-"""How good the network is on clips that it has not seen, over all folds, and how far that can be trusted."""
+"""Scores of the network on held-out clips, over all folds, with their intervals."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class CrossValidate(Stage):
         return {"manifest": Manifest(), **extract_stages(), **fold_stages()}
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
-        """Score each fold's clips by the network that has not seen them."""
+        """Score each fold's clips by the network that was not trained on them."""
         from models.data.labels import positions_of  # noqa: PLC0415 - loads torch
 
         corpus, clips = read_labelled_corpus(Manifest()), open_clips()

@@ -91,7 +91,7 @@ class Decode(ShardedStage):
             yield build
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
-        """Decode what is missing; without ``keep_media`` delete the files that nobody has to read any more."""
+        """Decode what is missing; without ``keep_media`` delete the files that no shard needs any more."""
         if not settings().download.keep_media:
             folder = media_folders(Manifest())[FROM_STORE]
             self._collector = MediaCollector(folder, {job.name: job.inputs["download"] for job in self.jobs()})

@@ -47,7 +47,7 @@ class Download(ShardedStage):
     def identity_settings(self) -> Mapping[str, object]:
         """Return the limits on what is taken."""
         manifest = Manifest()
-        # The same manifest beside other files is another corpus. The embedded one always lies below the root.
+        # The same manifest beside other files is another corpus. The embedded one is always below the root.
         place = {} if manifest.uses_sample() else {"media_folder": str(manifest.media_folder())}
         return {**identity_values(settings().download), **place}
 

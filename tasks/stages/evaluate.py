@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 METRICS_NAME = "metrics.json"
 REPORT_NAME = "report.html"
-# Failures listed in the report; every one stands in the receipts of its stage.
+# Failures listed in the report; the receipts of each stage have all of them.
 MAX_LISTED_FAILURES = 200
 
 
@@ -46,7 +46,7 @@ class Evaluate(Stage):
         return identity_values(settings().evaluate)
 
     def inputs(self) -> Mapping[str, Stage]:
-        """Return the predictions, the labels, what the baselines learn from, and what the report tells of."""
+        """Return the predictions, the labels, the features of the baselines, and the stages that the report lists."""
         predict = Predict()
         train = {} if predict.is_given() else train_stages()
         return {
@@ -69,7 +69,7 @@ class Evaluate(Stage):
         return read_labelled_corpus(Manifest())
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
-        """Measure, and write what was found."""
+        """Measure the scores, and write metrics and report."""
         predictions = self._predictions()
         found = self._measure(predictions)
         split = settings().evaluate.split
@@ -83,7 +83,7 @@ class Evaluate(Stage):
         }
         publish_json(self.folder / METRICS_NAME, metrics)
         self._write_report(found, predictions)
-        # The report tells how long everything took, too.
+        # The report contains timings, so its bytes differ between runs.
         receipts = [
             FileReceipt.of(self.folder, METRICS_NAME, 1),
             FileReceipt.of(self.folder, REPORT_NAME, 1, is_record=True),
@@ -157,7 +157,7 @@ class Evaluate(Stage):
         count = 0
         # A clip that a stage could not handle is failed in the stages below it too: list it once.
         seen = set()
-        for stage in account_stages():
+        for stage in stages_with_outcomes():
             for name in stage.published_success().file_names(""):
                 receipt = read_receipt(stage.folder, name)
                 for problem in receipt.problems if receipt else ():
@@ -198,18 +198,18 @@ class Evaluate(Stage):
         return errors
 
 
-def account_stages() -> list[Stage]:
-    """Return the stages that keep an outcome for every clip, in the order in which they run."""
+def stages_with_outcomes() -> list[Stage]:
+    """Return the stages with an outcome for every clip, in the order in which they run."""
     decode = [Decode()] if stores_decoded() else []
     return [Download(), *decode, *recognize_stages().values(), *extract_stages().values()]
 
 
 def stage_summaries() -> list[StageSummary]:
-    """Return what became of the clips in each stage."""
+    """Return the outcomes of the clips by stage."""
     manifest = Manifest().published_success()
     clips = int(manifest.facts["clips"])
     result = [StageSummary("manifest", clips, clips, 0, 0, manifest.facts["rejected"], manifest.seconds)]
-    for stage in account_stages():
+    for stage in stages_with_outcomes():
         found = stage.published_success()
         result.append(
             StageSummary(

@@ -73,7 +73,7 @@ class Extract(ClipStage):
         super().check_settings()
 
     def identity_settings(self) -> Mapping[str, object]:
-        """Return which network looks at what, and the identity of its weights."""
+        """Return the settings of the extractor, and the identity of its weights."""
         given = identity_values(self.config)
         used = {name: value for name, value in given.items() if name not in self.config.unused_fields()}
         used["backbone"] = without_folder(self.config.backbone)
@@ -138,7 +138,7 @@ class Extract(ClipStage):
         _ = self.extractor
 
     def run_model(self, job: ShardJob, path: Path, opener: ClipOpener, on_clip: Callable[[], None]) -> ShardRun:
-        """Write the embedding shard of a job, and return its account."""
+        """Write the embedding shard of a job, and return its outcomes and timings."""
         from features.backbones.extractor.extraction import extract_shard, reusable_embeddings  # noqa: PLC0415 - loads HDF5
 
         attributes = {**self.extractor.provenance, **self._attributes()}
@@ -147,7 +147,7 @@ class Extract(ClipStage):
         return extract_shard(clips, self.extractor, path, attributes, on_clip, reusable)
 
     def _attributes(self) -> dict[str, str]:
-        # Which ffmpeg it was is told, and no part of the recipe: another version may read the same checkpoint.
+        # The version of ffmpeg is recorded but is no part of the recipe: a checkpoint accepts features of another version.
         decoder = {} if not self.entry.is_decoded else {"decoder": f"ffmpeg {Decode().ffmpeg_version()}"}
         return {
             **decoder,

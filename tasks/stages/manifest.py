@@ -57,7 +57,7 @@ class SampleCorpus(Stage):
 
 
 class ManifestFile(luigi.ExternalTask):
-    """The user's manifest: it is there, or nobody here can make it."""
+    """The user's manifest, which no task makes."""
 
     path: str = luigi.Parameter()
 
@@ -66,7 +66,7 @@ class ManifestFile(luigi.ExternalTask):
         return luigi.LocalTarget(self.path)
 
     def complete(self) -> bool:
-        """Return whether the manifest is there; if not, say so in one line."""
+        """Return whether the manifest exists; print the error in one line if not."""
         try:
             check_manifest(Path(self.path), settings().corpus)
         except SourceError as error:

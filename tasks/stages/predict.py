@@ -88,11 +88,11 @@ class Predict(ShardedStage):
         for name, trained in _trained_recipes(path).items():
             if name not in stages:
                 raise SettingError(f"the network in {path.parent} needs {name}, which [features] modalities leaves out")
-            # Which weights a model has is known once it is loaded; the checkpoint is asked again then.
-            told = {key: value for key, value in trained.items() if key != "weights_sha256"}
+            # The digest of a model's weights is computed when it is loaded; the recipes are compared again then.
+            expected = {key: value for key, value in trained.items() if key != "weights_sha256"}
             given = stages[name].recipe()
-            if told != given:
-                difference = recipe_difference(json.dumps(told), json.dumps(given))
+            if expected != given:
+                difference = recipe_difference(json.dumps(expected), json.dumps(given))
                 raise SettingError(
                     f"the network in {path.parent} was trained on {name} features that were made otherwise:"
                     f" {difference}; use those settings, or train again"
@@ -220,12 +220,12 @@ def _digests(folder: Path) -> list[str]:
 
 
 def _trained_recipes(path: Path) -> dict[str, dict[str, object]]:
-    """Return modality -> recipe of the features a checkpoint was trained on; nothing where it does not tell."""
+    """Return modality -> recipe of the features a checkpoint was trained on; empty where it records none."""
     try:
         description = json.loads(path.read_bytes())
         recipes = {name: json.loads(description["feature_recipes"][name]) for name, _ in description["modality_dims"]}
     except (OSError, ValueError, KeyError, TypeError):
-        # What is wrong with it is told when it is loaded.
+        # Loading it reports the error.
         return {}
     return {name: recipe for name, recipe in recipes.items() if isinstance(recipe, dict)}
 

@@ -40,7 +40,7 @@ def _config(field: str) -> AsrConfig | OcrConfig:
 
 
 class Recognize(ClipStage):
-    """Recognised text of one field, ``shard-00000.jsonl``: one row a clip with the text and where it stands."""
+    """Recognised text of one field, ``shard-00000.jsonl``: one row a clip with the text and its place."""
 
     field: str = luigi.Parameter(default="", description=f"One of {', '.join(FIELD_SOURCES)}")
 
@@ -91,7 +91,7 @@ class Recognize(ClipStage):
         _ = self.recognizer
 
     def run_model(self, job: ShardJob, path: Path, opener: ClipOpener, on_clip: Callable[[], None]) -> ShardRun:
-        """Write the recognised text of a job's clips, and return its account."""
+        """Write the recognised text of a job's clips, and return its outcomes and timings."""
         from features.backbones.extractor.clip_inputs import media_inputs  # noqa: PLC0415 - loads codecs
 
         made_by = {

@@ -72,18 +72,18 @@ class Train(Stage):
         return {"manifest": Manifest(), **extract_stages()}
 
     def training_data(self) -> TrainingData:
-        """Return what is learnt from, with the splits as this member sees them."""
+        """Return the training data, with the splits of this member."""
         manifest = Manifest()
         corpus = read_labelled_corpus(manifest)
         splits = member_splits(corpus.records, corpus.splits, self.member)
         return TrainingData(shard_paths(), record_paths(manifest), tuple(splits), corpus.labels)
 
     def check_before_build(self) -> None:
-        """Check that the machine has what the settings ask for."""
+        """Check that the machine has the devices that the settings name."""
         check_machine(self.train_config())
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
-        """Train; a run that was killed goes on after its last epoch."""
+        """Train; a killed training resumes after its last epoch."""
         plan = TrainingPlan(settings().network, self.train_config(), self.folder)
         data = self.training_data()
         self._forget_other_training()
@@ -94,12 +94,12 @@ class Train(Stage):
 
     def _forget_other_training(self) -> None:
         """Remove what a killed training left if it saw other features, or if this one is to start afresh."""
-        seen = sha256_of_json({name: stage.published_success().digest for name, stage in self.inputs().items()})
+        inputs = sha256_of_json({name: stage.published_success().digest for name, stage in self.inputs().items()})
         note = self.folder / "resume.inputs"
-        if self.is_forced() or not note.exists() or note.read_text(encoding="utf-8") != seen:
+        if self.is_forced() or not note.exists() or note.read_text(encoding="utf-8") != inputs:
             (self.folder / RESUME_NAME).unlink(missing_ok=True)
         with published(note) as temporary:
-            temporary.write_text(seen, encoding="utf-8")
+            temporary.write_text(inputs, encoding="utf-8")
 
     def _receipts(self, num_epochs: int) -> list[FileReceipt]:
         there = [name for name in (CALIBRATION_NAME, *STRUCTURE_NAMES) if (self.folder / name).exists()]
@@ -111,7 +111,7 @@ class Train(Stage):
 
 
 def _train(data: TrainingData, plan: TrainingPlan, progress: Progress) -> TrainingFacts:
-    """Train in this process, or in several where the settings ask for them."""
+    """Train in this process, or in several where the settings say so."""
     number = num_processes(plan.train)
     if number > 1:
         return train_together(data, plan, number, progress.advance)
