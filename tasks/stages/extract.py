@@ -147,7 +147,7 @@ class Extract(ClipStage):
         return extract_shard(clips, self.extractor, path, attributes, on_clip, reusable)
 
     def _attributes(self) -> dict[str, str]:
-        # The version of ffmpeg is recorded but is no part of the recipe: a checkpoint accepts features of another version.
+        # The version of ffmpeg is recorded, but not in the recipe: a checkpoint accepts features of another version.
         decoder = {} if not self.entry.is_decoded else {"decoder": f"ffmpeg {Decode().ffmpeg_version()}"}
         return {
             **decoder,
