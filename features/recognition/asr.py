@@ -109,7 +109,7 @@ class SpeechRecognizer:
 
 @dataclass(frozen=True)
 class Span:
-    """Where a segment of sound lies.
+    """The place of a segment of sound in its clip.
 
     Attributes:
         start: Its start in the clip, in seconds.
@@ -211,7 +211,7 @@ def _language_options(config: AsrConfig, generation: Any) -> dict[str, str]:  # 
     if not getattr(generation, "is_multilingual", False):
         if code not in {"", "en"}:
             raise SettingError(
-                f"language {config.language!r}: {config.backbone} knows English only, as its generation_config.json "
+                f"language {config.language!r}: {config.backbone} transcribes English only: its generation_config.json "
                 "lists no languages; leave it empty"
             )
         return {}

@@ -25,7 +25,7 @@ class Segment:
 
     Attributes:
         start_seconds: Its first time in the clip.
-        end_seconds: Its last; equal to the first for what is seen in one picture only.
+        end_seconds: Its last; equal to the first for text in one picture only.
         text: One line, not blank.
         confidence: 0 to 1, ``None`` where the model gives none.
     """

@@ -50,11 +50,11 @@ class ClipStage(ShardedStage):
 
     @property
     def can_retry(self) -> bool:
-        """Whether clips may fail here for reasons that pass."""
+        """Whether clips may fail here for reasons that another attempt may not meet."""
         return self.decodes_media
 
     def inputs(self) -> Mapping[str, Stage]:
-        """Return what holds the clips."""
+        """Return the stage that holds the clips."""
         if self.decodes_media:
             return {"download": Download()}
         return {"decode": Decode()}
@@ -115,7 +115,7 @@ class ClipStage(ShardedStage):
     def reusable_paths(self, job: ShardJob) -> list[Path]:
         """Return the older shards that may hold rows of a new one: of other settings, and last the one in this folder.
 
-        Under other settings of Decode a clip may come out otherwise before the model sees it. That shows once it is
+        Under other settings of Decode the model may get another input of a clip. That is known only once it is
         decoded, so the shards of other settings do not count where this stage decodes.
         """
         own = [] if job.previous is None else [job.previous]

@@ -80,7 +80,7 @@ class Extract(ClipStage):
         return {**used, "weights": self.config.weights_identity()}
 
     def deps(self) -> Any:  # noqa: ANN401 - as in Luigi
-        """Return the required tasks, after a look whether the backbone exists at all."""
+        """Return the required tasks, after checking that the backbone exists."""
         with exit_on_error():
             self.config.check_backbone_exists()
         return super().deps()
@@ -91,7 +91,7 @@ class Extract(ClipStage):
         return self.entry.is_decoded and super().decodes_media
 
     def inputs(self) -> Mapping[str, Stage]:
-        """Return the records and recognised texts for text, what holds the clips for everything else."""
+        """Return the stages of records and recognised texts for text, else the stage that holds the clips."""
         if self.entry.is_decoded:
             return super().inputs()
         recognized = {stage.stage_name: stage for stage in self.recognized().values()}
@@ -103,7 +103,7 @@ class Extract(ClipStage):
         return {name: Recognize(field=name) for name in recognized_fields() if name in fields}
 
     def upstream_fingerprints(self) -> Mapping[str, str]:
-        """Return the fingerprints of what decides the clips."""
+        """Return the fingerprints of the stages that decide the clips."""
         if self.entry.is_decoded:
             return super().upstream_fingerprints()
         return {name: stage.fingerprint for name, stage in self.inputs().items()}
@@ -119,7 +119,7 @@ class Extract(ClipStage):
         return settings().features.max_failed_fraction
 
     def recipe(self) -> dict[str, object]:
-        """Return the settings that decide what the numbers mean; the same for every corpus."""
+        """Return the settings that decide the meaning of the numbers; the same for every corpus."""
         if self.entry.is_decoded:
             read = {"decode": decode_settings_of(self.modality)}
         else:
@@ -161,7 +161,7 @@ class Extract(ClipStage):
 
     def _stage_versions(self) -> str:
         own = f"extract {self.stage_version}"
-        return own if not self.entry.is_decoded else f"{own}, decode {Decode.stage_version}"
+        return f"{own}, decode {Decode.stage_version}" if self.entry.is_decoded else own
 
     def _clips(
         self, job: ShardJob, path: Path, opener: ClipOpener, reusable: ReusableShard[Any]

@@ -61,13 +61,13 @@ class Recognize(ClipStage):
         super().check_settings()
 
     def identity_settings(self) -> Mapping[str, object]:
-        """Return what reads the text, and the identity of its weights."""
+        """Return the settings of the recognizer that are part of the identity, and the identity of its weights."""
         config = _config(self.field)
         backbone = without_folder(config.backbone)
         return {**identity_values(config), "backbone": backbone, "weights": recognizer_identity(config)}
 
     def recipe(self) -> dict[str, object]:
-        """Return the settings that decide what is read; the same for every corpus."""
+        """Return the settings that decide the text; the same for every corpus."""
         return {"decode": decode_settings_of(FIELD_SOURCES[self.field]), "recognize": dict(self.identity_settings())}
 
     def max_failed_fraction(self) -> float:

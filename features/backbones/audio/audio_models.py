@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from features.formats.clip_data import Float32
 
 HIDDEN_NDIM = 3
-# AST looks at 25 ms every 10 ms, whatever its settings.
+# AST's spectrum covers 25 ms every 10 ms, whatever its settings.
 AST_FRAME_SAMPLES = 400
 AST_FRAMES_PER_SECOND = 100
 # Zero crossings of the low-pass filter on each side of its centre, and the shape of its Kaiser window: what
-# lies 10 % above the lower of the two Nyquist frequencies is 80 dB down.
+# is 10 % above the lower of the two Nyquist frequencies is 80 dB down.
 FILTER_CROSSINGS = 32
 KAISER_BETA = 9.0
-# What a model raises that cannot do with the arrays it is given.
+# What a model raises for arrays that it cannot use.
 RUN_ERRORS = (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError)
 
 

@@ -21,7 +21,7 @@ FRAME_SAMPLES = 400
 HOP_SAMPLES = 160
 FFT_SAMPLES = 512
 NUM_BANDS = 64
-# The rounding of 16-bit samples alone gives about 3e-8 in a band, so digital silence lies just below real
+# The rounding of 16-bit samples alone gives about 3e-8 in a band, so digital silence is just below real
 # quiet.
 POWER_FLOOR = 1e-8
 # Frames transformed at a time: the workspace stays at some 20 MB however long the sound is.
@@ -58,11 +58,6 @@ def mel_filters() -> Float64:
 def hann_window() -> Float64:
     """Return the ``(400,)`` periodic Hann window."""
     return 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(FRAME_SAMPLES) / FRAME_SAMPLES)
-
-
-def num_frames(num_samples: int) -> int:
-    """Return how many frames ``num_samples`` >= 1 hold: those that fit whole, and never fewer than one."""
-    return 1 + max(0, num_samples - FRAME_SAMPLES) // HOP_SAMPLES
 
 
 def log_mel(samples: Float32) -> Float32:

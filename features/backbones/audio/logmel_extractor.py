@@ -41,7 +41,7 @@ class LogMelExtractor(BatchedExtractor["Sound"]):
     shorter than a window gives one window over what there is. The features of a window are the mean of each
     of the 64 bands over its frames, then the standard deviation (divided by the count) of each: 128 numbers.
     The time of a window is its centre. Silence gives the logarithm of the floor, with deviation 0. A sample
-    that is not finite makes the windows NaN that it lies in.
+    that is not finite makes the windows that hold it NaN.
     """
 
     def __init__(self, config: ExtractConfig) -> None:

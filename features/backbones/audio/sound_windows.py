@@ -55,9 +55,9 @@ class Window:
 
 
 class SampleReader:
-    """Reads blocks of samples as they are asked for, and forgets what lies behind.
+    """Reads blocks of samples as they are needed, and releases those that are passed.
 
-    However the samples are divided into blocks, the answers are the same.
+    The results do not depend on how the samples are divided into blocks.
     """
 
     def __init__(self, blocks: Iterable[Float32]) -> None:

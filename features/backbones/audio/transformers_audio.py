@@ -106,13 +106,13 @@ def _check(extractor: Any, config: ExtractConfig) -> None:  # noqa: ANN401
 
 def _preprocessing(extractor: Any, rule: str, config: ExtractConfig) -> str:  # noqa: ANN401
     settings = extractor.to_dict()
-    told = {key: value for key, value in settings.items() if isinstance(value, (bool, int, float, str))}
-    told.pop("feature_extractor_type", None)
+    plain = {key: value for key, value in settings.items() if isinstance(value, (bool, int, float, str))}
+    plain.pop("feature_extractor_type", None)
     rate_hz = extractor.sampling_rate
     resampled = "" if rate_hz == SAMPLE_RATE_HZ else f" resampled to {rate_hz} Hz (nothing above 8000 Hz)"
     return (
         f"mono 16 kHz in windows of {config.window_seconds:g} s every {config.hop_seconds:g} s{resampled}; "
-        f"{type(extractor).__name__} {json.dumps(told, sort_keys=True)}; {rule}; "
+        f"{type(extractor).__name__} {json.dumps(plain, sort_keys=True)}; {rule}; "
         "time is the window's centre"
     )
 

@@ -32,7 +32,7 @@ class ExtractConfig:
         fields: Text fields that are embedded, each by itself: some of title, asr, ocr.
         layer: Hidden layer of a text encoder: 0 is the token embeddings, -1 the last layer, -2 the one before.
         max_tokens: Longest text of a field, in tokens; what follows is cut off.
-        batch_size: Pictures, windows or texts that the network sees at once, gathered across clips.
+        batch_size: Pictures, windows or texts in a batch of the network, gathered across clips.
         device: ``auto`` (the first GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
         runtime: ``auto`` (OpenVINO on a CPU where it is installed, else torch), ``torch`` or ``openvino``.
         num_threads: Threads of the network on a CPU; ``None`` leaves it to the runtime.

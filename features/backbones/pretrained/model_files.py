@@ -1,4 +1,4 @@
-"""Files of models on this machine: folders and hub ids told apart, and digests of weights, read once per process."""
+"""Files of models on this machine: folders or hub ids, and digests of weights, read once per process."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def model_folder(name: str) -> Path:
 
 
 def without_folder(backbone: str) -> str:
-    """Return ``source:folder`` for a backbone in a folder, else the backbone: where a model lies changes nothing."""
+    """Return ``source:folder`` for a backbone in a folder, else the backbone: the path of a model changes nothing."""
     source, _, name = backbone.partition(":")
     return f"{source}:folder" if is_folder_name(name) else backbone
 
@@ -63,7 +63,7 @@ def sha256_of_file(path: Path) -> str:
 def sha256_of_model(folder: Path) -> str:
     """Return the hex sha256 over names and contents of the model files that lie directly in ``folder``.
 
-    Counted are the files with a suffix of ``MODEL_SUFFIXES``; where the folder lies does not matter.
+    Counted are the files with a suffix of ``MODEL_SUFFIXES``; the folder's path does not matter.
     """
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir(), key=lambda path: path.name):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # What from_pretrained raises for missing, unreachable, damaged and foreign files.
 LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError, SafetensorError)
-# Weights that a checkpoint may lack: poolers, which are then not used, and what only training looks at.
+# Weights that a checkpoint may lack: poolers, which are then not used, and those that only training uses.
 MAY_LACK = ("pooler.", "masked_spec_embed")
 # Weights in pickled form are fetched only where there are none as safetensors.
 PICKLED = "*.bin"
@@ -49,13 +49,21 @@ class Pretrained:
             self._folder = model_folder(name) if is_folder_name(name) else hub_model(name, revision)
 
     # Any: transformers' auto classes promise nothing about what they return.
-    def part(self, loader: Callable[..., Any], what: str) -> Any:  # noqa: ANN401
+    def part(self, loader: Callable[..., Any], what: str, **options: bool) -> Any:  # noqa: ANN401
         """Return what ``loader`` (a ``from_pretrained``) makes of the model; ``what`` names it in errors.
 
         Raises:
             SourceError: It is missing, damaged, not known to transformers, or needs code from the hub.
         """
-        return self._load(loader, what)
+        try:
+            with quiet():
+                return loader(str(self._folder), trust_remote_code=False, local_files_only=True, **options)
+        except LOAD_ERRORS as error:
+            reason = " ".join((str(error) or type(error).__name__).split())[:300]
+            raise SourceError(
+                f"transformers cannot load the {what} of {self.name!r} ({reason}); "
+                "give the folder of a complete model, or a hub id"
+            ) from error
 
     def network(
         self, loader: Callable[..., Any] = transformers.AutoModel.from_pretrained
@@ -65,7 +73,7 @@ class Pretrained:
         Raises:
             SourceError: As ``part``; or weights other than a pooler's are lacking, which would be random.
         """
-        model, info = self._load(loader, "model", output_loading_info=True)
+        model, info = self.part(loader, "model", output_loading_info=True)
         lacking = frozenset(str(key) for key in info["missing_keys"])
         random = sorted(key for key in lacking if not any(part in key for part in MAY_LACK))
         if random:
@@ -78,18 +86,6 @@ class Pretrained:
     def digest(self) -> str:
         """Return the pinned sha256, else the one over the model's files."""
         return self._pinned_sha256 or sha256_of_model(self._folder)
-
-    # Any: transformers' auto classes promise nothing about what they return.
-    def _load(self, loader: Callable[..., Any], what: str, **options: bool | str) -> Any:  # noqa: ANN401
-        try:
-            with quiet():
-                return loader(str(self._folder), trust_remote_code=False, local_files_only=True, **options)
-        except LOAD_ERRORS as error:
-            reason = " ".join((str(error) or type(error).__name__).split())[:300]
-            raise SourceError(
-                f"transformers cannot load the {what} of {self.name!r} ({reason}); "
-                "give the folder of a complete model, or a hub id"
-            ) from error
 
 
 @contextmanager
@@ -116,8 +112,8 @@ def quiet() -> Iterator[None]:
 def hub_model(name: str, revision: str) -> Path:
     """Return the folder of the local cache that holds the files of a model.
 
-    What the cache knows as ``revision`` is what is used, although a branch may have moved on since: nothing
-    is asked for again that is there. With ``HF_HUB_OFFLINE=1``, or when the hub cannot be reached, the cache
+    The commit that the cache has for ``revision`` is used, although a branch may have moved on since: files in the
+    cache are not requested again. With ``HF_HUB_OFFLINE=1``, or when the hub cannot be reached, the cache
     has to hold the model. ``HF_HOME``, ``HF_ENDPOINT`` and ``HF_TOKEN`` mean what they mean to the hub's own
     programs.
 
@@ -139,7 +135,7 @@ def hub_model(name: str, revision: str) -> Path:
 
 
 def _pinned(name: str, revision: str) -> str:
-    """Return the commit that the cache knows as ``revision``, else the revision itself."""
+    """Return the commit that the cache has for ``revision``, else the revision itself."""
     config = huggingface_hub.try_to_load_from_cache(name, "config.json", revision=revision)
     return Path(config).parent.name if isinstance(config, str) else revision
 

@@ -101,7 +101,7 @@ class OpenVinoRunner:
         try:
             yield
         except Exception as error:
-            # A request raises whatever lies in its way, plain Exception included.
+            # A request raises errors of any type, plain Exception included.
             reason = one_line(error)[:300]
             raise ToolError(f"{self.name} failed on a batch ({reason}); set runtime to torch") from error
 
@@ -155,7 +155,7 @@ def openvino_runner(
             )
         return OpenVinoRunner(openvino.Core().compile_model(model, "CPU", options), precision, num_streams)
     except Exception as error:
-        # Conversion raises whatever lies in its way, plain Exception included.
+        # Conversion raises errors of any type, plain Exception included.
         reason = one_line(error)[:300]
         raise ToolError(f"OpenVINO cannot convert {type(network).__name__}: {reason}; set runtime to torch") from error
 

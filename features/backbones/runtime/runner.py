@@ -87,7 +87,7 @@ class RuntimeSettings:
 def load_runner(network: nn.Module, examples: Sequence[Inputs], settings: RuntimeSettings) -> Runner:
     """Return the fastest runner for ``network`` that agrees with plain torch on the examples.
 
-    ``network`` is taken over: it is set to evaluation, and may be moved or changed in layout. It takes the
+    ``network`` is changed: it is set to evaluation, and may be moved or changed in layout. It takes the
     arrays of one example as tensors and returns one float tensor; ``examples`` differ in every dimension that
     may differ later (the batch, the length of a text).
 

@@ -26,7 +26,7 @@ GPU_BATCHES_IN_FLIGHT = 2
 
 
 class TorchRunner:
-    """Plain torch in a thread of its own, so that whoever started a batch can go on with other work.
+    """Plain torch in a thread of its own, so that the thread that starts a batch can go on with other work.
 
     Weights lie in channels_last, and so do planes ``(B, C, h, w)``; autocast to a 16-bit type where
     ``autocast`` names one.

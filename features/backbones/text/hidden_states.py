@@ -54,7 +54,7 @@ def network_up_to(encoder: nn.Module, layer: int, input_ids: torch.Tensor, atten
     """Return the network that gives the hidden states of ``layer``, without the layers that it does not need.
 
     Args:
-        encoder: It is taken over.
+        encoder: The network; layers may be removed from it.
         layer: As ``HiddenStates`` takes it.
         input_ids: ``(B, L)`` an example; layers are taken away only if its hidden states stay the same.
         attention_mask: ``(B, L)`` its mask.

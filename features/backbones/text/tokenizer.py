@@ -21,7 +21,7 @@ Int64 = npt.NDArray[np.int64]
 
 # Texts are filled up to a multiple of this, so that few shapes occur and little is wasted.
 LENGTH_STEP = 8
-# Characters that are looked at for each token that is wanted: English has about 4 a token, Chinese 1 to 2, and the
+# Characters that are tokenised for each token that is wanted: English has about 4 a token, Chinese 1 to 2, and the
 # words of the bundled vocabulary at most 18.
 CHARACTERS_PER_TOKEN = 64
 # transformers gives tokenizers that know no limit one of 1e30.
@@ -34,7 +34,7 @@ class Tokens:
     def __init__(self, config: ExtractConfig, pretrained: Pretrained) -> None:
         self._tokenizer = pretrained.part(transformers.AutoTokenizer.from_pretrained, "tokenizer")
         if len(self._tokenizer) <= len(self._tokenizer.all_special_ids):
-            # Without its files, transformers makes up a tokenizer that knows no word.
+            # Without its files, transformers makes up a tokenizer with an empty vocabulary.
             raise SourceError(
                 f"model {config.name!r} has no tokenizer: give a folder that also holds the files written by the "
                 "tokenizer's save_pretrained"
@@ -50,7 +50,7 @@ class Tokens:
     def ids(self, text: str) -> Int32:
         """Return ``(T,)`` token ids, at most ``max_tokens``; none for text without any token of its own.
 
-        Of a text, the first 64 characters for each token wanted are looked at; half a surrogate pair counts as
+        Of a text, the first 64 characters for each token wanted are tokenised; half a surrogate pair counts as
         U+FFFD.
         """
         text = _encodable(text[: CHARACTERS_PER_TOKEN * self._max_tokens])

@@ -32,7 +32,7 @@ class ImageExtractor(NetworkExtractor["Iterable[Picture]"]):
     each of them.
 
     Raises:
-        SourceError: The network does not give one vector a picture, or wants pictures of varying sizes.
+        SourceError: The network does not give one vector a picture, or takes pictures of varying sizes.
         SettingError, ToolError: As ``load_runner``.
     """
 
@@ -76,6 +76,6 @@ def _examples(name: str, backbone: Backbone) -> list[tuple[npt.NDArray[Any]]]:
     if lying != standing:
         raise SourceError(
             f"backbone {name!r}: its preprocessing gives shape {lying} for a picture of 320 x 240 and {standing} "
-            "for one of 150 x 240: choose a model that sees pictures of one size"
+            "for one of 150 x 240: choose a model for pictures of one size"
         )
     return [(np.stack(backbone.prepare(list(images))),) for images in stacks]

@@ -1,4 +1,4 @@
-"""How the image processor of a transformers model is asked for pictures."""
+"""Calls the image processor of a transformers model, from any thread."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ PLANES_NDIM = 4
 ROUNDING = 1e-4
 CALL_ERRORS = (ValueError, RuntimeError, TypeError, KeyError, AttributeError, ZeroDivisionError)
 BYTES_ONLY = {"do_rescale": False, "do_normalize": False}
-# What the image processor's settings say of the picture that the network sees.
-_TOLD = (
+# The settings of an image processor that decide the input of the network.
+_DESCRIBED = (
     *("do_resize", "size", "resample", "do_center_crop", "crop_size", "crop_pct"),
     *("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std"),
 )
@@ -55,16 +55,16 @@ class ImageProcessor:
         return type(self._processor).__name__
 
     def describe(self) -> str:
-        """Return the kind and the settings that decide what the network sees, on one line."""
+        """Return the kind and the settings that decide the network's input, on one line."""
         settings = self._processor.to_dict()
-        told = {key: settings[key] for key in _TOLD if settings.get(key) is not None}
-        return f"{self.kind} {json.dumps(told, sort_keys=True, default=str)}"
+        described = {key: settings[key] for key in _DESCRIBED if settings.get(key) is not None}
+        return f"{self.kind} {json.dumps(described, sort_keys=True, default=str)}"
 
     def preprocess(self, images: Sequence[UInt8]) -> Preprocess:
         """Return the fastest way from pictures to what the processor makes of them, tried on ``images``.
 
         Where all that happens after scaling and cutting is ``(x - mean) / std``, that part is left to the
-        network, and the processor is asked for bytes.
+        network, and the processor returns bytes.
 
         Raises:
             SourceError: It does not give ``(3, h, w)`` pictures.
@@ -147,7 +147,7 @@ class ImageProcessor:
         try:
             return self.planes(images, **options)
         except CALL_ERRORS as error:
-            # The processor works, as was seen when it was loaded: it is these pictures.
+            # The processor was tried when it was loaded, so these pictures are the cause.
             sizes = ", ".join(sorted({f"{image.shape[1]} x {image.shape[0]}" for image in images}))
             raise ShardError(
                 f"{self.kind} of {self._name!r} cannot use a picture of {sizes} ({_reason(error)})"

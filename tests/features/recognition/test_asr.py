@@ -178,7 +178,7 @@ def test_a_model_of_one_language_is_told_none(tmp_path: Path) -> None:
     clip = _clip(SEGMENT, 0)
     (found,) = _recognize(load_asr(_config(tmp_path, "en")), clip)
     assert found.text == _plainly(tmp_path, clip.samples)
-    with pytest.raises(SettingError, match=r"language 'zh': .* knows English only"):
+    with pytest.raises(SettingError, match=r"language 'zh': .* transcribes English only"):
         load_asr(_config(tmp_path, "zh"))
 
 
