@@ -42,8 +42,8 @@ def _stage_row(success: Success) -> list[object]:
 def time_shares(work: Sequence[tuple[Success, bool]]) -> str:
     """Return what the wall time of all stages went into, as one line.
 
-    ffmpeg counts with its CPU time over the CPUs that it had, networks with the rest of the stages that load and run
-    them.
+    ffmpeg counts with its CPU time over the CPUs that it had, networks with the time in which they are loaded or run,
+    as far as ffmpeg's leaves any. Reading, decoding of pictures, preprocessing and writing are everything else.
     """
     spent = {"ffmpeg": 0.0, "frozen networks": 0.0, "training": 0.0, "everything else": 0.0}
     for success, is_training in work:
@@ -52,8 +52,7 @@ def time_shares(work: Sequence[tuple[Success, bool]]) -> str:
             spent["training"] += wall
             continue
         ffmpeg = min(wall, timings.get("child_cpu_seconds", 0.0) / num_cpus())
-        network = timings.get("network_seconds", 0.0) + timings.get("load_seconds", 0.0)
-        network = min(max(0.0, network - ffmpeg), wall - ffmpeg)
+        network = min(timings.get("network_seconds", 0.0) + timings.get("load_seconds", 0.0), wall - ffmpeg)
         spent["ffmpeg"] += ffmpeg
         spent["frozen networks"] += network
         spent["everything else"] += wall - ffmpeg - network

@@ -148,7 +148,7 @@ class Extract(ClipStage):
 
     def _attributes(self) -> dict[str, str]:
         # The version of ffmpeg is recorded, but not in the recipe: a checkpoint accepts features of another version.
-        decoder = {} if not self.entry.is_decoded else {"decoder": f"ffmpeg {Decode().ffmpeg_version()}"}
+        decoder = {"decoder": f"ffmpeg {Decode().ffmpeg_version()}"} if self.entry.is_decoded else {}
         return {
             **decoder,
             "stage": self.stage_name,

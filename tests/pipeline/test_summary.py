@@ -32,11 +32,17 @@ def test_a_stage_that_decodes_and_embeds_counts_once(monkeypatch: pytest.MonkeyP
     both = _account(
         "extract-frames", 9.0, wall_seconds=20.0, network_seconds=16.0, load_seconds=2.0, child_cpu_seconds=8.0
     )
+    less = _account(
+        "extract-cover", 9.0, wall_seconds=20.0, network_seconds=9.0, load_seconds=1.0, child_cpu_seconds=8.0
+    )
 
-    # 8 CPU seconds on 2 CPUs are 4; of 16 + 2 the rest is the network's.
+    # 8 CPU seconds on 2 CPUs are 4. The network ran 16 + 2 s, some of them beside ffmpeg: no more than 16 are left.
     assert (
-        time_shares([(both, False)])
-        == "20 s of work: ffmpeg 20%, frozen networks 70%, training 0%, everything else 10%"
+        time_shares([(both, False)]) == "20 s of work: ffmpeg 20%, frozen networks 80%, training 0%, everything else 0%"
+    )
+    assert (
+        time_shares([(less, False)])
+        == "20 s of work: ffmpeg 20%, frozen networks 50%, training 0%, everything else 30%"
     )
 
 
