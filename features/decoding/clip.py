@@ -16,12 +16,12 @@ from features.decoding.diagnostics import (
     expected_frames,
     expected_motion_frames,
     last_line,
+    measure,
     reason,
     was_killed,
     what_is_missing,
 )
 from features.decoding.frame_selection import select_frames
-from features.formats.matroska import measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from features.base.process import Completed
     from features.decoding.config import DecodeConfig
+    from features.decoding.diagnostics import StoredStreams
     from features.downloads.download_rows import DownloadedClip, MediaFile
-    from features.formats.matroska import StoredStreams
 
 # Twice the size of the frames of a two-hour clip at 2 fps.
 MAX_CLIP_BYTES = 1 << 30

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 import re
 import signal
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
 
+from features.base.errors import ShardError
 from features.decoding.frame_selection import CANDIDATES_PER_SECOND, FINENESS
 
 if TYPE_CHECKING:
     from features.decoding.config import DecodeConfig
-    from features.formats.matroska import StoredStreams
 
 # Exit codes of a process ended from outside: by a user, or by the kernel when memory ran out.
 OUTSIDE_SIGNALS = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
@@ -43,6 +44,62 @@ _REASONS = (
     ("Cannot allocate memory", "too_much_memory"),
     ("Invalid data found", "invalid_data"),
 )
+
+
+@dataclass(frozen=True)
+class StoredStreams:
+    """What a stored clip holds, counted without decoding it.
+
+    Attributes:
+        num_frames: Frames.
+        frames_end_seconds: Time of the last frame, 0 without frames.
+        audio_seconds: Length of the sound.
+        audio_end_seconds: Time at which the sound ends, 0 without sound.
+        num_motion_frames: Frames of the second video stream, which are those for motion.
+    """
+
+    num_frames: int
+    frames_end_seconds: float
+    audio_seconds: float
+    audio_end_seconds: float
+    num_motion_frames: int = 0
+
+
+def measure(matroska: IO[bytes]) -> StoredStreams:
+    """Return how many frames and how much sound a stored clip holds; the file is read from its start.
+
+    Raises:
+        ShardError: It is no stored clip, or it is damaged.
+    """
+    import av  # noqa: PLC0415 - loads the codec libraries
+
+    num_frames = num_motion_frames = 0
+    frames_end = audio_end = 0.0
+    audio_start: float | None = None
+    matroska.seek(0)
+    try:
+        container = av.open(matroska, mode="r", format="matroska")
+    except av.FFmpegError as error:
+        raise ShardError(f"a stored clip cannot be opened ({error}): delete the shard and run again") from error
+    with container:
+        try:
+            for packet in container.demux():
+                if packet.size == 0 or packet.pts is None:
+                    continue
+                seconds = float(packet.pts * packet.time_base)
+                if packet.stream.type == "video":
+                    if packet.stream.index != container.streams.video[0].index:
+                        num_motion_frames += 1
+                        continue
+                    num_frames += 1
+                    frames_end = seconds
+                    continue
+                audio_start = seconds if audio_start is None else audio_start
+                audio_end = seconds + float((packet.duration or 0) * packet.time_base)
+        except av.FFmpegError as error:
+            raise ShardError(f"stored streams cannot be read ({error})") from error
+    audio_seconds = max(0.0, audio_end - (audio_start or 0.0))
+    return StoredStreams(num_frames, frames_end, audio_seconds, audio_end, num_motion_frames)
 
 
 def duration_seconds(log: str) -> float | None:

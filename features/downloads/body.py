@@ -7,8 +7,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from features.base.errors import ClipError, TransientError
-from features.downloads.media_spec import StreamingValidator
-from features.downloads.store_index import PartialFacts
+from features.downloads.media_spec import PartialFacts, StreamingValidator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,6 @@ from features.base.outcomes import Outcome, is_transient, leading_code
 from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile, read_downloaded
 from features.downloads.fetching import Fetcher
 from features.downloads.media_spec import COVER_KINDS, MediaSpec, StreamingValidator
-from features.downloads.store import MediaStore
 from features.http.rate_limit import HostLimiter, Scheduler, run_to_end
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from features.base.parallel import WorkerPool
     from features.downloads.config import DownloadConfig
+    from features.downloads.store import MediaStore
     from features.formats.records import ClipRecord
     from features.http.rate_limit import FetchSteps
 
@@ -181,6 +181,7 @@ class Downloader:
         """Return the store and its fetcher, created for the first URL: local corpora need neither."""
         with self._lock:
             if self._store is None or self._fetcher is None:
+                from features.downloads.store import MediaStore  # noqa: PLC0415 - imports sqlite3
                 from features.http.client import HttpClient  # noqa: PLC0415 - imports requests
 
                 client = HttpClient(self._config)

@@ -68,6 +68,21 @@ class StoredFacts:
 
 
 @dataclass(frozen=True)
+class PartialFacts:
+    """The state of a body that may be incomplete.
+
+    Attributes:
+        total: Bytes of the whole body.
+        etag: Strong entity tag, ``""`` = none.
+        last_modified: As the server wrote it, ``""`` = none.
+    """
+
+    total: int
+    etag: str
+    last_modified: str
+
+
+@dataclass(frozen=True)
 class MediaSpec:
     """The requirements on one file.
 

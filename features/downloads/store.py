@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from features.downloads.media_spec import StoredFacts
-    from features.downloads.store_index import PartialFacts
+    from features.downloads.media_spec import PartialFacts, StoredFacts
 
 # A smaller body is fetched again from its start: cheaper than keeping its state.
 RESUME_MIN_BYTES = 1 << 16

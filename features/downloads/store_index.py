@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import sqlite3
 import threading
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from features.downloads.media_spec import StoredFacts
+from features.downloads.media_spec import PartialFacts, StoredFacts
 
 INDEX_NAME = "index.sqlite"
 # Another process that holds the index is waited for.
@@ -23,21 +23,6 @@ CREATE TABLE IF NOT EXISTS files (url TEXT PRIMARY KEY, sha256 TEXT, kind TEXT, 
 CREATE TABLE IF NOT EXISTS partials
     (url TEXT PRIMARY KEY, total INTEGER, etag TEXT, last_modified TEXT, boot TEXT) WITHOUT ROWID;
 """
-
-
-@dataclass(frozen=True)
-class PartialFacts:
-    """The state of a body that may be incomplete.
-
-    Attributes:
-        total: Bytes of the whole body.
-        etag: Strong entity tag, ``""`` = none.
-        last_modified: As the server wrote it, ``""`` = none.
-    """
-
-    total: int
-    etag: str
-    last_modified: str
 
 
 class StoreIndex:

@@ -27,58 +27,6 @@ SAMPLE_RATE_HZ = 16000
 INT16_RANGE = 32768.0
 
 
-@dataclass(frozen=True)
-class StoredStreams:
-    """What a stored clip holds, counted without decoding it.
-
-    Attributes:
-        num_frames: Frames.
-        frames_end_seconds: Time of the last frame, 0 without frames.
-        audio_seconds: Length of the sound.
-        audio_end_seconds: Time at which the sound ends, 0 without sound.
-        num_motion_frames: Frames of the second video stream, which are those for motion.
-    """
-
-    num_frames: int
-    frames_end_seconds: float
-    audio_seconds: float
-    audio_end_seconds: float
-    num_motion_frames: int = 0
-
-
-def measure(matroska: IO[bytes]) -> StoredStreams:
-    """Return how many frames and how much sound a stored clip holds; the file is read from its start.
-
-    Raises:
-        ShardError: It is no stored clip, or it is damaged.
-    """
-    import av  # noqa: PLC0415 - loads the codec libraries
-
-    num_frames = num_motion_frames = 0
-    frames_end = audio_end = 0.0
-    audio_start: float | None = None
-    matroska.seek(0)
-    with _opened(matroska) as container:
-        try:
-            for packet in container.demux():
-                if packet.size == 0 or packet.pts is None:
-                    continue
-                seconds = float(packet.pts * packet.time_base)
-                if packet.stream.type == "video":
-                    if packet.stream.index != container.streams.video[0].index:
-                        num_motion_frames += 1
-                        continue
-                    num_frames += 1
-                    frames_end = seconds
-                    continue
-                audio_start = seconds if audio_start is None else audio_start
-                audio_end = seconds + float((packet.duration or 0) * packet.time_base)
-        except av.FFmpegError as error:
-            raise ShardError(f"stored streams cannot be read ({error})") from error
-    audio_seconds = max(0.0, audio_end - (audio_start or 0.0))
-    return StoredStreams(num_frames, frames_end, audio_seconds, audio_end, num_motion_frames)
-
-
 def stored_pictures(matroska: IO[bytes], *, motion: bool = False) -> Iterator[StoredPicture]:
     """Yield the stored frames in order, none without such a stream; the file is read from its start.
 

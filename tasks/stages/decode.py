@@ -12,7 +12,6 @@ from features.base.settings import is_identity, modalities_of
 from features.decoding.ffmpeg import ffmpeg_version, find_ffmpeg
 from features.downloads.download import Downloader
 from features.downloads.download_rows import FROM_STORE, read_downloaded
-from features.downloads.store import MediaCollector
 from tasks.config.run import settings
 from tasks.core.sharded import ShardedStage
 from tasks.stages.download import Download, media_folders
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from features.decoding.config import DecodeConfig
+    from features.downloads.store import MediaCollector
     from tasks.core.progress import Progress
     from tasks.core.receipts import FileReceipt
     from tasks.core.sharded import ShardBuilder, ShardJob
@@ -94,6 +94,8 @@ class Decode(ShardedStage):
         """Decode what is missing; without ``keep_media`` delete the files that no shard needs any more."""
         if not settings().download.keep_media:
             folder = media_folders(Manifest())[FROM_STORE]
+            from features.downloads.store import MediaCollector  # noqa: PLC0415 - loads SQLite
+
             self._collector = MediaCollector(folder, {job.name: job.inputs["download"] for job in self.jobs()})
         return super().build()
 

@@ -51,7 +51,7 @@ def test_every_stage_is_exported() -> None:
 def test_importing_loads_no_library_of_arrays_or_networks() -> None:
     done = _python(
         "import sys, pipeline;"
-        "heavy = ('torch', 'transformers', 'h5py', 'av', 'sklearn', 'numpy', 'PIL');"
+        "heavy = ('torch', 'transformers', 'h5py', 'av', 'sklearn', 'numpy', 'PIL', 'sqlite3');"
         "print([name for name in heavy if name in sys.modules])"
     )
 

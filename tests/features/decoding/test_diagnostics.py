@@ -4,6 +4,7 @@ import pytest
 
 from features.decoding.config import DecodeConfig
 from features.decoding.diagnostics import (
+    StoredStreams,
     duration_seconds,
     expected_frames,
     expected_motion_frames,
@@ -11,7 +12,6 @@ from features.decoding.diagnostics import (
     reason,
     what_is_missing,
 )
-from features.formats.matroska import StoredStreams
 
 CLEAN = "Input #0, mov\n  Duration: 00:00:10.00, start: 0.000000\nframe=   20 fps=0.0\n"
 CUT = CLEAN + "[mov @ 0x55] stream 1, offset 0x6b3c: partial file\n"

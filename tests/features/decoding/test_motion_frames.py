@@ -13,7 +13,8 @@ from PIL import Image
 
 from features.base.errors import SettingError
 from features.decoding.config import DecodeConfig
-from features.formats.matroska import measure, stored_pictures
+from features.decoding.diagnostics import measure
+from features.formats.matroska import stored_pictures
 from tests.features.media import ClipParts, decode_row, decode_to, downloaded, render, render_clip
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from features.base.outcomes import Outcome, is_transient
 from features.base.process import Limits, run
 from features.decoding.commands import clip_command
 from features.decoding.config import DecodeConfig
+from features.decoding.diagnostics import StoredStreams, measure
 from features.downloads.download_rows import DownloadedClip
-from features.formats.matroska import StoredStreams, measure, read_cover, read_frames, read_waveform
+from features.formats.matroska import read_cover, read_frames, read_waveform
 from tests.features.media import (
     ClipParts,
     decode_row,

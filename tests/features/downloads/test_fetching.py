@@ -19,8 +19,8 @@ from features.downloads.config import DownloadConfig
 from features.downloads.download import Downloader
 from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE
 from features.downloads.fetching import host_of
+from features.downloads.media_spec import PartialFacts
 from features.downloads.store import MediaStore
-from features.downloads.store_index import PartialFacts
 from features.formats.records import ClipRecord
 from tests.features.fetches import MP4
 from tests.features.server import File, answer

@@ -14,9 +14,9 @@ import pytest
 
 from features.base.errors import ClipError
 from features.downloads.download_rows import MediaFile
-from features.downloads.media_spec import StoredFacts
+from features.downloads.media_spec import PartialFacts, StoredFacts
 from features.downloads.store import MediaStore
-from features.downloads.store_index import PartialFacts, StoreIndex
+from features.downloads.store_index import StoreIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

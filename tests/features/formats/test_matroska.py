@@ -11,15 +11,8 @@ from features.base.errors import ShardError
 from features.base.process import Limits, run
 from features.decoding.commands import clip_command, cover_command
 from features.decoding.config import DecodeConfig
-from features.formats.matroska import (
-    PICTURE_PIXELS,
-    StoredStreams,
-    clip_pictures,
-    measure,
-    read_cover,
-    read_frames,
-    read_waveform,
-)
+from features.decoding.diagnostics import StoredStreams, measure
+from features.formats.matroska import PICTURE_PIXELS, clip_pictures, read_cover, read_frames, read_waveform
 from features.formats.tar_shard import open_tar_shard
 from tests.features.media import decode_to, downloaded, ffmpeg, render, render_picture
 
