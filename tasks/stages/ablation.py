@@ -124,7 +124,7 @@ class Ablation(Stage):
     def _run_missing(self, runs: Sequence[Run], baselines: BaselineRun) -> _Failures:
         """Do what is not done; return what failed, by folder."""
         jobs: dict[Path, Any] = {} if baselines.file.exists() else {baselines.folder: baselines.job()}
-        jobs |= jobs_of([run for run in runs if not run.is_done()])
+        jobs |= jobs_of([run for run in runs if not run.is_done()], settings().predict.device)
         failures = _Failures({}, {})
         manifest = Manifest()
         data = TrainingData(shard_paths(), record_paths(manifest), tuple(read_labelled_corpus(manifest).splits))

@@ -166,11 +166,16 @@ class BaselineRun:
         return {"baselines": {"file": str(self.file), "split": self.split, "calibrated": self.calibrated}}
 
 
-def jobs_of(runs: Sequence[Run]) -> dict[Path, dict[str, Any]]:
-    """Return the worker's job of each training, by its folder, in the order of the runs."""
+def jobs_of(runs: Sequence[Run], device: str = "cpu") -> dict[Path, dict[str, Any]]:
+    """Return the worker's job of each training, by its folder, in the order of the runs.
+
+    Args:
+        runs: What is trained and scored.
+        device: Setting of the device that scores; the one that trains is in the plan.
+    """
     jobs: dict[Path, dict[str, Any]] = {}
     for run in runs:
-        job = jobs.setdefault(run.plan.folder, {"plan": run.plan.to_json(), "scorings": []})
+        job = jobs.setdefault(run.plan.folder, {"plan": run.plan.to_json(), "scorings": [], "device": device})
         scoring = {"split": run.scoring.split, "hidden": list(run.scoring.hidden)}
         if scoring not in job["scorings"]:
             job["scorings"].append(scoring)

@@ -39,13 +39,13 @@ def do_job(data: TrainingData, job: Mapping[str, Any]) -> str:
         if "baselines" in job:
             _score_baselines(data, **job["baselines"])
         else:
-            _train_and_score(data, TrainingPlan.from_json(job["plan"]), job["scorings"])
+            _train_and_score(data, TrainingPlan.from_json(job["plan"]), job["scorings"], job["device"])
     except PipelineError as error:
         return one_line(error)
     return ""
 
 
-def _train_and_score(data: TrainingData, plan: TrainingPlan, scorings: list[dict[str, Any]]) -> None:
+def _train_and_score(data: TrainingData, plan: TrainingPlan, scorings: list[dict[str, Any]], device: str) -> None:
     if not (plan.folder / TRAINING_NAME).exists():
         summary = train_here(data, plan)
         account = {
@@ -59,10 +59,11 @@ def _train_and_score(data: TrainingData, plan: TrainingPlan, scorings: list[dict
     for item in scorings:
         scoring = Scoring(item["split"], tuple(item["hidden"]))
         if not (plan.folder / scoring.file_name).exists():
-            publish_json(plan.folder / scoring.file_name, _score(data, plan, scoring))
+            publish_json(plan.folder / scoring.file_name, _score(data, plan, scoring, device))
 
 
-def _score(data: TrainingData, plan: TrainingPlan, scoring: Scoring) -> dict[str, float]:
+def _score(data: TrainingData, plan: TrainingPlan, scoring: Scoring, device: str) -> dict[str, float]:
+    from features.base.device import resolve_device  # noqa: PLC0415 - loads torch
     from models.data.labels import positions_of  # noqa: PLC0415 - loads torch
     from models.evaluation.evaluate import evaluate  # noqa: PLC0415 - loads torch and scikit-learn
     from models.prediction.predict import predict  # noqa: PLC0415 - loads torch
@@ -73,6 +74,7 @@ def _score(data: TrainingData, plan: TrainingPlan, scoring: Scoring) -> dict[str
         data.clips,
         scored,
         feature_recipes=data.clips.recipes(),
+        device=str(resolve_device(device)),
         calibrated=scoring.calibrated,
         hidden=scoring.hidden,
     )

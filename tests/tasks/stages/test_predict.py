@@ -6,10 +6,12 @@ import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
 import pytest
 import torch
 
 from models.prediction.predict import Predictor
+from tasks.core.receipts import FileReceipt, Success
 from tasks.stages import predict as predict_module
 from tasks.stages.extract import Extract
 from tasks.stages.predict import Predict
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from features.formats.sharded_clips import ShardedClips
     from tasks.core.progress import Progress
     from tasks.core.sharded import ShardJob
 
@@ -103,6 +106,38 @@ def test_the_networks_are_loaded_once_for_all_shards(
 
     assert loaded == [((checkpoint,), {"audio": 4}, {"audio": "recipe"}, "cuda:0")]
     assert used == ["networks 1"] * 3
+
+
+def test_scores_before_calibration_that_were_not_kept_are_predicted_on_the_device_of_the_settings(
+    configure: Configure, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices: list[str] = []
+
+    class Loaded:
+        def predict(self, clips: object, positions: object, *, batch_size: int) -> object:
+            return SimpleNamespace(uncalibrated_category_scores=(clips, positions, batch_size))
+
+    def load(*_: object, device: str) -> Loaded:
+        devices.append(device)
+        return Loaded()
+
+    clips = SimpleNamespace(modality_dims={"audio": 4}, recipes=lambda: {"audio": "recipe"})
+    monkeypatch.setattr(predict_module, "open_clips", lambda: clips)
+    monkeypatch.setattr(Predictor, "load", load)
+    # Of an earlier version: a shard without a file beside it.
+    receipt = FileReceipt("shard-00000.h5", 1, "", 3, "key")
+    success = Success("predict", "f", {}, (receipt,), {}, {}, "now", 1.0, 1)
+    monkeypatch.setattr(Predict, "published_success", lambda _: success)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    configure({"predict": {"checkpoint": str(checkpoint), "device": "auto", "batch_size": "7"}})
+    source = cast("ShardedClips", "clips")
+
+    assert Predict().uncalibrated_scores(source, np.arange(2)) is None
+    (checkpoint / "calibration.json").write_text("{}", encoding="utf-8")
+    found = cast("tuple[object, ...]", Predict().uncalibrated_scores(source, np.arange(2)))
+    assert found[0] == "clips"
+    assert found[2] == 7
+    assert [device.partition(":")[0] for device in devices] == ["cuda"]
 
 
 def test_where_it_computes_changes_no_identity(configure: Configure, checkpoint: Path) -> None:

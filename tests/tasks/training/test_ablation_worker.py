@@ -41,7 +41,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         plan.folder.mkdir(exist_ok=True)
         return TrainSummary(10, 4, 2, 0.5, stopped_early=False, seconds=6.0, history=())
 
-    def score(data: TrainingData, plan: TrainingPlan, scoring: Scoring) -> dict[str, float]:
+    def score(data: TrainingData, plan: TrainingPlan, scoring: Scoring, device: str) -> dict[str, float]:
         done.append(scoring)
         return {"tag map": 0.25}
 
