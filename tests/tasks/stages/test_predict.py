@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from features.formats.prediction_shard import PredictionShard
 from models.prediction.predict import Predictor
 from tasks.core.receipts import FileReceipt, Success
 from tasks.stages import predict as predict_module
@@ -150,3 +152,93 @@ def test_where_it_computes_changes_no_identity(configure: Configure, checkpoint:
 def test_a_checkpoint_that_does_not_tell_is_left_to_whoever_loads_it(configure: Configure, checkpoint: Path) -> None:
     (checkpoint / "model.json").write_text("{", encoding="utf-8")
     assert "extract-frames" in _asked_before_it_runs(configure, checkpoint)
+
+
+def test_a_folder_without_a_checkpoint_is_told_with_the_way_out(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure({"predict": {"checkpoint": str(tmp_path / "nowhere")}})
+    with pytest.raises(SystemExit) as stopped:
+        Predict()
+    assert stopped.value.code == 40
+    assert capsys.readouterr().err == (
+        f"error: no checkpoint in {tmp_path}/nowhere (model.json: No such file or directory): let [predict] checkpoint"
+        " name a folder that holds one, such as runs/train/latest\n"
+    )
+
+
+def test_the_content_of_a_checkpoint_is_identity_and_its_place_is_not(
+    configure: Configure, checkpoint: Path, tmp_path: Path
+) -> None:
+    def fingerprint(folder: Path) -> str:
+        configure({"predict": {"checkpoint": str(folder)}})
+        return Predict().fingerprint
+
+    before = fingerprint(checkpoint)
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(checkpoint, elsewhere)
+    assert fingerprint(elsewhere) == before
+    (elsewhere / "history.jsonl").write_text("an epoch", encoding="utf-8")
+    assert fingerprint(elsewhere) == before
+    # What the scores are a function of counts: the weights, and how they are calibrated.
+    (elsewhere / "calibration.json").write_text("{}", encoding="utf-8")
+    calibrated = fingerprint(elsewhere)
+    (elsewhere / "model.safetensors").write_bytes(b"other weights")
+    assert len({before, calibrated, fingerprint(elsewhere)}) == 3
+
+
+def test_how_many_labels_are_listed_is_identity_and_not_in_the_shards(configure: Configure, checkpoint: Path) -> None:
+    configure({"predict": {"checkpoint": str(checkpoint)}})
+    before, key = Predict().fingerprint, Predict().key_settings()
+    configure({"predict": {"checkpoint": str(checkpoint), "top_k": "3"}})
+    assert Predict().fingerprint != before
+    assert Predict().key_settings() == key == {"checkpoint": Predict().checkpoint_digest()}
+
+
+def test_a_given_checkpoint_needs_no_training(configure: Configure, checkpoint: Path) -> None:
+    features = {"extract-frames", "extract-audio", "extract-cover", "extract-text"}
+    configure({"ensemble": {"folds": "2"}})
+    assert set(Predict().inputs()) == {"train-fold-0", "train-fold-1", *features}
+    assert len(Predict().checkpoints()) == 2
+    configure({"ensemble": {"folds": "2"}, "predict": {"checkpoint": str(checkpoint)}})
+    assert set(Predict().inputs()) == features
+    assert Predict().checkpoints() == (checkpoint,)
+    # A sharded input for each modality, by its own name.
+    assert list(Predict().shard_inputs()) == ["frames", "audio", "cover", "text"]
+
+
+def test_a_clip_without_any_features_is_partial() -> None:
+    clips = SimpleNamespace(clip_ids=("a", "b"), has_features=lambda position: position == 0)
+
+    found = [predict_module._outcome(cast("ShardedClips", clips), position) for position in range(2)]
+
+    assert [(row.clip_id, row.status, row.code) for row in found] == [("a", "ok", ""), ("b", "partial", "no_features")]
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"modality_dims": [["frames", 4]]}', "[]", '{"modality_dims": 3}'])
+def test_a_description_that_does_not_tell_its_recipes_has_none(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "model.json"
+    path.write_text(text, encoding="utf-8")
+    assert predict_module._trained_recipes(path) == {}
+    assert predict_module._trained_recipes(tmp_path / "nowhere.json") == {}
+
+
+def test_the_best_labels_and_the_given_tags_of_each_clip_are_listed(configure: Configure, tmp_path: Path) -> None:
+    configure({"predict": {"top_k": "2"}})
+    shard = PredictionShard(
+        ("a", "b"),
+        ("x", "y", "z"),
+        ("p", "q"),
+        np.array([[0.2, 0.7, 0.1], [0.5, 0.25, 0.25]], np.float32),
+        np.array([[0.9, 0.4], [0.1, 0.6]], np.float32),
+        np.zeros((2, 0), np.float32),
+    )
+
+    # Without a calibration a tag is given from one half on.
+    rows = list(predict_module._lines(shard, [tmp_path]))
+
+    assert [row["clip_id"] for row in rows] == ["a", "b"]
+    assert rows[0]["categories"] == [("y", 0.7), ("x", 0.2)]
+    assert rows[1]["tags"] == [("q", 0.6), ("p", 0.1)]
+    assert [row["given_tags"] for row in rows] == [["p"], ["q"]]
+    assert list(rows[0]) == ["clip_id", "categories", "tags", "given_tags"]
