@@ -13,7 +13,7 @@ from tasks.config.run import settings
 from tasks.stages import evaluate as evaluate_module
 from tasks.stages.decode import Decode
 from tasks.stages.download import Download
-from tasks.stages.evaluate import METRICS_NAME, REPORT_NAME, Evaluate, account_stages, stage_summaries
+from tasks.stages.evaluate import METRICS_NAME, REPORT_NAME, Evaluate, stage_summaries, stages_with_outcomes
 from tasks.stages.manifest import Manifest
 from tests.tasks.stages.small import ok, publish, publish_manifest, shards, write_manifest
 
@@ -81,14 +81,14 @@ def published_stages(configure: Configure, tmp_path: Path, monkeypatch: pytest.M
     publish(Download(), {**shards(".jsonl"), "shard-00000.jsonl": [*ok("a"), gone]})
     below = {**shards(".tar"), "shard-00000.tar": [*ok("a"), gone], "shard-00002.tar": [Outcome("e", "partial", "cut")]}
     publish(Decode(), below, seconds=7.5)
-    for stage in account_stages()[2:]:
+    for stage in stages_with_outcomes()[2:]:
         rows = {name.replace(".tar", ".h5"): outcomes for name, outcomes in below.items()}
         failed = [*ok("c"), Outcome("d", "failed", "non_finite_features")]
         publish(stage, {**rows, "shard-00001.h5": failed if stage.stage_name == "extract-audio" else ok("c", "d")})
 
 
 def test_stages_that_keep_an_account_are_listed_as_they_run(published_stages: None) -> None:
-    names = [stage.stage_name for stage in account_stages()]
+    names = [stage.stage_name for stage in stages_with_outcomes()]
     assert names == ["download", "decode", "extract-audio", "extract-text"]
 
 
