@@ -1,6 +1,6 @@
 """Ranking and decision metrics of whole score arrays, in numpy alone.
 
-Common rules, unless a function says otherwise:
+Common rules, unless stated otherwise:
 
 * Scores are ``(N, C)`` finite numbers, higher = more likely; labels are ``(N, C)`` booleans or 0/1.
 * Ties: clips with equal scores share one threshold, so they enter the ranking together and their order in

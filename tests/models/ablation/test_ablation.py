@@ -1,7 +1,9 @@
 """What helped is told by paired intervals, with its uncertainty and its gaps."""
 
+from __future__ import annotations
+
 import itertools
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,6 +16,9 @@ from models.ablation.runs import AblationRun
 from models.ablation.significance import Estimate, Verdict, estimate, verdict
 from models.ablation.table import AblationTable, VariantSummary, summarise
 from models.ablation.text import findings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def runs_of(

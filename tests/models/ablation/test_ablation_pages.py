@@ -1,7 +1,9 @@
 """The renderings of an ablation hold its figures, and nothing from outside becomes markup."""
 
+from __future__ import annotations
+
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +13,9 @@ from models.ablation.runs import AblationRun, FailedRun
 from models.ablation.table import summarise
 from models.report.page import write_ablation_page
 from tests.models.report.pages import ATTACK, Page
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCORES: dict[str, dict[int, tuple[float, float | None]]] = {
     "default": {1: (0.80, 0.50), 2: (0.82, 0.52), 3: (0.84, 0.54)},

@@ -1,5 +1,7 @@
 """A whole calibration: what it does to scores, and what it leaves alone."""
 
+from __future__ import annotations
+
 import numpy as np
 import numpy.typing as npt
 import pytest

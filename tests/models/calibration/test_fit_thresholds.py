@@ -1,5 +1,7 @@
 """The threshold of the highest F1, against scikit-learn over every threshold that decides differently."""
 
+from __future__ import annotations
+
 import numpy as np
 import numpy.typing as npt
 import pytest

@@ -1,5 +1,7 @@
 """Rare categories are lifted as the paper says, where that helps by more than chance."""
 
+from __future__ import annotations
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -13,7 +15,7 @@ Float64 = npt.NDArray[np.float64]
 
 
 def imbalanced(num_clips: int, seed: int) -> tuple[Float64, npt.NDArray[np.int64]]:
-    """Log posteriors of unit normals around three corners, and their categories drawn by `PRIORS`."""
+    """Log posteriors of unit normals around three corners, and their categories drawn by ``PRIORS``."""
     generator = np.random.default_rng(seed)
     category = generator.choice(3, num_clips, p=PRIORS)
     centres = 1.5 * np.eye(3)

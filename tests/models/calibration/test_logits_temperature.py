@@ -1,5 +1,7 @@
 """One temperature a head: found where a fine grid finds it, and without influence on any order."""
 
+from __future__ import annotations
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -28,7 +30,7 @@ GRID = np.geomspace(LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE, 2001)
 def drawn_categories(
     num_clips: int, seed: int, *, confidence: float
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Scores whose logits are `confidence` times too large, and categories drawn from the right probabilities."""
+    """Scores whose logits are ``confidence`` times too large, and categories drawn from the right probabilities."""
     generator = np.random.default_rng(seed)
     logits = generator.normal(0, 2, (num_clips, 4))
     category = np.array([generator.choice(4, p=row) for row in softmax(logits, axis=1)], np.int64)

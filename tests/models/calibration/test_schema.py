@@ -1,7 +1,9 @@
-"""`calibration.json` comes back as it was, and only beside its own weights."""
+"""``calibration.json`` comes back as it was, and only beside its own weights."""
+
+from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +16,9 @@ from models.calibration.schema import (
     remove_calibration,
     write_calibration,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FOUND = Calibration(1.25, 0.5, 0.25, (0.75, 0.25), (0.125, 0.3, 1 / 3), ("太少",))
 

@@ -1,5 +1,7 @@
 """Pooling by hand, the majority's chance level, and the run of all baselines from ragged clips."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar

@@ -1,6 +1,9 @@
 """The two blocks of the public contract, and what is left out of them."""
 
+from __future__ import annotations
+
 import json
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -8,8 +11,10 @@ import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
 from features.base.errors import DataError
-from models.evaluation.evaluate import Evaluation
 from tests.models.evaluation.scored import evaluate_arrays
+
+if TYPE_CHECKING:
+    from models.evaluation.evaluate import Evaluation
 
 CATEGORIES = ("cat", "dog", "猫")
 TAGS = ("pan-left", "fade")

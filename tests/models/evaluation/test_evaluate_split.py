@@ -1,7 +1,9 @@
 """All numbers of one split: thresholds of one rule for everybody, and none where nothing was calibrated."""
 
+from __future__ import annotations
+
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +11,6 @@ import pytest
 from sklearn.metrics import f1_score
 
 from models.calibration.schema import TAG_THRESHOLD, Calibration, read_calibration, remove_calibration
-from models.data.labels import Labels
 from models.evaluation.baselines import run_baselines
 from models.evaluation.evaluate import SplitEvaluation, calibration_block, evaluate, evaluate_split
 from models.evaluation.logistic_regression import LogisticSettings
@@ -18,6 +19,11 @@ from models.prediction.predict import Predictions, Predictor
 from models.training.calibrate import calibrate_checkpoint
 from tests.models.saved import DIMS, RECIPES, saved_network
 from tests.models.synthetic import ListSource, random_labels, random_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from models.data.labels import Labels
 
 SPLITS = {"train": np.arange(30), "validation": np.arange(30, 70), "test": np.arange(70, 110)}
 EVERYONE = np.arange(110)

@@ -1,5 +1,7 @@
 """The regression finds what a line can find, chooses on validation, and survives constant labels."""
 
+from __future__ import annotations
+
 import numpy as np
 import numpy.typing as npt
 import pytest

@@ -1,6 +1,8 @@
 """The metrics against a hand count, against scikit-learn, and against what must not change them."""
 
-from random import Random
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,9 @@ from models.metrics.arrays import (
     mean_average_precision,
     micro_precision_recall_f1,
 )
+
+if TYPE_CHECKING:
+    from random import Random
 
 Case = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
 

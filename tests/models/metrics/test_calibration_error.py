@@ -1,5 +1,7 @@
 """The expected calibration error, by hand and by a loop over the bins."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,5 +1,7 @@
+from __future__ import annotations
+
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,6 +13,9 @@ from models.data.batching import iterate_batches
 from models.network.network import VideoNetwork
 from models.prediction.checkpoints import CheckpointInfo, load, save
 from tests.models.synthetic import SMALL_NETWORK, random_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DIMS = {"text": 9, "frames": 10}
 RECIPES = {"text": "minilm", "frames": "lite0 at 224"}

@@ -1,9 +1,10 @@
 """Predictions: calibrated where a calibration stands, of several networks at once, and with a modality hidden."""
 
+from __future__ import annotations
+
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +13,17 @@ import pytest
 from features.base.errors import CheckpointError, SettingError
 from models.calibration.fit import apply_calibration, category_priors, fit_calibration
 from models.calibration.schema import Calibration, read_calibration, write_calibration
-from models.data.labels import Indices
-from models.data.sources import ClipFeatures
 from models.prediction.predict import Predictions, Predictor, predict, predicted_tags
 from models.training.calibrate import calibrate_checkpoint
 from tests.models.saved import CATEGORIES, DIMS, RECIPES, TAGS, saved_network
 from tests.models.synthetic import SMALL_NETWORK, ListSource, random_labels, random_source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from models.data.labels import Indices
+    from models.data.sources import ClipFeatures
 
 CALIBRATION = Calibration(2.0, 0.5, 0.5, (0.7, 0.2, 0.1), (0.3, 0.6))
 EVERYONE = np.arange(12)
