@@ -43,7 +43,7 @@ def test_status_without_the_manifest_says_what_is_missing(
     ("arguments", "message"),
     [
         (["inspect", "nowhere.h5"], "nowhere.h5 is not a file: give a shard"),
-        (["inspect", __file__], "is no shard: inspect reads .h5"),
+        (["inspect", __file__], "is not a shard: inspect reads .h5"),
     ],
 )
 def test_inspect_of_what_is_no_shard(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
