@@ -8,6 +8,7 @@ that a busy machine slows all of them alike. The processor time of each ffmpeg i
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import subprocess
@@ -24,7 +25,7 @@ from features.decoding.config import SAMPLINGS, DecodeConfig
 from features.decoding.ffmpeg import ffmpeg_version, find_ffmpeg
 from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
 from features.downloads.media_spec import SNIFF_BYTES, kind_of
-from features.formats.matroska import read_frames
+from features.formats.matroska import stored_pictures
 
 
 def main() -> None:
@@ -113,11 +114,9 @@ def _decode(path: Path, decoder: ClipDecoder) -> tuple[bytes, float, float]:
 
 def _decibels(exact: bytes, fast: bytes) -> list[float]:
     """Return the peak signal-to-noise ratio of each frame of one clip against the other's."""
-    one, two = read_frames(exact), read_frames(fast)
-    assert one is not None
-    assert two is not None
-    both = min(len(one.images), len(two.images))
-    errors = (one.images[:both].astype(np.float32) - two.images[:both]) ** 2
+    one, two = (stored_pictures(io.BytesIO(clip)) for clip in (exact, fast))
+    pairs = zip(one, two, strict=False)
+    errors = [(own.pixels().astype(np.float32) - other.pixels()) ** 2 for own, other in pairs]
     return [float(10 * np.log10(255**2 / max(float(error.mean()), 1e-3))) for error in errors]
 
 

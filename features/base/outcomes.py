@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
+from features.base.errors import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -56,7 +58,7 @@ class Outcome:
     detail: str = ""
 
     def __post_init__(self) -> None:
-        line = " ".join(self.detail.split())[:MAX_DETAIL_CHARACTERS]
+        line = one_line(self.detail)[:MAX_DETAIL_CHARACTERS]
         object.__setattr__(self, "detail", line)
 
     def to_json(self) -> dict[str, str]:

@@ -23,6 +23,8 @@ RESULTS_PER_WORKER = 4
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+# How often the waiting thread checks whether the caller has stopped.
+POLL_SECONDS = 0.2
 
 
 def num_cpus() -> int:
@@ -94,10 +96,6 @@ def _next(waiting: deque[Future[Result]]) -> Result:
         # A worker that stopped early returned no valid result.
         raise StoppedError("the run was stopped")
     return result
-
-
-# How often the waiting thread checks whether the caller has stopped.
-POLL_SECONDS = 0.2
 
 
 def prefetch(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+Value = TypeVar("Value")
 
 
 def check_choice(name: str, value: str, allowed: Collection[str]) -> None:
@@ -59,9 +60,6 @@ def one_of(allowed: Collection[str]) -> Callable[[str, Any], None]:
 def at_least(low: int) -> Callable[[str, Any], None]:
     """Return :func:`check_range` from ``low`` on, for ``features.base.settings.setting``."""
     return partial(check_range, low=low)
-
-
-Value = TypeVar("Value")
 
 
 def setting(

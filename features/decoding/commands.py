@@ -27,6 +27,15 @@ TRANSPARENT_KINDS = frozenset({"gif", "webp", "png"})
 # Colours over white. For an opaque picture the three steps change no value.
 ON_WHITE = "format=yuva444p|gbrap,negate,premultiply=inplace=1,negate"
 AUDIO_RATE_HZ = 16000
+_GLOBAL = ("-hide_banner", "-nostdin", "-nostats")
+_PLAIN_OUTPUT = {
+    "map_metadata": -1,
+    "map_chapters": -1,
+    "sn": None,
+    "dn": None,
+    "fflags": "+bitexact",
+    "threads": 1,
+}
 
 
 def clip_command(binary: str, path: str, kind: str, config: DecodeConfig) -> list[str]:
@@ -94,17 +103,6 @@ def cover_command(binary: str, path: str, kind: str, config: DecodeConfig) -> li
         **_PLAIN_OUTPUT,
     )
     return [str(word) for word in output.global_args(*_GLOBAL).compile(binary)]
-
-
-_GLOBAL = ("-hide_banner", "-nostdin", "-nostats")
-_PLAIN_OUTPUT = {
-    "map_metadata": -1,
-    "map_chapters": -1,
-    "sn": None,
-    "dn": None,
-    "fflags": "+bitexact",
-    "threads": 1,
-}
 
 
 def _guards(formats: dict[str, str], kind: str, config: DecodeConfig) -> dict[str, object]:

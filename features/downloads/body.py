@@ -7,7 +7,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from features.base.errors import ClipError, TransientError
-from features.downloads.media_spec import PartialFacts, StreamingValidator
+from features.downloads.media_spec import READ_BYTES, PartialFacts, StreamingValidator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 HTTP_OK = 200
 HTTP_PARTIAL = 206
 HTTP_BAD_RANGE = 416
-READ_BYTES = 1 << 20
 # Tells zlib to accept a gzip or a zlib header.
 _ANY_HEADER = zlib.MAX_WBITS | 32
 

@@ -10,7 +10,7 @@ from features.base.errors import ClipError
 from features.base.outcomes import Outcome, is_transient, leading_code
 from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile, read_downloaded
 from features.downloads.fetching import Fetcher
-from features.downloads.media_spec import COVER_KINDS, MediaSpec, StreamingValidator
+from features.downloads.media_spec import COVER_KINDS, READ_BYTES, MediaSpec, StreamingValidator
 from features.http.rate_limit import HostLimiter, Scheduler, run_to_end
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from features.formats.records import ClipRecord
     from features.http.rate_limit import FetchSteps
 
-READ_BYTES = 1 << 20
+NOT_A_VIDEO = "not_a_video"
+NOT_A_PICTURE = "not_a_picture"
 
 
 def find_local(source: str, spec: MediaSpec, folder: Path) -> MediaFile:
@@ -82,10 +83,6 @@ def locate_unchanged(file: MediaFile, folder: Path) -> Path:
     if size != file.bytes:
         raise ClipError("changed_since_download", f"{size:,} bytes, Download saw {file.bytes:,}: force Download")
     return path
-
-
-NOT_A_VIDEO = "not_a_video"
-NOT_A_PICTURE = "not_a_picture"
 
 
 class Downloader:

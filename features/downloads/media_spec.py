@@ -21,6 +21,21 @@ EXTRA_VIDEO_KINDS = frozenset({"gif", "webp"})
 COVER_KINDS = frozenset({"jpeg", "png", "webp"})
 SNIFF_BYTES = 512
 TS_PACKET_BYTES = 188
+_SIGNATURES = (
+    (4, b"ftyp", "mp4"),
+    # QuickTime files of before ISO 14496-12 start with one of these boxes.
+    (4, b"moov", "mp4"),
+    (4, b"mdat", "mp4"),
+    (4, b"wide", "mp4"),
+    (0, b"\x1a\x45\xdf\xa3", "matroska"),
+    (0, b"FLV\x01", "flv"),
+    (0, b"\x00\x00\x01\xba", "mpegps"),
+    (0, b"\xff\xd8\xff", "jpeg"),
+    (0, b"\x89PNG\r\n\x1a\n", "png"),
+    (0, b"GIF8", "gif"),
+)
+READ_BYTES = 1 << 20
+_CHECKSUM = re.compile(r"(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})?")
 
 
 def kind_of(head: bytes) -> str:
@@ -37,25 +52,6 @@ def kind_of(head: bytes) -> str:
         return "mpegts"
     start = head.lstrip()[:15].lower()
     return "html" if start.startswith((b"<!doctype html", b"<html")) else ""
-
-
-_SIGNATURES = (
-    (4, b"ftyp", "mp4"),
-    # QuickTime files of before ISO 14496-12 start with one of these boxes.
-    (4, b"moov", "mp4"),
-    (4, b"mdat", "mp4"),
-    (4, b"wide", "mp4"),
-    (0, b"\x1a\x45\xdf\xa3", "matroska"),
-    (0, b"FLV\x01", "flv"),
-    (0, b"\x00\x00\x01\xba", "mpegps"),
-    (0, b"\xff\xd8\xff", "jpeg"),
-    (0, b"\x89PNG\r\n\x1a\n", "png"),
-    (0, b"GIF8", "gif"),
-)
-
-
-_READ_BYTES = 1 << 20
-_CHECKSUM = re.compile(r"(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})?")
 
 
 @dataclass(frozen=True)
@@ -114,7 +110,7 @@ class MediaSpec:
         digest = hashlib.md5(usedforsecurity=False)
         try:
             with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as stream:
-                while data := stream.read(_READ_BYTES):
+                while data := stream.read(READ_BYTES):
                     digest.update(data)
         except OSError:
             return False

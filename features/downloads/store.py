@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 # A smaller body is fetched again from its start: cheaper than keeping its state.
 RESUME_MIN_BYTES = 1 << 16
+PARTIALS_FOLDER = ".partial"
+# An incomplete body is deleted after this time.
+PARTIAL_DAYS = 7
+_SECONDS_A_DAY = 86400
 
 
 class Partial:
@@ -137,12 +141,6 @@ def _is_at(path: Path, descriptor: int) -> bool:
         return os.path.samestat(path.lstat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
-
-
-PARTIALS_FOLDER = ".partial"
-# An incomplete body is deleted after this time.
-PARTIAL_DAYS = 7
-_SECONDS_A_DAY = 86400
 
 
 class MediaStore:

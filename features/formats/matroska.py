@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE_HZ = 16000
 INT16_RANGE = 32768.0
+PICTURE_PIXELS = 240
+JPEG_QUALITY = 80
 
 
 def stored_pictures(matroska: IO[bytes], *, motion: bool = False) -> Iterator[StoredPicture]:
@@ -168,15 +170,6 @@ class _PictureDecoder(threading.local):
 _picture_decoder = _PictureDecoder()
 
 
-def read_frames(matroska: bytes) -> ImageSequence | None:
-    """Return the stored frames, ``(T, H, W, 3)``, with their times; ``None`` when there are none."""
-    pictures = list(stored_pictures(io.BytesIO(matroska)))
-    if not pictures:
-        return None
-    seconds = np.array([picture.time_seconds for picture in pictures], np.float32)
-    return ImageSequence(np.stack([picture.pixels() for picture in pictures]), seconds)
-
-
 def read_waveform(matroska: bytes) -> Waveform | None:
     """Return the stored sound, ``(S,)`` in [-1, 1] at 16 kHz; ``None`` when there is none."""
     sound = stored_sound(io.BytesIO(matroska))
@@ -226,10 +219,6 @@ def _opened(matroska: IO[bytes]) -> av.container.InputContainer:
         return av.open(matroska, mode="r", format="matroska")
     except av.FFmpegError as error:
         raise ShardError(f"a stored clip cannot be opened ({error}): delete the shard and run again") from error
-
-
-PICTURE_PIXELS = 240
-JPEG_QUALITY = 80
 
 
 def clip_pictures(clips: Iterable[OpenedClip], clip_ids: Collection[str]) -> dict[str, bytes]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 SPLITS = ("train", "validation", "test")
 # Equal records give equal bytes.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
+# With these the row itself became part of a record: only its category, its text file or a label is left out.
+KEPT_ROW_CODES = frozenset({"conflicting_category", "damaged_text", "rare_category", "rare_tag"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,6 @@ class ClipRecord:
 
 
 _FIELD_NAMES = tuple(sorted(field.name for field in fields(ClipRecord)))
-
-
-# With these the row itself became part of a record: only its category, its text file or a label is left out.
-KEPT_ROW_CODES = frozenset({"conflicting_category", "damaged_text", "rare_category", "rare_tag"})
 
 
 class RowError(ValueError):

@@ -20,7 +20,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.ssl_ import create_urllib3_context
 
-from features.base.errors import ClipError, TransientError
+from features.base.errors import ClipError, TransientError, one_line
 from features.http.guard import GuardedTlsSocket, connect, guarded, resolve
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ DRAIN_BYTES = 1 << 14
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _DIGITS = re.compile(r"\d{1,18}", re.ASCII)
+# Hosts whose connections are kept open.
+KEPT_HOSTS = 64
 
 
 class Response:
@@ -128,10 +130,6 @@ class Response:
         self._response.close()
 
 
-# Hosts whose connections are kept open.
-KEPT_HOSTS = 64
-
-
 class HttpClient:
     """A thread-safe HTTP client. It uses no proxy, cookie or password of the environment.
 
@@ -195,7 +193,7 @@ def _reason(error: requests.ConnectionError) -> str:
     if isinstance(cause, NameResolutionError):
         return "the host name has no address"
     if isinstance(cause, urllib3.exceptions.ProtocolError):
-        return " ".join(" ".join(str(part) for part in cause.args).split())
+        return one_line(" ".join(str(part) for part in cause.args))
     return type(cause).__name__
 
 

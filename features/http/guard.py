@@ -27,6 +27,8 @@ _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 _TUNNELS_6TO4 = ipaddress.ip_network("2002::/16")
 # Translates to IPv4 (RFC 6052); the last 32 bits are the address that is reached.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Longest wait of a socket before it checks for a stopped run.
+SLICE_SECONDS = 0.25
 
 
 def is_public(address: str) -> bool:
@@ -71,10 +73,6 @@ def resolve(host: str, port: int, *, allow_private: bool) -> list[tuple[int, str
                 "address_not_allowed", f"{host} is {address}, no public address; see allow_private_addresses"
             )
     return addresses
-
-
-# Longest wait of a socket before it checks for a stopped run.
-SLICE_SECONDS = 0.25
 
 
 class Guard:

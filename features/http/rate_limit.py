@@ -25,6 +25,9 @@ HALVING_SECONDS = 1.0
 DOWN_FAILURES = 20
 DOWN_SECONDS = 60.0
 DOWN_CLOSED_SECONDS = 300.0
+# Longest wait of a thread before it checks for a stopped run, or for a slot released by another scheduler.
+MAX_WAIT_SECONDS = 0.1
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -148,12 +151,6 @@ class HostLimiter:
             host = self._host(name)
             left = host.closed_until - time.monotonic()
             return (host.closed_code, left) if left > 0 else None
-
-
-# Longest wait of a thread before it checks for a stopped run, or for a slot released by another scheduler.
-MAX_WAIT_SECONDS = 0.1
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 _NUMBER = re.compile(r"\d{1,12}(?:\.\d{0,12})?", re.ASCII)
+# A file that is one JSON array starts with a bracket alone, or with one and the first object.
+_ARRAY = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[\s*(?:\{|$)")
 
 
 def read_csv(
@@ -138,10 +140,6 @@ def _typed(row: Mapping[str, str], names: Mapping[str, str], tag_separator: str)
         except (ValueError, RecursionError):
             return RowError("bad_value", f"{names['tags']} is {tags[:40]!r}: it starts like a JSON list and is none")
     return result
-
-
-# A file that is one JSON array starts with a bracket alone, or with one and the first object.
-_ARRAY = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[\s*(?:\{|$)")
 
 
 def read_json_lines(stream: io.BufferedReader) -> Iterator[tuple[int, dict[str, object] | RowError]]:

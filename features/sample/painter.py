@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
 
 Colour = tuple[int, int, int]
+WINDOW_LIGHT: Colour = (255, 214, 110)
+# Shapes are drawn twice as large as shown and averaged down, which smooths their edges.
+OVERSAMPLING = 2
+PAINTS: tuple[Colour, ...] = ((60, 110, 180), (236, 236, 230), (70, 140, 96), (214, 170, 60), (200, 56, 50))
+SKINS: tuple[Colour, ...] = ((236, 196, 164), (204, 150, 112), (140, 96, 70), (96, 64, 48))
+RED_BALLOON: Colour = (222, 36, 40)
+# Balloons of other colours fly where the tag is absent, so that not every balloon is the red one.
+OTHER_BALLOONS: tuple[Colour, ...] = ((240, 200, 60), (80, 130, 220))
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,6 @@ NIGHTS = (
     Palette((8, 12, 38), (34, 44, 86), (240, 240, 220), (0.28, 0.30, 0.44), 0.6, True),
     Palette((18, 12, 44), (70, 48, 96), (250, 232, 200), (0.34, 0.28, 0.42), 0.6, True),
 )
-WINDOW_LIGHT: Colour = (255, 214, 110)
 
 
 def draw_palette(is_night: bool, rng: np.random.Generator) -> Palette:
@@ -58,8 +65,6 @@ def draw_palette(is_night: bool, rng: np.random.Generator) -> Palette:
 
 
 UInt8 = npt.NDArray[np.uint8]
-# Shapes are drawn twice as large as shown and averaged down, which smooths their edges.
-OVERSAMPLING = 2
 
 
 class Painter:
@@ -103,13 +108,6 @@ class Painter:
     def pixels(self) -> UInt8:
         """Return the picture, ``(rows, columns, 3)``; without a background ``(rows, columns, 4)``."""
         return np.asarray(self._image.reduce(OVERSAMPLING), dtype=np.uint8)
-
-
-PAINTS: tuple[Colour, ...] = ((60, 110, 180), (236, 236, 230), (70, 140, 96), (214, 170, 60), (200, 56, 50))
-SKINS: tuple[Colour, ...] = ((236, 196, 164), (204, 150, 112), (140, 96, 70), (96, 64, 48))
-RED_BALLOON: Colour = (222, 36, 40)
-# Balloons of other colours fly where the tag is absent, so that not every balloon is the red one.
-OTHER_BALLOONS: tuple[Colour, ...] = ((240, 200, 60), (80, 130, 220))
 
 
 def draw_boat(height_pixels: int, rng: np.random.Generator) -> UInt8:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from features.sample.config import SampleConfig
 
-SCENES = ("harbour", "city", "forest")
-SOUNDS = ("music", "motor", "birdsong")
 MOVES = ("pan left", "pan right", "fade in", "fade out", "still")
 TONES = ("rising tone", "falling tone", "", "")
 

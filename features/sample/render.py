@@ -56,6 +56,11 @@ CONTAINER: Options = {
     "movflags": "+faststart",
     "f": "mp4",
 }
+MANIFEST_NAME = "manifest.jsonl"
+MEDIA_NAME = "media"
+ERROR_PAGE = b"<!DOCTYPE html>\n<html><title>404</title><body>This file was removed.</body></html>\n"
+# A file cut here still has its header and its first frames.
+TRUNCATED_SHARE = 0.6
 
 
 def encode_clip(
@@ -115,13 +120,6 @@ def _run(argv: list[str], stdin: bytes, folder: Path) -> None:
             f"{argv[0]} cannot render the sample corpus: exit code {completed.returncode}, {lines[-1]}; "
             "use an ffmpeg with libx264 and aac, such as the one of the package imageio-ffmpeg"
         )
-
-
-MANIFEST_NAME = "manifest.jsonl"
-MEDIA_NAME = "media"
-ERROR_PAGE = b"<!DOCTYPE html>\n<html><title>404</title><body>This file was removed.</body></html>\n"
-# A file cut here still has its header and its first frames.
-TRUNCATED_SHARE = 0.6
 
 
 def render_corpus(

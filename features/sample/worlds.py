@@ -20,6 +20,17 @@ ROAD = 0.84
 # Lower buildings have a pitched roof.
 ROOF_BELOW = 0.3
 WALLS = ((150, 104, 88), (186, 172, 150), (118, 126, 140), (98, 116, 132), (170, 140, 116), (140, 148, 150))
+# The forest.
+MEADOW = 0.6
+NUM_TREES = 46
+CABIN_SHARE = 0.4
+# The harbour.
+HORIZON = 0.56
+QUAY = 0.74
+CRANE_SHARE = 0.6
+SHED_COLOURS = ((176, 92, 74), (196, 170, 120), (120, 140, 150), (150, 110, 90))
+# Standard deviation of the grain, in levels of brightness.
+GRAIN_LEVELS = 3.0
 
 
 def paint_city(painter: Painter, palette: Palette, rng: np.random.Generator) -> None:
@@ -82,11 +93,6 @@ def _paint_street_tree(painter: Painter, palette: Palette, x: float, rng: np.ran
         painter.oval(x + rng.uniform(-0.03, 0.03), PAVEMENT - rng.uniform(0.1, 0.16), 0.045, 0.045, leaves)
 
 
-MEADOW = 0.6
-NUM_TREES = 46
-CABIN_SHARE = 0.4
-
-
 def paint_forest(painter: Painter, palette: Palette, rng: np.random.Generator) -> None:
     """Paint hills, the lake, perhaps a cabin, and the trees from the far ones to the near ones."""
     for base, colour in ((0.44, (128, 156, 168)), (0.52, (98, 138, 122))):
@@ -130,12 +136,6 @@ def _paint_tree(painter: Painter, palette: Palette, place: tuple[float, float], 
         spread = height * (0.15 + 0.06 * tier)
         low = top + 0.42 * height
         painter.polygon([(x, top), (x + spread, low), (x - spread, low)], needles)
-
-
-HORIZON = 0.56
-QUAY = 0.74
-CRANE_SHARE = 0.6
-SHED_COLOURS = ((176, 92, 74), (196, 170, 120), (120, 140, 150), (150, 110, 90))
 
 
 def paint_harbour(painter: Painter, palette: Palette, rng: np.random.Generator) -> None:
@@ -205,8 +205,6 @@ def _paint_lighthouse(painter: Painter, palette: Palette, x: float) -> None:
 
 
 SCENERY = {"harbour": paint_harbour, "city": paint_city, "forest": paint_forest}
-# Standard deviation of the grain, in levels of brightness.
-GRAIN_LEVELS = 3.0
 
 
 def paint_world(scene: str, is_night: bool, size: tuple[int, int], rng: np.random.Generator) -> UInt8:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from features.formats.records import ClipRecord
 
+# The fold of a clip of the test split.
+NO_FOLD = -1
+
 
 class Part:
     """One part of the corpus while clips are assigned to it.
@@ -166,10 +169,6 @@ def assign_splits(
         for position in max(free, key=len):
             result[position] = "train"
     return result
-
-
-# The fold of a clip of the test split.
-NO_FOLD = -1
 
 
 def assign_folds(records: Sequence[ClipRecord], splits: Sequence[str], *, num_folds: int, seed: int) -> list[int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import imageio_ffmpeg
+import numpy as np
 
 from features.base.files import sha256_of
 from features.base.outcomes import Outcome
@@ -20,6 +21,8 @@ from features.decoding.shard import Decoding, decode_shard
 from features.downloads.download import locate_unchanged
 from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
 from features.downloads.media_spec import COVER_KINDS, EXTRA_VIDEO_KINDS, SNIFF_BYTES, VIDEO_KINDS, kind_of
+from features.formats.clip_data import ImageSequence
+from features.formats.matroska import stored_pictures
 from features.formats.tar_shard import open_tar_shard
 
 if TYPE_CHECKING:
@@ -44,6 +47,15 @@ def read_parts(path: Path) -> Iterator[ClipParts]:
     for clip in open_tar_shard(path):
         matroska, cover = (None if part is None else part.read() for part in (clip.matroska, clip.cover))
         yield ClipParts(clip.outcome, matroska, cover, clip.about)
+
+
+def read_frames(matroska: bytes) -> ImageSequence | None:
+    """Return the stored frames, ``(T, H, W, 3)``, with their times; ``None`` when there are none."""
+    pictures = list(stored_pictures(io.BytesIO(matroska)))
+    if not pictures:
+        return None
+    seconds = np.array([picture.time_seconds for picture in pictures], np.float32)
+    return ImageSequence(np.stack([picture.pixels() for picture in pictures]), seconds)
 
 
 def add_parts(writer: TarShardWriter, clip: ClipParts) -> None:

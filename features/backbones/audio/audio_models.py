@@ -28,7 +28,7 @@ from scipy.signal import firwin, resample_poly
 from torch import nn
 
 from features.backbones.audio.logmel import SAMPLE_RATE_HZ
-from features.base.errors import SourceError
+from features.base.errors import SourceError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -94,7 +94,7 @@ def sound_model(model: Any, extractor: Any, window_samples: int, *, has_pooler: 
                 return _wave(model, front, window_samples)
             return _other(model, front, window_samples, has_pooler=has_pooler)
     except RUN_ERRORS as error:
-        reason = " ".join((str(error) or type(error).__name__).split())[:200]
+        reason = one_line(str(error) or type(error).__name__)[:200]
         raise SourceError(
             f"{type(model).__name__} does not run on sound alone ({reason}): choose an audio encoder"
         ) from error

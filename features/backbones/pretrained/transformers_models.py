@@ -59,7 +59,7 @@ class Pretrained:
             with quiet():
                 return loader(str(self._folder), trust_remote_code=False, local_files_only=True, **options)
         except LOAD_ERRORS as error:
-            reason = " ".join((str(error) or type(error).__name__).split())[:300]
+            reason = one_line(str(error) or type(error).__name__)[:300]
             raise SourceError(
                 f"transformers cannot load the {what} of {self.name!r} ({reason}); "
                 "give the folder of a complete model, or a hub id"

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from features.backbones.vision.preprocess import Normalisation, Preprocess
-from features.base.errors import ShardError, SourceError
+from features.base.errors import ShardError, SourceError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -155,7 +155,7 @@ class ImageProcessor:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join((str(error) or type(error).__name__).split())[:200]
+    return one_line(str(error) or type(error).__name__)[:200]
 
 
 def _numbers(value: object) -> tuple[float, ...]:

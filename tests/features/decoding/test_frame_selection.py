@@ -20,8 +20,8 @@ from features.decoding.frame_selection import (
     max_candidates,
     select_frames,
 )
-from features.formats.matroska import read_frames, read_waveform
-from tests.features.media import ffmpeg, render, render_clip
+from features.formats.matroska import read_waveform
+from tests.features.media import ffmpeg, read_frames, render, render_clip
 
 if TYPE_CHECKING:
     from pathlib import Path

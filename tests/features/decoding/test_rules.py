@@ -17,8 +17,8 @@ from PIL import Image
 
 from features.base.outcomes import Outcome
 from features.decoding.config import DecodeConfig
-from features.formats.matroska import read_cover, read_frames, read_waveform
-from tests.features.media import ClipParts, decode_row, downloaded, ffmpeg, render, render_clip
+from features.formats.matroska import read_cover, read_waveform
+from tests.features.media import ClipParts, decode_row, downloaded, ffmpeg, read_frames, render, render_clip
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 TONE = "sine=frequency=440:sample_rate=16000:duration={seconds}"
@@ -379,7 +379,7 @@ def test_memory_does_not_grow_with_the_clip(tmp_path: Path) -> None:
     path = render(tmp_path / "a.mkv", ["testsrc2=size=256x256:rate=1/8:duration=7200"], *X264)
     code = (
         "import json, resource, sys; from pathlib import Path\n"
-        "from features.decoding.ffmpeg import DecodeConfig; from tests.features.media import decode_to, downloaded\n"
+        "from features.decoding.config import DecodeConfig; from tests.features.media import decode_to, downloaded\n"
         "config = DecodeConfig(frames_per_second=0.5, max_seconds=8000, max_frames=8000, memory_megabytes=16)\n"
         "path = Path(sys.argv[1])\n"
         "found = decode_to(path.with_suffix('.tar'), [downloaded(path)], config)\n"

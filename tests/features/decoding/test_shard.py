@@ -20,7 +20,7 @@ from features.decoding.commands import clip_command
 from features.decoding.config import DecodeConfig
 from features.decoding.diagnostics import StoredStreams, measure
 from features.downloads.download_rows import DownloadedClip
-from features.formats.matroska import read_cover, read_frames, read_waveform
+from features.formats.matroska import read_cover, read_waveform
 from tests.features.media import (
     ClipParts,
     decode_row,
@@ -29,6 +29,7 @@ from tests.features.media import (
     fake_program,
     ffmpeg,
     media_file,
+    read_frames,
     read_parts,
     render,
     render_clip,

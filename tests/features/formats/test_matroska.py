@@ -12,9 +12,9 @@ from features.base.process import Limits, run
 from features.decoding.commands import clip_command, cover_command
 from features.decoding.config import DecodeConfig
 from features.decoding.diagnostics import StoredStreams, measure
-from features.formats.matroska import PICTURE_PIXELS, clip_pictures, read_cover, read_frames, read_waveform
+from features.formats.matroska import PICTURE_PIXELS, clip_pictures, read_cover, read_waveform
 from features.formats.tar_shard import open_tar_shard
-from tests.features.media import decode_to, downloaded, ffmpeg, render, render_picture
+from tests.features.media import decode_to, downloaded, ffmpeg, read_frames, render, render_picture
 
 if TYPE_CHECKING:
     from pathlib import Path
