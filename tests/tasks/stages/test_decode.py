@@ -60,7 +60,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path | None]]:
                 on_clip()
         return Decoding(tuple(outcomes), 0.5)
 
-    monkeypatch.setattr(decode_module, "decode_shard", decode_shard)
+    monkeypatch.setattr("features.decoding.shard.decode_shard", decode_shard)
     monkeypatch.setattr(Decode, "ffmpeg_version", lambda _: "7.0.2")
     return seen
 
@@ -83,7 +83,7 @@ def swept(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         def finish(self) -> None:
             told.append("finish")
 
-    monkeypatch.setattr(decode_module, "MediaCollector", Spy)
+    monkeypatch.setattr("features.downloads.store.MediaCollector", Spy)
     return told
 
 

@@ -192,7 +192,7 @@ def test_the_embedded_corpus_is_rendered_with_the_settings_of_the_run(
         (folder / MANIFEST_NAME).write_text("rows", encoding="utf-8")
         return 24
 
-    monkeypatch.setattr(manifest_module, "render_corpus", render)
+    monkeypatch.setattr("features.sample.render.render_corpus", render)
     stage = SampleCorpus()
     (stage.folder / "media").mkdir(parents=True)
     (stage.folder / "media" / ".tmp-999999999-old.mp4").touch()
