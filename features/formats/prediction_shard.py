@@ -122,7 +122,8 @@ def read_uncalibrated(keys: Mapping[Path, str]) -> npt.NDArray[np.float32] | Non
     parts = []
     for path, key in keys.items():
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # Opened here: given a path, numpy leaves the file of a damaged archive open.
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 if str(file["key"]) != key:
                     return None
                 parts.append(file["category_scores"])
