@@ -91,7 +91,9 @@ class WorkerPool:
 
 
 def _next(waiting: deque[Future[Result]]) -> Result:
-    result = waiting.popleft().result()
+    # Taken out once it is there: a signal handler may raise meanwhile, and the call then still has to be waited for.
+    result = waiting[0].result()
+    waiting.popleft()
     if STOPPING.is_set():
         # A worker that stopped early returned no valid result.
         raise StoppedError("the run was stopped")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import _thread
 import os
 import threading
 import time
@@ -108,6 +109,23 @@ def test_no_call_outlives_a_map_that_is_left() -> None:
         assert next(results) == 0
         assert running.wait(10)
         results.close()
+        assert ended.is_set()
+
+
+def test_no_call_outlives_a_map_whose_caller_is_interrupted_while_it_waits() -> None:
+    ended = threading.Event()
+
+    def slow(item: int) -> int:
+        time.sleep(0.2)
+        _thread.interrupt_main()
+        time.sleep(0.3)
+        ended.set()
+        return item
+
+    with WorkerPool(1) as pool:
+        results = pool.ordered_map(slow, range(1))
+        with pytest.raises(KeyboardInterrupt):
+            next(results)
         assert ended.is_set()
 
 
