@@ -76,7 +76,7 @@ def test_nothing_decoded_is_kept_and_every_embedding_is_the_same_byte_for_byte(
     staged = place.luigi("Extract", "--modality", "cover")
     assert staged.returncode == 0, staged.stdout
     assert "decode          done" in staged.stdout
-    assert "(31 clips taken over)" in staged.stdout
+    assert "(31 clips reused)" in staged.stdout
     assert _embedded(place.root) == _embedded(finished.root)
 
 

@@ -145,7 +145,7 @@ def test_another_frame_rate_changes_no_sound(finished: Workplace) -> None:
 
     assert done.returncode == 0, done.stdout
     assert "decode          done" in done.stdout
-    assert "(30 clips taken over)" in done.stdout
+    assert "(30 clips reused)" in done.stdout
     shards = [digest for path, digest in before.items() if path.startswith("extract-audio")]
     again = [sha256_of(path) for path in (finished.root / "extract-audio" / "latest").glob("shard-*.h5")]
     assert sorted(again) == sorted(shards)

@@ -210,7 +210,6 @@ def test_clean_names_the_runs_of_other_variants_alone_and_status_tells_of_all(
 def test_force_does_every_run_again(ablation: Ablation, monkeypatch: pytest.MonkeyPatch) -> None:
     forgotten: list[Path] = []
     monkeypatch.setattr(ablation_module, "forget", forgotten.extend)
-    monkeypatch.setattr(stage_module, "_STARTED_AT", 4e9)
     folders = {ablation.baselines().folder, *(run.plan.folder for run in ablation.runs())}
 
     assert ablation.complete()
