@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import _thread
 import os
+import signal
 import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
@@ -114,10 +114,11 @@ def test_no_call_outlives_a_map_that_is_left() -> None:
 
 def test_no_call_outlives_a_map_whose_caller_is_interrupted_while_it_waits() -> None:
     ended = threading.Event()
+    main = threading.get_ident()
 
     def slow(item: int) -> int:
         time.sleep(0.2)
-        _thread.interrupt_main()
+        signal.pthread_kill(main, signal.SIGINT)
         time.sleep(0.3)
         ended.set()
         return item
