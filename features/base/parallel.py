@@ -25,6 +25,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 # How often the waiting thread checks whether the caller has stopped.
 POLL_SECONDS = 0.2
+# How long a thread is waited for after a second signal.
+LEAVING_SECONDS = 10.0
 
 
 def num_cpus() -> int:
@@ -126,7 +128,16 @@ def prefetch(
             on_leaving()
         stopped.set()
         if thread.is_alive():
-            thread.join()
+            _join(thread)
+
+
+def _join(thread: threading.Thread) -> None:
+    """Wait for a thread, also when a signal handler raises meanwhile: the caller then closes what the thread reads."""
+    try:
+        thread.join()
+    except BaseException:
+        thread.join(LEAVING_SECONDS)
+        raise
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ An embedding shard holds one modality of up to some thousand clips, flat and rag
 
 The rows of clip ``i`` are ``features[offsets[i]:offsets[i + 1]]``; a clip without the modality has none. Equal
 content gives equal bytes: the file holds no time, place or name of a corpus. ``/input_digest``
-is the sha256 of what decides a clip's features, settings apart: a rebuilt shard takes over the rows of clips whose
+is the sha256 of what decides a clip's features, settings apart: a rebuilt shard reuses the rows of clips whose
 digest is the same.
 """
 

@@ -243,3 +243,31 @@ def test_stopping_early_closes_the_iterable_and_ends_the_thread() -> None:
     items.close()
     assert closed.is_set()
     assert threading.active_count() == before
+
+
+def test_a_second_signal_does_not_leave_the_thread_behind() -> None:
+    has_ended = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        try:
+            # Longer than it takes the signal to come.
+            time.sleep(0.5)
+            yield 2
+        finally:
+            has_ended.set()
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise SystemExit(143)
+
+    taken = prefetch(items(), 1)
+    assert next(taken) == 1
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        with pytest.raises(SystemExit):
+            taken.close()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert has_ended.is_set()
