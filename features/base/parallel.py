@@ -112,7 +112,8 @@ def prefetch(
     """
     handed: queue.Queue[_Taken[Item]] = queue.Queue(maxsize=depth)
     stopped = threading.Event()
-    thread = threading.Thread(target=_take, args=(items, handed, stopped), daemon=True)
+    ended = threading.Event()
+    thread = threading.Thread(target=_take, args=(items, handed, stopped, ended), daemon=True)
     is_over = False
     try:
         # In here, since a signal handler may raise while the thread starts.
@@ -128,15 +129,19 @@ def prefetch(
             on_leaving()
         stopped.set()
         if thread.is_alive():
-            _join(thread)
+            _join(thread, ended)
 
 
-def _join(thread: threading.Thread) -> None:
-    """Wait for a thread, also when a signal handler raises meanwhile: the caller then closes what the thread reads."""
+def _join(thread: threading.Thread, ended: threading.Event) -> None:
+    """Wait for a thread, also when a signal handler raises meanwhile: the caller then closes what the thread reads.
+
+    Python takes a thread for ended when its ``join`` is interrupted, so it cannot be joined again: hence the event.
+    """
     try:
+        ended.wait()
         thread.join()
     except BaseException:
-        thread.join(LEAVING_SECONDS)
+        ended.wait(LEAVING_SECONDS)
         raise
 
 
@@ -148,7 +153,9 @@ class _Taken(Generic[Item]):
     error: BaseException | None = None
 
 
-def _take(items: Iterable[Item], handed: queue.Queue[_Taken[Item]], stopped: threading.Event) -> None:
+def _take(
+    items: Iterable[Item], handed: queue.Queue[_Taken[Item]], stopped: threading.Event, ended: threading.Event
+) -> None:
     iterator: Iterator[Item] = iter(())
     try:
         iterator = iter(items)
@@ -160,7 +167,10 @@ def _take(items: Iterable[Item], handed: queue.Queue[_Taken[Item]], stopped: thr
     except BaseException as error:  # noqa: BLE001 - it is raised where the items are wanted
         _put(_Taken(error=error), handed, stopped)
     finally:
-        close_iterator(iterator)
+        try:
+            close_iterator(iterator)
+        finally:
+            ended.set()
 
 
 def close_iterator(items: object) -> None:
