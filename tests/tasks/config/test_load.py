@@ -310,7 +310,7 @@ def test_a_single_per_cent_sign_is_explained(configure: Configure) -> None:
         ("nothing_like_it", "in the configuration: expected one of paths, corpus, sample"),
     ],
 )
-def test_a_section_that_there_is_not_is_told_how_to_be_written(configure: Configure, section: str, told: str) -> None:
+def test_the_error_of_an_unknown_section_names_the_right_one(configure: Configure, section: str, told: str) -> None:
     configure({section: {"workers": "3"}})
     with pytest.raises(SettingError, match=re.escape(told)):
         check_keys()

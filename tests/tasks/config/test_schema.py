@@ -105,7 +105,7 @@ def test_a_section_with_presets_takes_its_defaults_from_the_preset_default(name:
     assert {key: value for key, value in section.names().items() if key != "preset"} == default
     for preset in PRESETS:
         assert section.preset_values(preset) == asdict(getattr(PRESETS[preset], part))
-        # A copy: nobody may change a preset by it.
+        # A copy: changing it changes no preset.
         section.preset_values(preset).clear()
         assert section.preset_values(preset)
 

@@ -81,7 +81,7 @@ def test_a_holder_that_was_killed_holds_nothing(tmp_path: Path) -> None:
         other.kill()
         other.wait()
 
-    # Its number still stands in the file.
+    # Its number is still in the file.
     assert (tmp_path / ".lock").read_text(encoding="utf-8") == f"{other.pid}\n"
     assert holder_of(tmp_path) is None
     hold_root(tmp_path)

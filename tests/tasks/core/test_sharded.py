@@ -420,7 +420,7 @@ def test_several_at_a_time_overlap_and_never_more_of_them() -> None:
         with lock:
             running += 1
             most = max(most, running)
-        # Two have to meet here, or nobody gets on.
+        # Blocks until two builds have arrived.
         both.wait()
         with lock:
             running -= 1
@@ -453,7 +453,7 @@ def test_an_error_stops_the_others_and_begins_no_further_shard() -> None:
         STOPPING.clear()
 
 
-def test_whoever_stops_taking_results_stops_the_building() -> None:
+def test_a_consumer_that_stops_iterating_stops_the_building() -> None:
     release = threading.Event()
 
     def build(job: ShardJob) -> None:

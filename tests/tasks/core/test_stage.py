@@ -324,7 +324,7 @@ def test_an_error_of_the_disk_is_one_line_that_names_the_place(
     assert json.loads((CopyStage().folder / PARAMS_NAME).read_text(encoding="utf-8"))["settings"] == {"rate": 5}
 
 
-def test_the_stage_hears_that_it_is_complete_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hook_of_success_is_called_once_when_the_stage_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bool] = []
     monkeypatch.setattr(CopyStage, "on_success", lambda self: seen.append((self.folder / SUCCESS_NAME).exists()))
 

@@ -137,7 +137,7 @@ def test_texts_are_recognised_only_where_a_backbone_is_named_and_the_field_is_us
 
 
 @pytest.mark.parametrize("field", ["", "title", "asr"])
-def test_a_field_that_nobody_reads_is_a_setting_error(configure: Configure, field: str) -> None:
+def test_a_field_without_a_backbone_is_a_setting_error(configure: Configure, field: str) -> None:
     configure(OCR)
     with pytest.raises(SystemExit) as stopped:
         Recognize(field=field)

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.usefixtures("in_this_process")
         ({"features": {"modalities": "text"}}, set(), {"extract-frames", "extract-audio", "extract-cover"}),
     ],
 )
-def test_everything_that_the_report_tells_of_is_an_input(
+def test_everything_that_the_report_shows_is_an_input(
     configure: Configure,
     tmp_path: Path,
     sections: dict[str, dict[str, str]],

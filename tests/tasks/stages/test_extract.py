@@ -250,7 +250,7 @@ def test_a_revision_counts_for_a_model_of_the_hub(configure: Configure) -> None:
     assert len(set(prints)) == 2
 
 
-def test_a_backbone_that_there_is_not_is_told_before_anything_is_scheduled(
+def test_an_unknown_backbone_is_refused_before_anything_is_scheduled(
     configure: Configure, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(self: ExtractConfig) -> None:
@@ -304,7 +304,7 @@ def recognized(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str
     return found
 
 
-def test_a_shard_of_text_tells_what_made_it(
+def test_a_shard_of_text_is_stamped_with_what_made_it(
     configure: Configure, manifest: Path, recognized: list[dict[str, Any]]
 ) -> None:
     configure(sections_of(manifest, ocr=OCR))

@@ -48,7 +48,7 @@ def checkpoint(configure: Configure, tmp_path: Path) -> Path:
 
 
 def _asked_before_it_runs(configure: Configure, checkpoint: Path, **sections: Mapping[str, str]) -> set[str]:
-    """Return the stages that would run before Predict, where nothing stands in the way."""
+    """Return the stages that would run before Predict, where nothing prevents it."""
     configure({"predict": {"checkpoint": str(checkpoint)}, **sections})
     return {stage.stage_name for stage in Predict().deps()}
 
@@ -149,12 +149,12 @@ def test_where_it_computes_changes_no_identity(configure: Configure, checkpoint:
     assert Predict().fingerprint == before
 
 
-def test_a_checkpoint_that_does_not_tell_is_left_to_whoever_loads_it(configure: Configure, checkpoint: Path) -> None:
+def test_a_checkpoint_without_recipes_is_checked_when_it_is_loaded(configure: Configure, checkpoint: Path) -> None:
     (checkpoint / "model.json").write_text("{", encoding="utf-8")
     assert "extract-frames" in _asked_before_it_runs(configure, checkpoint)
 
 
-def test_a_folder_without_a_checkpoint_is_told_with_the_way_out(
+def test_the_error_of_a_folder_without_a_checkpoint_has_the_way_out(
     configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure({"predict": {"checkpoint": str(tmp_path / "nowhere")}})
@@ -216,7 +216,7 @@ def test_a_clip_without_any_features_is_partial() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"modality_dims": [["frames", 4]]}', "[]", '{"modality_dims": 3}'])
-def test_a_description_that_does_not_tell_its_recipes_has_none(tmp_path: Path, text: str) -> None:
+def test_a_description_without_recipes_gives_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / "model.json"
     path.write_text(text, encoding="utf-8")
     assert predict_module._trained_recipes(path) == {}

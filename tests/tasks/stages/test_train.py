@@ -119,7 +119,7 @@ def test_a_training_is_given_the_shards_of_every_modality_in_their_order(
     assert plan == TrainingPlan(settings().network, settings().train, Train().folder)
 
 
-def test_what_later_stages_read_is_told_from_what_documents_the_training(
+def test_files_that_only_document_the_training_are_marked_as_records(
     trained: list[tuple[TrainingData, TrainingPlan]],
 ) -> None:
     Train().run()
