@@ -29,21 +29,24 @@ BARE_LUIGI = ["-c", "import luigi.cmdline"]
 
 
 class Recorder:
-    """Stands before a runner and keeps the batches that pass."""
+    """Wraps a runner and keeps its batches."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._batches: list[Inputs] = []
         self.name = runner.name
         self.max_in_flight = runner.max_in_flight
+        self.busy = runner.busy
 
     @classmethod
     @contextmanager
     def of(cls, extractor: Any) -> Iterator[Recorder]:  # noqa: ANN401 - any extractor that has a network
-        """Stand before the network of an extractor for as long as the context lasts."""
+        """Wrap the network of an extractor for as long as the context lasts."""
         runner = extractor._runner  # noqa: SLF001 - the very network that Extract runs
         recorder = cls(runner)
-        extractor._runner = recorder  # noqa: SLF001
+        # Declared, so that mypy compares the two: the extractor itself is untyped here.
+        replacement: Runner = recorder
+        extractor._runner = replacement  # noqa: SLF001
         try:
             yield recorder
         finally:
