@@ -68,7 +68,7 @@ class PlainNeXtVlad(nn.Module):
         return functional.relu(self.output_norm(self.project(self.dropout(self.descriptor_norm(vlad)))))
 
     def take(self, other: NeXtVlad) -> None:
-        """Copy the weights of the package's own module, whose descriptor lies cluster by cluster."""
+        """Copy the weights of the package's own module, whose descriptor is ordered by cluster."""
         with torch.no_grad():
             self.expand.load_state_dict(other.expand.state_dict())
             self.attend.load_state_dict(other.attend.state_dict())

@@ -2,7 +2,7 @@
 
 Each file is decoded by the bare command and by Decode, exact and fast, one after the other, several times over, so
 that a busy machine slows all of them alike. The processor time of each ffmpeg is what the kernel counted for it
-(`wait4`); the time of this process, which starts ffmpeg and counts frames, is told apart.
+(`wait4`); the time of this process, which starts ffmpeg and counts frames, is reported separately.
 """
 
 from __future__ import annotations

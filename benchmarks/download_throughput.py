@@ -1,4 +1,4 @@
-"""What Download makes of a faulty site, and how fast it is beside ``xargs -P curl`` on a healthy one.
+"""How Download handles a faulty site, and how fast it is beside ``xargs -P curl`` on a healthy one.
 
 A server in a process of its own on the loopback interface serves 1,000 small clips rendered by ffmpeg, each with a
 content of its own. First with faults: 5 % answer 503 once, 2 % are missing, 2 % break off once, 1 % stall once; every
@@ -156,8 +156,8 @@ def _measured(work: Callable[[], None]) -> Cost:
 def _client_cpu_seconds() -> float:
     """Return the CPU seconds of this process and of the children that have ended; the server has not."""
     total = 0.0
-    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
-        used = resource.getrusage(who)
+    for processes in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+        used = resource.getrusage(processes)
         total += used.ru_utime + used.ru_stime
     return total
 

@@ -1,7 +1,7 @@
 """How much memory Extract takes at most, for ordinary clips and for one of half an hour.
 
 Each modality with its bundled backbone runs in a fresh process, from loading the network to the finished shard, and
-tells the most that it has had in memory (VmHWM). The long clip has 3,600 frames, ffmpeg's test picture, and 3,600
+reports its peak memory (VmHWM). The long clip has 3,600 frames, ffmpeg's test picture, and 3,600
 seconds of a sine; for text it is a title of 30,000 characters.
 """
 

@@ -1,7 +1,7 @@
 """How fast Extract is: beside the way other extractors work, and beside the least that the work can take.
 
 The other way: for each clip the stored JPEGs are opened by Pillow, transformed, and run through torch, eager and in
-float32, as one batch on all cores. The least: the network alone over the batches of Extract, which lie in memory, with
+float32, as one batch on all cores. The least: the network alone over the batches of Extract, held in memory, with
 as many in flight, plus the decoding of the same JPEGs by as many threads and nothing else. Loading the networks is not
 counted. Rounds are interleaved; each ratio is taken within a round.
 """

@@ -1,7 +1,7 @@
 """How long a manifest of 562,342 rows takes to become a corpus, and how much memory.
 
 The rows are synthetic, with the duplicate structure of the Xinpianchang data set: 562,342 rows, 499,607 ids
-of which one stands in 9 categories, 343,020 distinct titles, 31 categories in both languages. The corpus is
+of which one has 9 categories, 343,020 distinct titles, 31 categories in both languages. The corpus is
 built in a process of its own; then the written files are read again, and groups are joined anew, over ids,
 titles and the group field, without the code that made the splits.
 """
@@ -189,14 +189,14 @@ def _flood(
 
 
 def _records(folder: Path) -> Iterator[dict[str, object]]:
-    """Yield the rows of every shard; an id that stands twice is an error."""
+    """Yield the rows of every shard; a repeated id is an error."""
     seen: set[str] = set()
     for path in sorted(folder.glob("shard-*.jsonl")):
         with path.open(encoding="utf-8") as stream:
             for line in stream:
                 row: dict[str, object] = json.loads(line)
                 if row["clip_id"] in seen:
-                    raise ValueError(f"{row['clip_id']} stands twice")
+                    raise ValueError(f"{row['clip_id']} occurs twice")
                 seen.add(str(row["clip_id"]))
                 yield row
 

@@ -1,7 +1,7 @@
 """How close Decode and Extract come to the least that their work can take, staged and in one pass.
 
 The least is a sum: the bare ffmpeg commands of Decode, as many at a time as there are CPUs, their output thrown away;
-the network alone over the batches of Extract, which lie in memory; and the decoding of the stored JPEGs by as many
+the network alone over the batches of Extract, held in memory; and the decoding of the stored JPEGs by as many
 threads. Staged, Decode writes its shard and Extract reads it; in one pass Extract decodes the media itself and keeps
 nothing. Loading the network is not counted. Rounds are interleaved; each ratio is taken within a round.
 """

@@ -1,4 +1,4 @@
-"""A finished root without media: every stage of the chain as its receipts tell of it, over files of a few bytes."""
+"""A finished root without media: every stage of the chain with its receipts, over files of a few bytes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _rows_of_files(stage: Stage, shard_sizes: Sequence[int]) -> Sequence[int]:
 
 
 def _receipt(stage: Stage, number: int, rows: int) -> FileReceipt:
-    """Return the receipt of one file, which is written; that of a shard is published too, as the stage does."""
+    """Write one file and return its receipt; the receipt of a shard is published, too."""
     is_shard = isinstance(stage, ShardedStage)
     name = f"shard-{number:05d}{stage.suffix if isinstance(stage, ShardedStage) else '.jsonl'}"
     (stage.folder / name).write_text(f"{stage.stage_name} {name}\n", encoding="utf-8")
