@@ -191,7 +191,7 @@ def test_settings_of_motion_are_no_identity_while_motion_is_disabled(configure: 
     assert {"codec", "sampling", "max_seconds", "max_pixels"} <= set(disabled)
 
 
-@pytest.mark.parametrize("name", SETTINGS_BY_MODALITY["frames"] | SETTINGS_BY_MODALITY["cover"])
+@pytest.mark.parametrize("name", sorted(SETTINGS_BY_MODALITY["frames"] | SETTINGS_BY_MODALITY["cover"]))
 def test_each_identity_setting_of_decode_changes_its_fingerprint(
     configure: Configure, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
