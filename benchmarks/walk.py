@@ -3,7 +3,8 @@
 A clip: the code that is entered while ``run`` of a stage builds its 40 clips, in a process that has just built the
 stages before it. Distinct code objects count: functions, methods, comprehensions, generator expressions, and the
 bodies of classes and of modules that this stage is the first to import. A setting: the functions that parse, check,
-hold or use it, see ``walk_trace.SettingWalk``. Both builds walk on a copy of one root.
+hold or use it, see ``walk_trace.SettingWalk``. Bodies depend on what was imported before, so they are left out of a
+second count. Both builds walk on a copy of one root.
 """
 
 from __future__ import annotations
@@ -99,6 +100,7 @@ def _walk(build: Build, route: Route, root: Path, folder: Path) -> list[dict[str
 def _compare(walks: Mapping[str, Sequence[Mapping[str, object]]]) -> dict[str, object]:
     counts = {
         "functions": {age: len(rows) for age, rows in walks.items()},
+        "functions_without_bodies": {age: sum(not row["is_body"] for row in rows) for age, rows in walks.items()},
         "files": {age: len({str(row["function"]).partition(":")[0] for row in rows}) for age, rows in walks.items()},
     }
     return {what: {**numbers, **_ratio(numbers)} for what, numbers in counts.items()}

@@ -56,7 +56,12 @@ class Walk:
     def rows(self) -> list[dict[str, object]]:
         """Return one row a function: its place, and the places that called it."""
         return [
-            {"function": _place(code), "lines": _num_lines(code), "callers": sorted(map(_place, callers))}
+            {
+                "function": _place(code),
+                "lines": _num_lines(code),
+                "is_body": not _is_function(code),
+                "callers": sorted(map(_place, callers)),
+            }
             for code, callers in sorted(self.callers.items(), key=lambda item: _place(item[0]))
         ]
 
