@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from features.base.outcomes import Tally
 from features.base.parallel import WorkerPool, num_cpus
+from features.decoding.clip import sources
+from features.decoding.shard import OnTheFlyClips
 from features.downloads.download import Downloader
 from features.downloads.download_rows import read_downloaded
 from features.formats.reuse import source_digest
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from features.backbones.extractor.shard_loop import ShardRun
-    from features.decoding.shard import OnTheFlyClips
     from features.downloads.download_rows import DownloadedClip
     from features.formats.reuse import ReusableShard
     from features.formats.tar_shard import OpenedClip
@@ -138,8 +139,6 @@ class ClipOpener:
         """
         if self._downloader is None or self._pool is None:
             return open_tar_shard(job.inputs["decode"], job.digests["decode"])
-        from features.decoding.clip import sources  # noqa: PLC0415 - loads the codec libraries
-        from features.decoding.shard import OnTheFlyClips  # noqa: PLC0415 - as above
 
         def is_known(clip: DownloadedClip) -> bool:
             return reusable.find(clip.outcome.clip_id, source_digest(sources(clip))) is not None
@@ -168,8 +167,6 @@ def some_clips(clip_ids: Collection[str], positions: Sequence[int], folder: Path
         paths = [decode.folder / name for name in _shards_with(decode, positions)]
         yield itertools.chain.from_iterable(open_tar_shard(path) for path in paths)
         return
-    from features.decoding.shard import OnTheFlyClips  # noqa: PLC0415 - loads the codec libraries
-
     download = Download()
     rows = [row for name in _shards_with(download, positions) for row in read_downloaded(download.folder / name)]
     wanted = [row for row in rows if row.outcome.clip_id in clip_ids]

@@ -10,6 +10,7 @@ from features.base.outcomes import Tally, is_transient
 from features.base.parallel import WorkerPool, num_cpus
 from features.base.settings import is_identity, modalities_of
 from features.decoding.ffmpeg import ffmpeg_version, find_ffmpeg
+from features.decoding.shard import decode_shard
 from features.downloads.download import Downloader
 from features.downloads.download_rows import FROM_STORE, read_downloaded
 from tasks.config.run import settings
@@ -74,8 +75,6 @@ class Decode(ShardedStage):
     @contextmanager
     def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
         """Hold the threads that wait for ffmpeg, and yield what decodes the clips of one shard."""
-        from features.decoding.shard import decode_shard  # noqa: PLC0415 - loads numpy
-
         config = settings().decode
         folders = media_folders(Manifest())
         with (

@@ -248,7 +248,7 @@ def test_media_are_decoded_on_the_way_and_known_clips_are_not(
         def __iter__(self) -> Iterator[str]:
             return iter(["fresh"])
 
-    monkeypatch.setattr("features.decoding.shard.OnTheFlyClips", Fresh)
+    monkeypatch.setattr("tasks.stages.clip_stage.OnTheFlyClips", Fresh)
     configure(sections_of(tmp_path / "corpus" / "clips.jsonl", decode={"store": "false", "workers": "2"}))
     first, second = read_downloaded(Download().folder / "shard-00000.jsonl")
     reusable = ReusableShard[object]()
@@ -300,7 +300,7 @@ def test_some_clips_are_decoded_again_where_none_is_stored(
         assert path.parent == tmp_path / "work"
         return ["fresh"]
 
-    monkeypatch.setattr("features.decoding.shard.OnTheFlyClips", fresh)
+    monkeypatch.setattr("tasks.stages.clip_stage.OnTheFlyClips", fresh)
     configure(sections_of(tmp_path / "corpus" / "clips.jsonl", decode={"store": "false"}))
 
     with some_clips({"b", "e"}, [1, 4], tmp_path / "work") as clips:

@@ -60,7 +60,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path | None]]:
                 on_clip()
         return Decoding(tuple(outcomes), 0.5)
 
-    monkeypatch.setattr("features.decoding.shard.decode_shard", decode_shard)
+    monkeypatch.setattr("tasks.stages.decode.decode_shard", decode_shard)
     monkeypatch.setattr(Decode, "ffmpeg_version", lambda _: "7.0.2")
     return seen
 
