@@ -147,11 +147,10 @@ def check_keys() -> None:
     config = luigi.configuration.get_config()
     known = {*SECTIONS, *_LUIGI_SECTIONS, *Register.task_names()}
     for section in config.sections():
+        if section not in SECTIONS and section.lower() in SECTIONS:
+            raise SettingError(f"unknown section [{section}] in the configuration: write [{section.lower()}]")
         if section not in known and not section.startswith(("logger_", "handler_", "formatter_")):
             raise SettingError(f"unknown section [{section}] in the configuration{nearest(section, [*SECTIONS])}")
-        twin = section.lower()
-        if section not in SECTIONS and twin in SECTIONS:
-            raise SettingError(f"unknown section [{section}] in the configuration: write [{twin}]")
         if section in SECTIONS:
             names = list(SECTIONS[section].names())
             for key in config[section]:

@@ -194,7 +194,8 @@ def read_success(folder: Path) -> Success | None:
 def _parse_success(path: Path, mtime_ns: int, size: int, inode: int) -> Success | None:  # noqa: ARG001 - they make the cache forget
     try:
         row = json.loads(path.read_text(encoding="utf-8"))
-        row["files"] = tuple(FileReceipt(**item) for item in row["files"])
+        # The single outcomes are in the receipts of the shards, not here.
+        row["files"] = tuple(FileReceipt(**{**item, "problems": ()}) for item in row["files"])
         return Success(**row)
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -306,6 +306,7 @@ def test_a_single_per_cent_sign_is_explained(configure: Configure) -> None:
     [
         # The name of a task, which Luigi takes for a section.
         ("Decode", "unknown section [Decode] in the configuration: write [decode]"),
+        ("DECODE", "unknown section [DECODE] in the configuration: write [decode]"),
         ("decodes", "unknown section [decodes] in the configuration: did you mean 'decode'?"),
         ("nothing_like_it", "in the configuration: expected one of paths, corpus, sample"),
     ],
