@@ -6,6 +6,8 @@ Short-Term Memory Networks for Relation Classification", section 3.3 (the poolin
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor, nn
 
@@ -33,11 +35,42 @@ class BiLstm(Aggregator):
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return ``(B, 2 * width)``, zeros for a row without a valid step."""
         packed, front = compact(features, mask)
-        ahead, _ = self.forwards(packed)
-        behind, _ = self.backwards(_reverse(packed, front))
+        ahead = _states(self.forwards, packed)
+        behind = _states(self.backwards, _reverse(packed, front))
         states = torch.cat([ahead, _reverse(behind, front)], dim=2)  # (B, L, 2 * width)
         weights = masked_softmax(self.attend(torch.tanh(states)).squeeze(-1), front)
         return torch.einsum("bt,btd->bd", weights, states)
+
+
+def _states(lstm: nn.LSTM, steps: Tensor) -> Tensor:
+    """Return the LSTM's states ``(B, L, width)``, in float32 where autocast asks for an LSTM that torch lacks."""
+    kind = steps.device.type
+    states: Tensor
+    if not torch.is_autocast_enabled(kind) or has_bfloat16_lstm(kind):
+        states, _ = lstm(steps)
+        return states
+    with torch.autocast(kind, enabled=False):
+        states, _ = lstm(steps.float())
+    return states
+
+
+@functools.cache
+def has_bfloat16_lstm(kind: str) -> bool:
+    """Return whether an LSTM can be trained in bfloat16 on devices of a kind, ``cpu`` or ``cuda``.
+
+    oneDNN has none for a CPU with AVX2 and no more, though it has every other product in bfloat16. A tiny LSTM is
+    tried once, because no flag of the processor answers the question.
+    """
+    # The trial must not change the random state, nor depend on the caller's grad mode.
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(mode=False), torch.enable_grad():
+        lstm = nn.LSTM(1, 1, batch_first=True).to(kind)
+        try:
+            with torch.autocast(kind, torch.bfloat16):
+                states, _ = lstm(torch.zeros(1, 1, 1, device=kind))
+            states.sum().backward()
+        except RuntimeError:
+            return False
+    return True
 
 
 def _reverse(steps: Tensor, front: Tensor) -> Tensor:
