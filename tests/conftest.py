@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+pytest_plugins = ["tests.watchdog"]
+
 # Tests that ask for OpenVINO by themselves must not let its telemetry in: it forks processes out of threads, which hang
 # and keep a dead worker of pytest-xdist from being noticed.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # makes its import fail
