@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 import time
 import warnings
@@ -31,6 +32,8 @@ MAX_STREAMS = 4
 # EfficientNet-Lite0 on one thread: 20.3 ms a picture in requests of 16, 15.6 of 4, 15.4 of 1 (two runs each on a
 # shared machine); the bigger ConvNeXt-tiny does not care.
 ROWS_PER_REQUEST = 4
+# Environment variables that limit the processor's instructions for oneDNN.
+ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
 
 class OpenVinoRunner:
@@ -130,7 +133,7 @@ def openvino_runner(
     Dimensions in which the examples differ stay open, the others are fixed.
 
     Raises:
-        ToolError: OpenVINO is not installed, or cannot convert the network.
+        ToolError: OpenVINO cannot be used, or cannot convert the network.
     """
     openvino = import_openvino()
     num_threads = num_threads or num_cpus()
@@ -160,6 +163,19 @@ def openvino_runner(
         raise ToolError(f"OpenVINO cannot convert {type(network).__name__}: {reason}; set runtime to torch") from error
 
 
+def _check_instructions() -> None:
+    """Refuse OpenVINO where the environment limits the processor's instructions.
+
+    A part of OpenVINO ignores the limit, and the parts then disagree about the kernels: the process can die.
+
+    Raises:
+        ToolError: They are limited.
+    """
+    for name in ISA_LIMITS:
+        if limit := os.environ.get(name):
+            raise ToolError(f"OpenVINO does not work under {name}={limit}: unset it, or set runtime to torch")
+
+
 # Any: the package openvino has no types.
 def _traced(network: nn.Module, tensors: tuple[torch.Tensor, ...]) -> Any:  # noqa: ANN401
     """Return the network as ``convert_model`` takes it, traced once.
@@ -180,7 +196,11 @@ def import_openvino() -> ModuleType:
 
     That would call a server, and fork a process out of a thread to do so: the process may hang, and hold whatever
     pipe or file its parent had open.
+
+    Raises:
+        ToolError: It is not installed, or would end this process.
     """
+    _check_instructions()
     name = "openvino_telemetry"
     before = sys.modules.get(name, ...)
     if "openvino" not in sys.modules:

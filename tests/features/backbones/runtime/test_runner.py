@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from features.backbones.runtime import runner as runtime
+from features.backbones.runtime.openvino_runner import ISA_LIMITS
 from features.backbones.runtime.runner import RuntimeSettings, load_runner, outputs, worst_cosine
 from features.backbones.runtime.torch_runner import TorchRunner
 from features.base.errors import ToolError
@@ -168,6 +169,17 @@ def test_a_smaller_number_type_that_drifts_gives_way_to_f32(monkeypatch: pytest.
     assert (
         load_runner(Small(), _examples(), RuntimeSettings(CPU, "openvino", num_threads=1)).name == "openvino f32 on cpu"
     )
+
+
+@pytest.mark.parametrize("limit", ISA_LIMITS)
+def test_openvino_is_not_used_where_the_instructions_are_limited(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    # It would end this process.
+    monkeypatch.setenv(limit, "AVX2")
+    assert load_runner(Small(), _examples(), RuntimeSettings(CPU, "auto", num_threads=1)).name == "torch float32 on cpu"
+    with pytest.raises(
+        ToolError, match=rf"^OpenVINO does not work under {limit}=AVX2: unset it, or set runtime to torch(; |$)"
+    ):
+        load_runner(Small(), _examples(), RuntimeSettings(CPU, "openvino", num_threads=1))
 
 
 def test_a_network_that_is_not_finite_anyway_is_run() -> None:
