@@ -146,7 +146,7 @@ def _network(modality: str) -> Finding:
 
 def _recognizer(field: str) -> Finding:
     try:
-        recognizer = Recognize(field=field).recognizer
+        recognizer = Recognize(field=field).model
     except PipelineError as error:
         return Finding(field, "fault", str(error))
     return Finding(field, "good", f"{recognizer.provenance['backbone']}, {recognizer.provenance['runtime']}")

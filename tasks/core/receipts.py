@@ -154,9 +154,13 @@ class Success:
         """Wall time that building the files took, in whichever runs; ``seconds`` is that of the last run alone."""
         return self.timings.get("wall_seconds", self.seconds)
 
+    def shards(self, suffix: str) -> list[FileReceipt]:
+        """Return the receipts of the shards whose names end in ``suffix``, in order."""
+        return [item for item in self.files if item.name.startswith("shard-") and item.name.endswith(suffix)]
+
     def file_names(self, suffix: str) -> list[str]:
         """Return the names of the shards that end in ``suffix``, in order."""
-        return [item.name for item in self.files if item.name.startswith("shard-") and item.name.endswith(suffix)]
+        return [item.name for item in self.shards(suffix)]
 
     def by_name(self) -> dict[str, FileReceipt]:
         """Return the receipt of every file by its name."""

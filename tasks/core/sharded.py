@@ -139,32 +139,24 @@ class ShardedStage(Stage):
 
     def jobs(self) -> list[ShardJob]:
         """Return every shard of the stage."""
-        sources = {
-            name: (stage, stage.published_success(), suffix) for name, (stage, suffix) in self.shard_inputs().items()
-        }
-        names = {name: success.file_names(suffix) for name, (_, success, suffix) in sources.items()}
-        receipts = {name: success.by_name() for name, (_, success, _) in sources.items()}
+        shards, folders = {}, {}
+        for name, (stage, suffix) in self.shard_inputs().items():
+            shards[name] = stage.published_success().shards(suffix)
+            folders[name] = stage.folder
         base = {
             "stage": self.stage_name,
             "version": self.stage_version,
             "settings": dict(self.key_settings()),
         }
         result = []
-        for number, group in enumerate(zip(*names.values(), strict=True)):
-            files = dict(zip(names, group, strict=True))
-            digests = {name: receipts[name][file].sha256 for name, file in files.items()}
-            first = next(iter(files))
-            rows = receipts[first][files[first]].rows
-            result.append(
-                ShardJob(
-                    number,
-                    f"{group[0].partition('.')[0]}{self.suffix}",
-                    sha256_of_json({**base, "inputs": digests}),
-                    rows,
-                    {name: sources[name][0].folder / file for name, file in files.items()},
-                    digests,
-                )
-            )
+        for number, group in enumerate(zip(*shards.values(), strict=True)):
+            inputs, digests = {}, {}
+            for name, receipt in zip(shards, group, strict=True):
+                inputs[name] = folders[name] / receipt.name
+                digests[name] = receipt.sha256
+            own_name = f"{group[0].name.partition('.')[0]}{self.suffix}"
+            key = sha256_of_json({**base, "inputs": digests})
+            result.append(ShardJob(number, own_name, key, group[0].rows, inputs, digests))
         return result
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
@@ -237,10 +229,11 @@ class ShardedStage(Stage):
 
     def elsewhere(self, job: ShardJob) -> Iterator[Path]:
         """Yield the intact shards of a job's name under other settings or inputs, the newest first."""
-        folders = [] if self.is_forced() else [path for path in self.folder.parent.iterdir() if path.is_dir()]
         found = []
-        for folder in folders:
-            receipt = None if folder.is_symlink() or folder == self.folder else read_receipt(folder, job.name)
+        for folder in () if self.is_forced() else self.folder.parent.iterdir():
+            if folder.is_symlink() or folder == self.folder:
+                continue
+            receipt = read_receipt(folder, job.name)
             if receipt is not None and receipt.matches(folder):
                 found.append((-receipt_path(folder, job.name).stat().st_mtime_ns, folder / job.name, receipt.sha256))
         for _, path, digest in sorted(found):

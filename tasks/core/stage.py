@@ -222,12 +222,14 @@ class Stage(luigi.Task):
         # Files are replaced from here on; a run that ends in between must not look complete.
         (self.folder / SUCCESS_NAME).unlink(missing_ok=True)
         receipts, built, facts = self.build()
+        counts = total(receipts, "counts")
         success = Success(
             stage=self.stage_name,
             fingerprint=self.fingerprint,
             inputs={name: stage.published_success().digest for name, stage in self.inputs().items()},
             files=tuple(replace(receipt, problems=()) for receipt in receipts),
-            totals=_in_order({name: int(count) for name, count in total(receipts, "counts").items()}),
+            # In the order ok, partial, failed, whichever file they were read from.
+            totals={name: int(counts[name]) for name in STATUS_NUMBERS if name in counts},
             codes={name: int(count) for name, count in total(receipts, "codes").items()},
             started_at=started_at.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - started, 3),
@@ -331,11 +333,6 @@ def _subclasses(kind: type[Stage]) -> Iterator[type[Stage]]:
 
 def _published_at(folder: Path) -> float:
     return (folder / SUCCESS_NAME).stat().st_mtime
-
-
-def _in_order(counts: Mapping[str, int]) -> dict[str, int]:
-    """Return counts by status in the order ok, partial, failed, whichever file they were read from."""
-    return {name: counts[name] for name in STATUS_NUMBERS if name in counts}
 
 
 def _closing_line(success: Success) -> str:

@@ -6,7 +6,7 @@ import functools
 import itertools
 import time
 from abc import abstractmethod
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from features.base.outcomes import Tally
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from features.backbones.extractor.shard_loop import ShardRun
+    from features.backbones.extractor.shard_loop import Model, ShardRun
     from features.downloads.download_rows import DownloadedClip
     from features.formats.reuse import ReusableShard
     from features.formats.tar_shard import OpenedClip
@@ -81,33 +81,29 @@ class ClipStage(ShardedStage):
     @contextmanager
     def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
         """Yield what runs the model over one shard; the model is loaded with the first."""
-        with self._clip_opener() as opener:
+        with ExitStack() as stack:
+            opener = ClipOpener(None, None)
+            if self.decodes_media:
+                downloader = stack.enter_context(Downloader(settings().download, media_folders(Manifest())))
+                pool = stack.enter_context(WorkerPool(settings().decode.workers or num_cpus()))
+                opener = ClipOpener(downloader, pool)
             yield functools.partial(self._build_shard, opener=opener, on_clip=progress.advance)
-
-    @contextmanager
-    def _clip_opener(self) -> Iterator[ClipOpener]:
-        if not self.decodes_media:
-            yield ClipOpener(None, None)
-            return
-        folders = media_folders(Manifest())
-        workers = settings().decode.workers or num_cpus()
-        with Downloader(settings().download, folders) as downloader, WorkerPool(workers) as pool:
-            yield ClipOpener(downloader, pool)
 
     def _build_shard(
         self, job: ShardJob, path: Path, opener: ClipOpener, on_clip: Callable[[], None]
     ) -> tuple[Tally, dict[str, float]]:
         started = time.perf_counter()
-        self.load_model()
+        _ = self.model
         load_seconds = time.perf_counter() - started
         run = self.run_model(job, path, opener, on_clip)
         timings = {"load_seconds": load_seconds, "network_seconds": run.network_seconds, **opener.timings()}
         timings[TAKEN_OVER] = run.num_reused
         return Tally.of(run.outcomes), timings
 
+    @functools.cached_property
     @abstractmethod
-    def load_model(self) -> None:
-        """Load what runs over the clips, unless that is done."""
+    def model(self) -> Model:
+        """What runs over the clips, loaded when the first shard needs it."""
 
     @abstractmethod
     def run_model(self, job: ShardJob, path: Path, opener: ClipOpener, on_clip: Callable[[], None]) -> ShardRun:

@@ -116,8 +116,7 @@ class Decode(ShardedStage):
 def decode_settings_of(modality: str) -> dict[str, object]:
     """Return the settings of Decode that decide the input of a modality. Another frame rate is no other sound."""
     config = settings().decode
-    names = [item.name for item in fields(config) if modality in (modalities_of(item) or ())]
-    return {name: getattr(config, name) for name in names}
+    return {item.name: getattr(config, item.name) for item in fields(config) if modality in (modalities_of(item) or ())}
 
 
 def _is_used(config: DecodeConfig, item: Field[Any]) -> bool:

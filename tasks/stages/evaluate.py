@@ -226,14 +226,13 @@ def stage_summaries() -> list[StageSummary]:
 
 
 def _corpus_name() -> str:
-    manifest = settings().corpus.manifest
-    return manifest or "the embedded sample corpus"
+    return settings().corpus.manifest or "the embedded sample corpus"
 
 
 def _shown_settings() -> dict[str, dict[str, str]]:
     """Return section -> setting -> its value as text, of all that change the output."""
-    sections = {name: config for name, config in settings().sections().items() if name != "paths"}
-    return {
-        section: {name: str(value) for name, value in identity_values(config).items()}
-        for section, config in sections.items()
-    }
+    shown = {}
+    for section, config in settings().sections().items():
+        if section != "paths":
+            shown[section] = {name: str(value) for name, value in identity_values(config).items()}
+    return shown

@@ -74,10 +74,10 @@ class Extract(ClipStage):
 
     def identity_settings(self) -> Mapping[str, object]:
         """Return the settings of the extractor, and the identity of its weights."""
-        given = identity_values(self.config)
-        used = {name: value for name, value in given.items() if name not in self.config.unused_fields()}
-        used["backbone"] = without_folder(self.config.backbone)
-        return {**used, "weights": self.config.weights_identity()}
+        config = self.config
+        unused = config.unused_fields()
+        used = {name: value for name, value in identity_values(config).items() if name not in unused}
+        return {**used, "backbone": without_folder(config.backbone), "weights": config.weights_identity()}
 
     def deps(self) -> Any:  # noqa: ANN401 - as in Luigi
         """Return the required tasks, after checking that the backbone exists."""
@@ -127,41 +127,36 @@ class Extract(ClipStage):
         return {**read, "extract": dict(self.identity_settings())}
 
     @functools.cached_property
-    def extractor(self) -> Extractor[Any]:
+    def model(self) -> Extractor[Any]:
         """The network, loaded when the first shard needs it."""
         from features.backbones.extractor.extractor import load_extractor  # noqa: PLC0415 - loads a network library
 
         return load_extractor(self.config)
 
-    def load_model(self) -> None:
-        """Load the network, unless that is done."""
-        _ = self.extractor
-
     def run_model(self, job: ShardJob, path: Path, opener: ClipOpener, on_clip: Callable[[], None]) -> ShardRun:
         """Write the embedding shard of a job, and return its outcomes and timings."""
         from features.backbones.extractor.extraction import extract_shard, reusable_embeddings  # noqa: PLC0415 - loads HDF5
 
-        attributes = {**self.extractor.provenance, **self._attributes()}
-        reusable = reusable_embeddings(self.reusable_paths(job), {**attributes, "dim": self.extractor.dim})
+        attributes = {**self.model.provenance, **self._attributes()}
+        reusable = reusable_embeddings(self.reusable_paths(job), {**attributes, "dim": self.model.dim})
         clips = self._clips(job, path, opener, reusable)
-        return extract_shard(clips, self.extractor, path, attributes, on_clip, reusable)
+        return extract_shard(clips, self.model, path, attributes, on_clip, reusable)
 
     def _attributes(self) -> dict[str, str]:
-        # The version of ffmpeg is recorded, but not in the recipe: a checkpoint accepts features of another version.
-        decoder = {"decoder": f"ffmpeg {Decode().ffmpeg_version()}"} if self.entry.is_decoded else {}
-        return {
-            **decoder,
+        recipe = self.recipe()
+        attributes = {
             "stage": self.stage_name,
             # Of another version of this program the rows are not reused.
-            "stage_versions": self._stage_versions(),
+            "stage_versions": f"extract {self.stage_version}",
             "modality": self.modality,
-            "params": json.dumps(self.recipe(), sort_keys=True),
-            "recipe": sha256_of_json(self.recipe())[:12],
+            "params": json.dumps(recipe, sort_keys=True),
+            "recipe": sha256_of_json(recipe)[:12],
         }
-
-    def _stage_versions(self) -> str:
-        own = f"extract {self.stage_version}"
-        return f"{own}, decode {Decode.stage_version}" if self.entry.is_decoded else own
+        if self.entry.is_decoded:
+            attributes["stage_versions"] += f", decode {Decode.stage_version}"
+            # Recorded, but not in the recipe: a checkpoint accepts features of another version of ffmpeg.
+            attributes["decoder"] = f"ffmpeg {Decode().ffmpeg_version()}"
+        return attributes
 
     def _clips(
         self, job: ShardJob, path: Path, opener: ClipOpener, reusable: ReusableShard[Any]

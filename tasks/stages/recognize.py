@@ -75,7 +75,7 @@ class Recognize(ClipStage):
         return settings().features.max_failed_fraction
 
     @functools.cached_property
-    def recognizer(self) -> Recognizer[Any]:
+    def model(self) -> Recognizer[Any]:
         """The networks, loaded when the first shard needs them."""
         config = _config(self.field)
         if isinstance(config, OcrConfig):
@@ -86,20 +86,16 @@ class Recognize(ClipStage):
 
         return load_asr(config)
 
-    def load_model(self) -> None:
-        """Load the networks, unless that is done."""
-        _ = self.recognizer
-
     def run_model(self, job: ShardJob, path: Path, opener: ClipOpener, on_clip: Callable[[], None]) -> ShardRun:
         """Write the recognised text of a job's clips, and return its outcomes and timings."""
         from features.backbones.extractor.clip_inputs import media_inputs  # noqa: PLC0415 - loads codecs
 
         made_by = {
-            **self.recognizer.provenance,
+            **self.model.provenance,
             "decoder": f"ffmpeg {Decode().ffmpeg_version()}",
             "params": json.dumps(self.recipe(), sort_keys=True),
             "stage_versions": f"recognize {self.stage_version}, decode {Decode.stage_version}",
         }
         reusable = reusable_texts(self.reusable_paths(job), made_by)
         clips = media_inputs(opener.open(job, path, reusable), FIELD_SOURCES[self.field])
-        return recognize_shard(clips, self.recognizer, path, made_by, on_clip, reusable)
+        return recognize_shard(clips, self.model, path, made_by, on_clip, reusable)

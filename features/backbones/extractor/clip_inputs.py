@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from features.base.errors import ShardError
@@ -35,10 +35,6 @@ class ClipInput:
     value: Any  # Iterable[Picture], Sound or Mapping[str, str], as the extractor of the modality takes
     digest: bytes
     expected: int = 0
-
-    def without_value(self) -> ClipInput:
-        """Return a copy that holds no media."""
-        return replace(self, value=None)
 
 
 def text_inputs(

@@ -98,11 +98,6 @@ class StepLabels:
     token_id: Int32 | None = None
     field_id: UInt8 | None = None
 
-    @classmethod
-    def of_one_step(cls, time_seconds: float) -> StepLabels:
-        """Return the labels of an item that gives one row."""
-        return cls(np.array([time_seconds], np.float32))
-
 
 @dataclass(frozen=True)
 class Backbone:
@@ -177,12 +172,17 @@ class NetworkExtractor(BatchedExtractor[InputT]):
     def __init__(
         self, config: ExtractConfig, backbone: Backbone, examples: Sequence[Inputs], *, checks_full_batch: bool
     ) -> None:
-        from features.backbones.runtime.runner import RuntimeSettings, load_runner  # noqa: PLC0415 - loads torch
+        from features.backbones.runtime.runner import load_runner  # noqa: PLC0415 - loads torch
 
-        batch_size = config.batch_size if checks_full_batch else None
-        settings = RuntimeSettings(config.device, config.runtime, config.num_threads, batch_size)
-        runner = load_runner(backbone.network, examples, settings)
-        shape = runner(*examples[-1]).shape
+        runner = load_runner(
+            backbone.network,
+            examples,
+            device=config.device,
+            runtime=config.runtime,
+            num_threads=config.num_threads,
+            batch_size=config.batch_size if checks_full_batch else None,
+        )
+        shape = runner.start(*examples[-1])().shape
         if len(shape) != self.output_ndim:
             raise SourceError(
                 f"backbone {config.backbone!r} gives shape {shape}, not one embedding (D,) for each {self.step}: "
@@ -230,40 +230,41 @@ class _FeatureModel:
 
 
 def _rows(output: Float32, marks: Sequence[StepLabels]) -> list[Float32]:
-    longest = max(labels.time_seconds.size for labels in marks)
+    sizes = [labels.time_seconds.size for labels in marks]
+    longest = max(sizes)
     if len(output) < len(marks) or (1 if output.ndim == ROWS_NDIM else output.shape[1]) < longest:
         raise ToolError(
             f"a network gave an output of shape {output.shape} for {len(marks)} inputs of up to {longest} steps:"
             " set runtime to torch, and please report this"
         )
-    # Copies, so that the batch's output can go.
-    return [
-        (row[None] if row.ndim == 1 else row[: labels.time_seconds.size]).copy()
-        for row, labels in zip(output, marks, strict=False)
-    ]
+    # Copies, so that the batch's output can go. It has more rows than marks where it was filled up.
+    steps = output[:, None] if output.ndim == ROWS_NDIM else output
+    return [rows[:size].copy() for rows, size in zip(steps, sizes, strict=False)]
 
 
 def _features(clip: StreamedClip[StepLabels, Float32], dim: int) -> ClipFeatures:
-    found = clip.results()
-    if not found:
-        return ClipFeatures(np.zeros((0, dim), np.float32), np.zeros(0, np.float32), problem=clip.problem)
-    labels = [label for label, _ in found]
+    features = [np.zeros((0, dim), np.float32)]
+    times = [np.zeros(0, np.float32)]
+    tokens: list[Int32] = []
+    fields: list[UInt8] = []
+    for labels, rows in clip.results():
+        features.append(rows)
+        times.append(labels.time_seconds)
+        if labels.token_id is not None and labels.field_id is not None:
+            tokens.append(labels.token_id)
+            fields.append(labels.field_id)
     return ClipFeatures(
-        np.concatenate([rows for _, rows in found]),
-        np.concatenate([label.time_seconds for label in labels]),
-        _concatenated([label.token_id for label in labels]),
-        _concatenated([label.field_id for label in labels]),
+        np.concatenate(features),
+        np.concatenate(times),
+        np.concatenate(tokens) if tokens else None,
+        np.concatenate(fields) if fields else None,
+        problem=clip.problem,
     )
-
-
-def _concatenated(parts: Sequence[npt.NDArray[Any] | None]) -> npt.NDArray[Any] | None:
-    present = [part for part in parts if part is not None]
-    return np.concatenate(present) if present else None
 
 
 def one_step(*arrays: npt.NDArray[Any], time_seconds: float) -> Item[StepLabels]:
     """Return an item of which the network makes one row."""
-    return Item(arrays, StepLabels.of_one_step(time_seconds))
+    return Item(arrays, StepLabels(np.array([time_seconds], np.float32)))
 
 
 # The latest extractors by what decides them, the least recently used one first.
@@ -282,7 +283,7 @@ def load_extractor(config: ExtractConfig) -> Extractor[Any]:
         SourceError: Its weights are missing, damaged or incomplete.
         ToolError: A package that it needs is not installed, or the runtime asked for does not work.
     """
-    folders = tuple(os.environ.get(name) for name in _WEIGHT_FOLDERS)
+    folders = tuple(map(os.environ.get, _WEIGHT_FOLDERS))
     # Extractors of one kind differ in nothing but their settings.
     kind = MODALITIES[config.modality].kind
     alike = next(name for name, entry in MODALITIES.items() if entry.kind == kind)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from features.base.parallel import close_iterator
@@ -102,6 +102,6 @@ def run_shard(
 def _values(clips: Iterable[ClipInput], waiting: deque[ClipInput], reusable: ReusableShard[RowT]) -> Iterator[Any]:
     """Yield what the model takes, and keep the clips in flight without it."""
     for clip in clips:
-        waiting.append(clip.without_value())
+        waiting.append(replace(clip, value=None))
         is_known = clip.outcome.status == "ok" and reusable.find(clip.outcome.clip_id, clip.digest) is not None
         yield None if is_known else clip.value

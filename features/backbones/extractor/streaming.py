@@ -51,11 +51,6 @@ class Item(Generic[MarkT]):
     arrays: tuple[npt.NDArray[Any], ...]
     mark: MarkT
 
-    @property
-    def key(self) -> tuple[object, ...]:
-        """What items of one batch have in common."""
-        return tuple((array.shape, array.dtype.str) for array in self.arrays)
-
 
 @dataclass(frozen=True)
 class Computed(Generic[MarkT, ResultT]):
@@ -198,7 +193,7 @@ class _Place(Generic[MarkT, ResultT]):
 @dataclass(frozen=True)
 class _Batch(Generic[MarkT, ResultT]):
     arrays: tuple[npt.NDArray[Any], ...]
-    places: list[_Place[MarkT, ResultT]]
+    places: Sequence[_Place[MarkT, ResultT]]
 
 
 def _collect(batch: _Batch[MarkT, ResultT], results: Callable[[], Sequence[ResultT]]) -> None:
@@ -266,7 +261,7 @@ class _Buckets(Generic[MarkT, ResultT]):
         self._num_items = 0
 
     def add(self, item: Item[MarkT], place: _Place[MarkT, ResultT]) -> Iterator[_Batch[MarkT, ResultT]]:
-        key = item.key
+        key = tuple((array.shape, array.dtype.str) for array in item.arrays)
         _, bucket = self._buckets.setdefault(key, (self._num_clips, []))
         bucket.append((item, place))
         self._num_items += 1
@@ -291,7 +286,7 @@ class _Buckets(Generic[MarkT, ResultT]):
     def _pop(self, key: object) -> _Batch[MarkT, ResultT]:
         _, bucket = self._buckets.pop(key)
         self._num_items -= len(bucket)
-        padding = [bucket[-1][0]] * (self._settings.batch_size - len(bucket))
-        rows = [item.arrays for item, _ in bucket] + [item.arrays for item in padding]
-        arrays = tuple(np.stack(column) for column in zip(*rows, strict=True))
-        return _Batch(arrays, [place for _, place in bucket])
+        items, places = zip(*bucket, strict=True)
+        rows = [item.arrays for item in items]
+        rows += rows[-1:] * (self._settings.batch_size - len(rows))
+        return _Batch(tuple(map(np.stack, zip(*rows, strict=True))), places)

@@ -7,8 +7,8 @@ import hashlib
 from pathlib import Path
 
 from features.base.errors import SourceError
+from features.base.files import sha256_of
 
-CHUNK_BYTES = 1 << 20
 # What from_pretrained reads: settings, vocabularies, merges, sentence pieces, weights. No read-me, no
 # picture.
 MODEL_SUFFIXES = (".json", ".txt", ".model", ".safetensors", ".bin", ".jinja")
@@ -74,8 +74,4 @@ def sha256_of_model(folder: Path) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _sha256(path: str, _mtime_ns: int, _size: int) -> str:
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return sha256_of(Path(path))

@@ -95,10 +95,6 @@ class OpenVinoRunner:
 
         return wait
 
-    def __call__(self, *inputs: npt.NDArray[Any]) -> Float32:
-        """Return the network's output for one batch."""
-        return self.start(*inputs)()
-
     @contextmanager
     def _failures_named(self) -> Iterator[None]:
         try:
@@ -148,14 +144,13 @@ def openvino_runner(
     }
     try:
         with _tracing_warnings_ignored(), _root_logger_kept(), torch.inference_mode():
-            tensors = tuple(torch.from_numpy(array) for array in examples[0])
+            tensors = tuple(map(torch.from_numpy, examples[0]))
             model = openvino.convert_model(_traced(network, tensors), example_input=tensors)
-            model.reshape(
-                {
-                    port: openvino.PartialShape(_open_shape([inputs[index].shape for inputs in examples]))
-                    for index, port in enumerate(model.inputs)
-                }
-            )
+            shapes = {}
+            for port, arrays in zip(model.inputs, zip(*examples, strict=True), strict=True):
+                sizes = zip(*(array.shape for array in arrays), strict=True)
+                shapes[port] = openvino.PartialShape([size[0] if len(set(size)) == 1 else -1 for size in sizes])
+            model.reshape(shapes)
         return OpenVinoRunner(openvino.Core().compile_model(model, "CPU", options), precision, num_streams)
     except Exception as error:
         # Conversion raises errors of any type, plain Exception included.
@@ -184,11 +179,6 @@ def _traced(network: nn.Module, tensors: tuple[torch.Tensor, ...]) -> Any:  # no
     """
     decoder = importlib.import_module("openvino.frontend.pytorch.ts_decoder")
     return decoder.TorchScriptPythonDecoder(network, example_input=tensors, trace_kwargs={"check_trace": False})
-
-
-def _open_shape(shapes: Sequence[tuple[int, ...]]) -> list[int]:
-    """Return one shape with -1 where the shapes differ."""
-    return [sizes[0] if len(set(sizes)) == 1 else -1 for sizes in zip(*shapes, strict=True)]
 
 
 def import_openvino() -> ModuleType:

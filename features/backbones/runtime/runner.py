@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -62,34 +61,26 @@ class Runner(Protocol):
         """Begin with one batch, and return what waits for the network's output; ask in the order of starting."""
         ...
 
-    def __call__(self, *inputs: npt.NDArray[Any]) -> Float32:
-        """Return the network's output for one batch."""
-        ...
 
+def load_runner(
+    network: nn.Module,
+    examples: Sequence[Inputs],
+    *,
+    device: str = "auto",
+    runtime: str = "auto",
+    num_threads: int | None = None,
+    batch_size: int | None = None,
+) -> Runner:
+    """Return the fastest runner for ``network`` that agrees with plain torch on the examples.
 
-@dataclass(frozen=True)
-class RuntimeSettings:
-    """Which runtime to use.
-
-    Attributes:
+    Args:
+        network: It is changed: set to evaluation, and perhaps moved or changed in layout. It takes the arrays of one
+            example as tensors and returns one float tensor.
+        examples: Inputs that differ in every dimension that may differ later (the batch, the length of a text).
         device: ``auto`` (the first GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
         runtime: ``auto``, ``torch`` or ``openvino``.
         num_threads: Threads on a CPU; ``None`` = one per CPU.
         batch_size: Rows of the batches to come: the check covers a full one; ``None`` = not known.
-    """
-
-    device: str = "auto"
-    runtime: str = "auto"
-    num_threads: int | None = None
-    batch_size: int | None = None
-
-
-def load_runner(network: nn.Module, examples: Sequence[Inputs], settings: RuntimeSettings) -> Runner:
-    """Return the fastest runner for ``network`` that agrees with plain torch on the examples.
-
-    ``network`` is changed: it is set to evaluation, and may be moved or changed in layout. It takes the
-    arrays of one example as tensors and returns one float tensor; ``examples`` differ in every dimension that
-    may differ later (the batch, the length of a text).
 
     Raises:
         SettingError: The device does not exist.
@@ -97,15 +88,16 @@ def load_runner(network: nn.Module, examples: Sequence[Inputs], settings: Runtim
             drifts; or no runtime agrees with plain torch.
     """
     with_channels_last(network.eval().requires_grad_(requires_grad=False))
-    device = resolve_device(settings.device)
-    expected = [_plain_torch(network, inputs) for inputs in examples]
-    batches, expected = list(examples), list(expected)
-    if settings.batch_size is not None:
-        whole, wanted = _full_batch(examples, expected, settings.batch_size)
+    where = resolve_device(device)
+    batches = list(examples)
+    with torch.inference_mode():
+        expected: list[Float32] = [network(*map(torch.from_numpy, inputs)).float().numpy() for inputs in examples]
+    if batch_size is not None:
+        whole, wanted = _full_batch(examples, expected, batch_size)
         batches.append(whole)
         expected.append(wanted)
     reasons = []
-    for label, make in _candidates(network, examples, device, settings):
+    for label, make in _candidates(network, examples, where, runtime, num_threads):
         try:
             runner = make()
             _check(runner, batches, expected)
@@ -148,7 +140,7 @@ def worst_cosine(expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> float:
 
 
 def _candidates(
-    network: nn.Module, examples: Sequence[Inputs], device: torch.device, settings: RuntimeSettings
+    network: nn.Module, examples: Sequence[Inputs], device: torch.device, runtime: str, num_threads: int | None
 ) -> list[tuple[str, Callable[[], Runner]]]:
     """Return the ways to run, best first; the last one of ``auto`` is plain torch."""
     if device.type == "cuda":
@@ -158,39 +150,28 @@ def _candidates(
             (f"torch on {device}", partial(CudaRunner, network, device)),
         ]
     ways: list[tuple[str, Callable[[], Runner]]] = []
-    if settings.runtime in {"auto", "openvino"}:
-        ways += [
-            (
-                f"OpenVINO {precision}",
-                partial(openvino_runner, network, examples, precision, settings.num_threads),
-            )
-            for precision in openvino_precisions()
-        ]
-    if settings.runtime in {"auto", "torch"}:
-        if settings.num_threads is not None:
-            torch.set_num_threads(settings.num_threads)
+    if runtime in {"auto", "openvino"}:
+        for precision in openvino_precisions():
+            make = partial(openvino_runner, network, examples, precision, num_threads)
+            ways.append((f"OpenVINO {precision}", make))
+    if runtime in {"auto", "torch"}:
+        if num_threads is not None:
+            torch.set_num_threads(num_threads)
         ways.append(("torch", partial(TorchRunner, network, device)))
     return ways
 
 
-def _plain_torch(network: nn.Module, inputs: Inputs) -> Float32:
-    with torch.inference_mode():
-        output: torch.Tensor = network(*(torch.from_numpy(array) for array in inputs))
-    result: Float32 = output.float().numpy()
-    return result
-
-
 def _full_batch(examples: Sequence[Inputs], expected: Sequence[Float32], batch_size: int) -> tuple[Inputs, Float32]:
     """Return a batch of ``batch_size`` rows, and what it should give: the rows of the examples, over and over."""
-    alike = [
-        position
-        for position, inputs in enumerate(examples)
-        if all(one.shape[1:] == other.shape[1:] for one, other in zip(inputs, examples[0], strict=True))
-    ]
-    columns = zip(*(examples[position] for position in alike), strict=True)
-    rows = np.concatenate([expected[position] for position in alike])
+    alike, outputs_of_them = [], []
+    for inputs, output in zip(examples, expected, strict=True):
+        # Examples of other lengths do not go into one batch.
+        if all(one.shape[1:] == other.shape[1:] for one, other in zip(inputs, examples[0], strict=True)):
+            alike.append(inputs)
+            outputs_of_them.append(output)
+    rows = np.concatenate(outputs_of_them)
     order = np.arange(batch_size) % len(rows)
-    return tuple(np.concatenate(column)[order] for column in columns), rows[order]
+    return tuple(np.concatenate(column)[order] for column in zip(*alike, strict=True)), rows[order]
 
 
 def _check(runner: Runner, batches: Sequence[Inputs], expected: Sequence[Float32]) -> None:

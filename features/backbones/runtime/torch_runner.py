@@ -46,10 +46,6 @@ class TorchRunner:
         """Begin with one batch, and return what waits for its output."""
         return self._thread.submit(self._run, inputs).result
 
-    def __call__(self, *inputs: npt.NDArray[Any]) -> Float32:
-        """Return the network's output for one batch."""
-        return self.start(*inputs)()
-
     def _run(self, inputs: tuple[npt.NDArray[Any], ...]) -> Float32:
         with self.busy.running():
             tensors = [laid_out(torch.from_numpy(array).to(self._device)) for array in inputs]
@@ -101,10 +97,6 @@ class CudaRunner:
             return result
 
         return wait
-
-    def __call__(self, *inputs: npt.NDArray[Any]) -> Float32:
-        """Return the network's output for one batch."""
-        return self.start(*inputs)()
 
 
 def forward(network: nn.Module, tensors: list[torch.Tensor], autocast: torch.dtype | None) -> torch.Tensor:

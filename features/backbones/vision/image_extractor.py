@@ -72,7 +72,8 @@ def _examples(name: str, backbone: Backbone) -> list[tuple[npt.NDArray[Any]]]:
     """Return the probe pictures as the network takes them, after checking that all pictures get one shape."""
     stacks = probe_images()
     upright = np.ascontiguousarray(stacks[0][0, :, :150])
-    lying, standing = (backbone.prepare([image])[0].shape for image in (stacks[0][0], upright))
+    lying = backbone.prepare([stacks[0][0]])[0].shape
+    standing = backbone.prepare([upright])[0].shape
     if lying != standing:
         raise SourceError(
             f"backbone {name!r}: its preprocessing gives shape {lying} for a picture of 320 x 240 and {standing} "

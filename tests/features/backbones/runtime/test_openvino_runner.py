@@ -96,13 +96,13 @@ def test_results_belong_to_their_batches_and_requests_are_used_again() -> None:
 def test_a_batch_is_cut_into_requests_and_put_together_again() -> None:
     model = FakeModel()
     rows = np.arange(22, dtype=np.float32).reshape(11, 2)
-    assert OpenVinoRunner(model, "f32", 1)(rows)[:, 0].tolist() == (2 * rows[:, 0]).tolist()
+    assert OpenVinoRunner(model, "f32", 1).start(rows)()[:, 0].tolist() == (2 * rows[:, 0]).tolist()
     assert len(model.requests) == -(-11 // ROWS_PER_REQUEST) == 3
 
 
 def test_an_array_in_another_order_is_handed_over_in_rows() -> None:
     columns = np.asfortranarray(_batch(3.0))
-    assert OpenVinoRunner(FakeModel(), "f32", 1)(columns)[:, 0].tolist() == [6.0, 7.0]
+    assert OpenVinoRunner(FakeModel(), "f32", 1).start(columns)()[:, 0].tolist() == [6.0, 7.0]
 
 
 class Doubled:

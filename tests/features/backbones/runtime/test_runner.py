@@ -12,7 +12,7 @@ from torch import nn
 
 from features.backbones.runtime import runner as runtime
 from features.backbones.runtime.openvino_runner import ISA_LIMITS
-from features.backbones.runtime.runner import RuntimeSettings, load_runner, outputs, worst_cosine
+from features.backbones.runtime.runner import load_runner, outputs, worst_cosine
 from features.backbones.runtime.torch_runner import TorchRunner
 from features.base.errors import ToolError
 
@@ -78,11 +78,11 @@ def _plain(network: nn.Module, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def test_each_runtime_gives_what_torch_gives_for_any_batch(name: str) -> None:
     if name == "openvino":
         pytest.importorskip("openvino", reason="the runtime under test")
-    runner = load_runner(Small(), _examples(), RuntimeSettings(CPU, name, num_threads=1))
+    runner = load_runner(Small(), _examples(), device=CPU, runtime=name, num_threads=1)
     assert runner.name == f"{name} {'float32' if name == 'torch' else 'f32'} on cpu"
     for count in (1, 5):
         images = np.random.default_rng(count).standard_normal((count, 3, 8, 8)).astype(np.float32)
-        output = runner(images)
+        output = runner.start(images)()
         assert output.dtype == np.float32
         np.testing.assert_allclose(output, _plain(Small(), images), rtol=1e-4, atol=1e-5)
 
@@ -92,7 +92,7 @@ def test_each_runtime_gives_what_torch_gives_for_any_batch(name: str) -> None:
 def test_batches_in_flight_come_back_in_order(name: str) -> None:
     if name == "openvino":
         pytest.importorskip("openvino", reason="the runtime under test")
-    runner = load_runner(Small(), _examples(), RuntimeSettings(CPU, name, num_threads=2, batch_size=4))
+    runner = load_runner(Small(), _examples(), device=CPU, runtime=name, num_threads=2, batch_size=4)
     rng = np.random.default_rng(1)
     batches = [rng.standard_normal((4, 3, 8, 8)).astype(np.float32) for _ in range(7)]
     found = list(outputs(runner, [(images,) for images in batches]))
@@ -109,17 +109,17 @@ def test_a_runtime_that_is_wrong_for_full_batches_only_is_refused(monkeypatch: p
             return lambda: output
 
     monkeypatch.setattr(runtime, "TorchRunner", Forgetful)
-    assert load_runner(Small(), _examples(), RuntimeSettings(CPU, "torch", batch_size=4)).max_in_flight == 1
+    assert load_runner(Small(), _examples(), device=CPU, runtime="torch", batch_size=4).max_in_flight == 1
     with pytest.raises(ToolError, match=r"torch float32 on cpu drifts from plain torch: cosine .* is below 0.999"):
-        load_runner(Small(), _examples(), RuntimeSettings(CPU, "torch", batch_size=5))
+        load_runner(Small(), _examples(), device=CPU, runtime="torch", batch_size=5)
 
 
 def test_an_output_is_kept_when_the_next_one_comes() -> None:
     pytest.importorskip("openvino", reason="re-uses its buffers")
-    runner = load_runner(Small(), _examples(), RuntimeSettings(CPU, "openvino", num_threads=1))
-    first = runner(np.ones((2, 3, 8, 8), np.float32))
+    runner = load_runner(Small(), _examples(), device=CPU, runtime="openvino", num_threads=1)
+    first = runner.start(np.ones((2, 3, 8, 8), np.float32))()
     before = first.copy()
-    runner(np.zeros((2, 3, 8, 8), np.float32))
+    runner.start(np.zeros((2, 3, 8, 8), np.float32))()
     np.testing.assert_array_equal(first, before)
 
 
@@ -132,10 +132,10 @@ def test_a_runtime_that_fails_is_refused(
 ) -> None:
     pytest.importorskip("openvino", reason="the runtime under test")
     with pytest.raises(ToolError, match=reason):
-        load_runner(network(), _examples(), RuntimeSettings(CPU, "openvino", num_threads=1))
+        load_runner(network(), _examples(), device=CPU, runtime="openvino", num_threads=1)
     caplog.clear()
     with caplog.at_level(logging.INFO, "features.backbones.runtime.runner"):
-        runner = load_runner(network(), _examples(), RuntimeSettings(CPU, "auto", num_threads=1))
+        runner = load_runner(network(), _examples(), device=CPU, runtime="auto", num_threads=1)
     assert runner.name == "torch float32 on cpu"
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
     assert caplog.records[0].getMessage().startswith("OpenVINO f32 is not used: ")
@@ -147,8 +147,8 @@ def test_a_missing_runtime_is_named_or_done_without(
 ) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ToolError, match=r"OpenVINO is not installed .*: pip install 'short-video-pipeline\[fast\]'"):
-        load_runner(Small(), _examples(), RuntimeSettings(CPU, "openvino", num_threads=1))
-    assert load_runner(Small(), _examples(), RuntimeSettings(CPU, "auto", num_threads=1)).name == "torch float32 on cpu"
+        load_runner(Small(), _examples(), device=CPU, runtime="openvino", num_threads=1)
+    assert load_runner(Small(), _examples(), device=CPU, runtime="auto", num_threads=1).name == "torch float32 on cpu"
     assert "OpenVINO is not installed" in caplog.text
 
 
@@ -167,7 +167,7 @@ def test_a_smaller_number_type_that_drifts_gives_way_to_f32(monkeypatch: pytest.
     monkeypatch.setattr(runtime, "openvino_precisions", lambda: ("bf16", "f32"))
     monkeypatch.setattr(runtime, "openvino_runner", make)
     assert (
-        load_runner(Small(), _examples(), RuntimeSettings(CPU, "openvino", num_threads=1)).name == "openvino f32 on cpu"
+        load_runner(Small(), _examples(), device=CPU, runtime="openvino", num_threads=1).name == "openvino f32 on cpu"
     )
 
 
@@ -175,22 +175,22 @@ def test_a_smaller_number_type_that_drifts_gives_way_to_f32(monkeypatch: pytest.
 def test_openvino_is_not_used_where_the_instructions_are_limited(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     # It would end this process.
     monkeypatch.setenv(limit, "AVX2")
-    assert load_runner(Small(), _examples(), RuntimeSettings(CPU, "auto", num_threads=1)).name == "torch float32 on cpu"
+    assert load_runner(Small(), _examples(), device=CPU, runtime="auto", num_threads=1).name == "torch float32 on cpu"
     with pytest.raises(
         ToolError, match=rf"^OpenVINO does not work under {limit}=AVX2: unset it, or set runtime to torch(; |$)"
     ):
-        load_runner(Small(), _examples(), RuntimeSettings(CPU, "openvino", num_threads=1))
+        load_runner(Small(), _examples(), device=CPU, runtime="openvino", num_threads=1)
 
 
 def test_a_network_that_is_not_finite_anyway_is_run() -> None:
-    runner = load_runner(Broken(), _examples(), RuntimeSettings(CPU, "torch"))
-    assert np.isnan(runner(*_examples()[0])).all()
+    runner = load_runner(Broken(), _examples(), device=CPU, runtime="torch")
+    assert np.isnan(runner.start(*_examples()[0])()).all()
 
 
 def test_autocast_gives_float32() -> None:
     runner = TorchRunner(Small().eval().requires_grad_(requires_grad=False), torch.device(CPU), torch.bfloat16)
     (images,) = _examples()[0]
-    output = runner(images)
+    output = runner.start(images)()
     assert runner.name == "torch bfloat16 on cpu"
     assert output.dtype == np.float32
     assert 0.999 <= worst_cosine(_plain(Small(), images), output) < 1.0

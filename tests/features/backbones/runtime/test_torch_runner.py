@@ -64,7 +64,7 @@ def test_too_little_memory_names_the_setting() -> None:
             raise torch.cuda.OutOfMemoryError("tried to allocate")
 
     with pytest.raises(ToolError, match="cpu has too little memory for a batch of 7: set batch_size lower"):
-        TorchRunner(Large(), CPU)(np.zeros((7, 2), np.float32))
+        TorchRunner(Large(), CPU).start(np.zeros((7, 2), np.float32))()
 
 
 def test_only_planes_of_floats_change_their_layout() -> None:
