@@ -30,7 +30,7 @@ from features.backbones.extractor.clip_inputs import media_inputs
 from features.backbones.extractor.extract_config import ExtractConfig
 from features.backbones.extractor.extraction import extract_shard
 from features.backbones.extractor.extractor import load_extractor
-from features.backbones.pretrained.bundled_weights import BUNDLED_IMAGES
+from features.backbones.pretrained.model_files import BUNDLED_IMAGES
 from features.backbones.runtime.runner import worst_cosine
 from features.backbones.vision.efficientnet_lite import efficientnet_lite
 from features.backbones.vision.torchvision_images import cut_before_last_layer

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from features.base.machine import tool_versions
 from features.base.parallel import num_cpus
-from features.base.versions import tool_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

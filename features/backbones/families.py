@@ -14,15 +14,19 @@ from importlib.metadata import version
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from features.backbones.pretrained.bundled_weights import BUNDLED_IMAGES, BUNDLED_TEXTS
-from features.backbones.pretrained.model_files import is_folder_name, transformers_identity
+from features.backbones.pretrained.model_files import (
+    BUNDLED_IMAGES,
+    BUNDLED_TEXTS,
+    is_folder_name,
+    transformers_identity,
+)
 from features.base.errors import SettingError
 from features.base.modalities import MODALITIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from features.backbones.pretrained.bundled_weights import BundledModel
+    from features.backbones.pretrained.model_files import BundledModel
 
 # The last number counts up whenever the features that ``features.backbones.audio.logmel_extractor`` computes change.
 _LOGMEL = MappingProxyType({"logmel": "dsp:logmel:1"})

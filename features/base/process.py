@@ -1,14 +1,19 @@
-"""Runs one external program with bounds: on its time, memory and output, and on what it can see of this machine."""
+"""Runs one external program with bounds: on its time, memory and output, and on what it can see of this machine.
+
+And lets a process end with its parent.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import io
 import os
 import resource
 import signal
 import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -231,3 +236,10 @@ class _Messages:
 
     def text(self) -> str:
         return (self._head + self._tail).decode("utf-8", "replace")
+
+
+def die_with_parent() -> None:
+    """Let Linux send SIGTERM to this process when the thread that started it ends, for whatever reason."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
+        ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGTERM)

@@ -17,10 +17,9 @@ from features.backbones.audio.logmel import SAMPLE_RATE_HZ
 from features.backbones.audio.sound_windows import WindowSizes, check_sample_rate, windows
 from features.backbones.extractor.streaming import BatchSettings, Item, stream_clips
 from features.backbones.pretrained.transformers_models import Pretrained, quiet
-from features.base.device import resolve_device
 from features.base.errors import SettingError, ShardError, SourceError
+from features.base.machine import resolve_device, tool_versions
 from features.base.parallel import BusyTime
-from features.base.versions import tool_versions
 from features.recognition.recognizer import Recognition, Segment
 
 if TYPE_CHECKING:

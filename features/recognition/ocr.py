@@ -11,11 +11,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from features.backbones.extractor.streaming import BatchSettings, Item, stream_clips
-from features.backbones.pretrained.bundled_weights import OCR_DETECTOR, OCR_READER, RAPIDOCR
+from features.backbones.pretrained.model_files import OCR_DETECTOR, OCR_READER, RAPIDOCR
 from features.backbones.runtime.openvino_runner import import_openvino, openvino_precisions
 from features.base.errors import SettingError, ToolError, one_line
+from features.base.machine import tool_versions
 from features.base.parallel import BusyTime, num_cpus
-from features.base.versions import tool_versions
 from features.recognition.recognizer import Recognition
 from features.recognition.text_lines import Line, in_reading_order, merged_over_time
 

@@ -6,8 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from features.backbones.pretrained.bundled_weights import RAPIDOCR
-from features.backbones.pretrained.model_files import is_folder_name, transformers_identity
+from features.backbones.pretrained.model_files import RAPIDOCR, is_folder_name, transformers_identity
 from features.base.errors import SettingError
 from features.base.settings import check_device, setting
 

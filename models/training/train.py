@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from features.base.device import resolve_device
 from features.base.errors import DataError
+from features.base.machine import resolve_device
 from models.calibration.schema import remove_calibration
 from models.data.sources import CachedSource, FeatureSource, used_modalities
 from models.prediction.checkpoints import load

@@ -9,8 +9,8 @@ from features.base.errors import SourceError
 from models.rendering.terminal_table import render_table
 from pipeline.summary import most_frequent, reasons
 from pipeline.workflow import stages_in_use
+from tasks.core.console import PROGRESS_NAME
 from tasks.core.locking import holder_of
-from tasks.core.progress import PROGRESS_NAME
 from tasks.core.receipts import read_receipt, total
 from tasks.core.sharded import ShardedStage
 from tasks.core.stage import root_folder

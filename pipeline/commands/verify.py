@@ -9,8 +9,8 @@ from features.base.files import sha256_of
 from features.downloads.download_rows import FROM_MANIFEST, read_downloaded
 from models.rendering.terminal_table import render_table
 from pipeline.commands.run_files import stage_folders, stored_media
+from tasks.core.console import Progress
 from tasks.core.locking import hold_root
-from tasks.core.progress import Progress
 from tasks.core.receipts import SUCCESS_NAME, FileReceipt, read_receipt, read_success
 from tasks.core.stage import root_folder
 from tasks.stages.download import Download, media_folders

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from features.base.errors import StageFailedError
 from features.base.files import published, sha256_of, sha256_of_json
 from features.base.parallel import STOPPING
-from tasks.core.progress import Progress
+from tasks.core.console import Progress
 from tasks.core.receipts import SUCCESS_NAME, FileReceipt, read_receipt, receipt_path, shards_by_key, write_receipt
 from tasks.core.stage import Stage
 

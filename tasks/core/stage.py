@@ -18,10 +18,10 @@ import luigi
 from features.base.errors import PipelineError, SettingError, SourceError, StageFailedError
 from features.base.files import publish_json, remove_leftovers, sha256_of_json
 from features.base.outcomes import STATUS_NUMBERS
+from features.base.process import die_with_parent
 from tasks.config.run import current_run, force_stages, refresh, settings
 from tasks.core.console import UNUSABLE_SETTINGS, say
 from tasks.core.locking import hold_root
-from tasks.core.process_utils import die_with_parent
 from tasks.core.receipts import SUCCESS_NAME, FileReceipt, Success, read_success, total, write_success
 
 if TYPE_CHECKING:

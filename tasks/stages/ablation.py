@@ -13,8 +13,7 @@ from features.base.settings import identity_values
 from models.ablation.runs import FailedRun, metric_label
 from models.rendering.terminal_table import render_table
 from tasks.config.run import settings
-from tasks.core.console import say
-from tasks.core.progress import Progress
+from tasks.core.console import Progress, say
 from tasks.core.receipts import FileReceipt
 from tasks.core.stage import Stage
 from tasks.stages.dataset import extract_stages, read_labelled_corpus, record_paths, shard_paths

@@ -6,7 +6,7 @@ import functools
 import itertools
 import time
 from abc import abstractmethod
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from features.base.outcomes import Tally
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from features.downloads.download_rows import DownloadedClip
     from features.formats.reuse import ReusableShard
     from features.formats.tar_shard import OpenedClip
-    from tasks.core.progress import Progress
+    from tasks.core.console import Progress
     from tasks.core.sharded import ShardBuilder, ShardJob
     from tasks.core.stage import Stage
 
@@ -81,13 +81,18 @@ class ClipStage(ShardedStage):
     @contextmanager
     def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
         """Yield what runs the model over one shard; the model is loaded with the first."""
-        with ExitStack() as stack:
-            opener = ClipOpener(None, None)
-            if self.decodes_media:
-                downloader = stack.enter_context(Downloader(settings().download, media_folders(Manifest())))
-                pool = stack.enter_context(WorkerPool(settings().decode.workers or num_cpus()))
-                opener = ClipOpener(downloader, pool)
+        with self._clip_opener() as opener:
             yield functools.partial(self._build_shard, opener=opener, on_clip=progress.advance)
+
+    @contextmanager
+    def _clip_opener(self) -> Iterator[ClipOpener]:
+        if not self.decodes_media:
+            yield ClipOpener(None, None)
+            return
+        folders = media_folders(Manifest())
+        workers = settings().decode.workers or num_cpus()
+        with Downloader(settings().download, folders) as downloader, WorkerPool(workers) as pool:
+            yield ClipOpener(downloader, pool)
 
     def _build_shard(
         self, job: ShardJob, path: Path, opener: ClipOpener, on_clip: Callable[[], None]

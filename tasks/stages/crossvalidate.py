@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from features.base.device import resolve_device
 from features.base.files import publish_json, published
+from features.base.machine import resolve_device
 from features.splits.stratified_split import NO_FOLD
 from models.ablation.runs import HELD_OUT_FOLDS
 from models.metrics import METRICS
 from models.metrics.metric import HEADS
 from models.rendering.terminal_table import render_table
 from tasks.config.run import settings
-from tasks.core.console import say
-from tasks.core.progress import Progress
+from tasks.core.console import Progress, say
 from tasks.core.receipts import FileReceipt
 from tasks.core.stage import Stage
 from tasks.stages.dataset import extract_stages, open_clips, read_labelled_corpus

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from features.decoding.config import DecodeConfig
     from features.downloads.store import MediaCollector
-    from tasks.core.progress import Progress
+    from tasks.core.console import Progress
     from tasks.core.receipts import FileReceipt
     from tasks.core.sharded import ShardBuilder, ShardJob
     from tasks.core.stage import Stage

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from tasks.core.progress import Progress
+    from tasks.core.console import Progress
     from tasks.core.sharded import ShardBuilder, ShardJob
 
 MEDIA_FOLDER = "media"

@@ -17,8 +17,7 @@ from features.decoding.ffmpeg import find_ffmpeg
 from features.manifests.corpus import build_corpus
 from features.manifests.source import check_manifest, manifest_digest, manifest_folder
 from tasks.config.run import settings
-from tasks.core.console import say
-from tasks.core.progress import Progress
+from tasks.core.console import Progress, say
 from tasks.core.receipts import FileReceipt
 from tasks.core.stage import Stage
 

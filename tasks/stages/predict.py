@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from features.base.device import resolve_device
 from features.base.errors import SettingError, SourceError
 from features.base.files import published, sha256_of, sha256_of_json
+from features.base.machine import resolve_device
 from features.base.outcomes import Outcome, Tally
 from features.base.settings import identity_values
 from models.config.artifacts import CALIBRATION_NAME, CHECKPOINT_NAMES, recipe_difference
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from features.formats.sharded_clips import ShardedClips
     from models.data.labels import Indices
     from models.prediction.predict import Float32, Predictor
-    from tasks.core.progress import Progress
+    from tasks.core.console import Progress
     from tasks.core.sharded import ShardBuilder, ShardJob
     from tasks.core.stage import Stage
 

@@ -10,7 +10,7 @@ from features.base.files import published, sha256_of_json
 from features.base.settings import identity_values
 from models.config.artifacts import CALIBRATION_NAME, CHECKPOINT_NAMES, HISTORY_NAME, RESUME_NAME, STRUCTURE_NAMES
 from tasks.config.run import settings
-from tasks.core.progress import Progress
+from tasks.core.console import Progress
 from tasks.core.receipts import FileReceipt
 from tasks.core.stage import Stage
 from tasks.stages.dataset import extract_stages, read_labelled_corpus, record_paths, shard_paths

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from features.base.errors import PipelineError, one_line
 from features.base.files import publish_json
+from features.base.process import die_with_parent
 from models.ablation.runs import run_metrics
-from tasks.core.process_utils import die_with_parent
 from tasks.training.ablation_runs import TRAINING_NAME, Scoring
 from tasks.training.training_job import TrainingData, TrainingPlan, train_here
 
@@ -63,7 +63,7 @@ def _train_and_score(data: TrainingData, plan: TrainingPlan, scorings: list[dict
 
 
 def _score(data: TrainingData, plan: TrainingPlan, scoring: Scoring, device: str) -> dict[str, float]:
-    from features.base.device import resolve_device  # noqa: PLC0415 - loads torch
+    from features.base.machine import resolve_device  # noqa: PLC0415 - loads torch
     from models.data.labels import positions_of  # noqa: PLC0415 - loads torch
     from models.evaluation.evaluate import evaluate  # noqa: PLC0415 - loads torch and scikit-learn
     from models.prediction.predict import predict  # noqa: PLC0415 - loads torch

@@ -15,12 +15,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.base.device import resolve_device
 from features.base.errors import PipelineError, SettingError, StageFailedError, one_line
 from features.base.files import publish_json
+from features.base.machine import resolve_device
+from features.base.process import die_with_parent
 from models.config.artifacts import HISTORY_NAME
 from tasks.core.console import say
-from tasks.core.process_utils import die_with_parent
 from tasks.training.training_job import TrainingData, TrainingFacts, TrainingPlan, train_here
 
 if TYPE_CHECKING:

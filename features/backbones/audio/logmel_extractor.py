@@ -14,7 +14,7 @@ from features.backbones.audio.sound_windows import SampleReader, WindowSizes, ch
 from features.backbones.extractor.extractor import BatchedExtractor, StepLabels
 from features.backbones.extractor.streaming import Computed
 from features.base.errors import SettingError
-from features.base.versions import tool_versions
+from features.base.machine import tool_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,9 +29,9 @@ import numpy.typing as npt
 from features.backbones.extractor.streaming import BatchSettings, Item, stream_clips
 from features.backbones.families import resolve
 from features.base.errors import SourceError, ToolError
+from features.base.machine import tool_versions
 from features.base.modalities import MODALITIES
 from features.base.parallel import num_cpus
-from features.base.versions import tool_versions
 from features.formats.clip_data import ClipFeatures, Float32, Int32, UInt8
 
 if TYPE_CHECKING:

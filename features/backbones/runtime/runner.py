@@ -20,8 +20,8 @@ import torch
 
 from features.backbones.runtime.openvino_runner import openvino_precisions, openvino_runner
 from features.backbones.runtime.torch_runner import CudaRunner, TorchRunner, with_channels_last
-from features.base.device import resolve_device
 from features.base.errors import ToolError
+from features.base.machine import resolve_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -13,7 +13,7 @@ from torch import nn
 from features.backbones.extractor.extract_config import TEXT_FIELDS
 from features.backbones.extractor.extractor import Backbone, NetworkExtractor, StepLabels
 from features.backbones.extractor.streaming import Item
-from features.backbones.pretrained.bundled_weights import BUNDLED_TEXTS
+from features.backbones.pretrained.model_files import BUNDLED_TEXTS
 from features.backbones.pretrained.transformers_models import Pretrained, quiet
 from features.backbones.text.tokenizer import LENGTH_STEP, Int64, Tokens
 from features.base.errors import SettingError, SourceError

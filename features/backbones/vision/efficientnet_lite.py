@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from features.backbones.extractor.extractor import Backbone
-from features.backbones.pretrained.bundled_weights import BUNDLED_IMAGES
+from features.backbones.pretrained.model_files import BUNDLED_IMAGES
 from features.backbones.vision.image_extractor import ImageExtractor
 from features.backbones.vision.preprocess import CentreCrop, Normalisation, Preprocess
 from features.base.errors import SourceError, ToolError, one_line

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features.backbones.extractor.extract_config import TEXT_FIELDS
-from features.backbones.pretrained.bundled_weights import BUNDLED_TEXTS
-from features.backbones.pretrained.model_files import is_folder_name, model_folder
+from features.backbones.pretrained.model_files import BUNDLED_TEXTS, is_folder_name, model_folder
 from features.base.errors import PipelineError
 from features.base.figures import COLOURS, new_figure, save_png
 from features.inspect.similarity import unit_rows

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from features.backbones.extractor.extract_config import ExtractConfig
-from features.backbones.pretrained.bundled_weights import BUNDLED_IMAGES, BUNDLED_TEXTS, BundledModel
-from features.backbones.pretrained.model_files import sha256_of_file
+from features.backbones.pretrained.model_files import BUNDLED_IMAGES, BUNDLED_TEXTS, BundledModel, sha256_of_file
 from features.base.errors import SettingError, SourceError, ToolError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from features.backbones.pretrained.bundled_weights import OCR_DETECTOR, OCR_READER, RAPIDOCR
+from features.backbones.pretrained.model_files import OCR_DETECTOR, OCR_READER, RAPIDOCR
 from features.base.errors import SourceError, ToolError
 
 if TYPE_CHECKING:

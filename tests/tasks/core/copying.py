@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from tasks.core.progress import Progress
+    from tasks.core.console import Progress
     from tasks.core.sharded import ShardBuilder, ShardJob
 
 CORPUS: dict[str, list[str]] = {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.core.progress import Progress
+from tasks.core.console import Progress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,7 +110,7 @@ def test_a_full_disk_at_the_end_does_not_hide_what_ended_the_stage(
 ) -> None:
     def stage() -> None:
         with Progress("decode", 9, tmp_path):
-            monkeypatch.setattr("tasks.core.progress.publish_json", full)
+            monkeypatch.setattr("tasks.core.console.publish_json", full)
             raise ZeroDivisionError
 
     def full(path: Path, value: object) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tasks.core.progress import Progress
+    from tasks.core.console import Progress
 
 pytestmark = pytest.mark.usefixtures("corpus")
 

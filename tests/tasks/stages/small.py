@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from features.base.outcomes import Outcome, Tally
 from features.formats.tar_shard import TarShardWriter
-from tasks.core.progress import Progress
+from tasks.core.console import Progress
 from tasks.core.receipts import FileReceipt, Success, write_receipt, write_success
 from tasks.stages.manifest import Manifest
 

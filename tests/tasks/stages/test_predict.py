@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from features.formats.sharded_clips import ShardedClips
-    from tasks.core.progress import Progress
+    from tasks.core.console import Progress
     from tasks.core.sharded import ShardJob
 
     Configure = Callable[[Mapping[str, Mapping[str, str]]], None]

@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from features.backbones.extractor.extract_config import ExtractConfig
-from features.backbones.pretrained.bundled_weights import BUNDLED_TEXTS
+from features.backbones.pretrained.model_files import BUNDLED_TEXTS
 from features.backbones.text.text_extractor import load
 from features.base.errors import SettingError, SourceError
 from tests.features.backbones import tiny_models

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from features.backbones.extractor.extract_config import ExtractConfig
 from features.backbones.extractor.streaming import BatchSettings
-from features.backbones.pretrained.bundled_weights import BUNDLED_IMAGES
+from features.backbones.pretrained.model_files import BUNDLED_IMAGES
 from features.backbones.runtime.runner import worst_cosine
 from features.base.errors import SourceError
 from features.formats.clip_data import Float32, ImageSequence, UInt8

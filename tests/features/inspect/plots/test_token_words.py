@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from features.backbones.pretrained.bundled_weights import BundledModel
+from features.backbones.pretrained.model_files import BundledModel
 from features.inspect.plots.token_plot import Token, read_tokens
 from tests.features.inspect.published import word_model
 

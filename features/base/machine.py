@@ -1,7 +1,8 @@
-"""Where networks compute."""
+"""What a process finds on its machine: the device where networks compute, and versions of installed packages."""
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from features.base.errors import SettingError
@@ -28,3 +29,14 @@ def resolve_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= count:
         raise SettingError(f"device is {name!r}, but torch sees {count} GPUs: set device to auto or cpu")
     return device
+
+
+def tool_versions(*packages: str) -> str:
+    """Return ``name version`` of each installed package, joined by ``; ``."""
+    found = []
+    for package in packages:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    return "; ".join(found)

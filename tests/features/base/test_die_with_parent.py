@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from tasks.core.process_utils import die_with_parent
+from features.base.process import die_with_parent
 
 # Starts a child that asks to end with it, and waits to be killed.
 PARENT = """
@@ -20,7 +20,7 @@ time.sleep(100)
 """
 CHILD = """
 import os, time
-from tasks.core.process_utils import die_with_parent
+from features.base.process import die_with_parent
 die_with_parent()
 print(os.getpid(), flush=True)
 time.sleep(100)
@@ -46,6 +46,6 @@ def test_a_process_ends_with_its_parent_however_that_ends(how: signal.Signals) -
 
 def test_elsewhere_than_on_linux_nothing_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
-    monkeypatch.setattr("tasks.core.process_utils.sys.platform", "darwin")
-    monkeypatch.setattr("tasks.core.process_utils.ctypes.CDLL", None)
+    monkeypatch.setattr("features.base.process.sys.platform", "darwin")
+    monkeypatch.setattr("features.base.process.ctypes.CDLL", None)
     die_with_parent()

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from features.base.device import resolve_device
 from features.base.errors import SettingError
+from features.base.machine import resolve_device
 
 
 @pytest.mark.parametrize(
