@@ -128,7 +128,8 @@ def prefetch(
         if not is_over:
             on_leaving()
         stopped.set()
-        if thread.is_alive():
+        # A signal may arrive inside start(), before Python counts the thread as alive.
+        if thread.ident is not None:
             _join(thread, ended)
 
 

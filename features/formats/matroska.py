@@ -51,6 +51,8 @@ def stored_pictures(matroska: IO[bytes], *, motion: bool = False) -> Iterator[St
             return
         stream = streams[int(motion)]
         context = stream.codec_context
+        if context is None:
+            raise ShardError("stored frames have no known codec: delete the shard and run again")
         codec = _Codec(context.name, context.width, context.height, context.extradata or b"")
         try:
             for packet in container.demux(stream):
@@ -217,7 +219,8 @@ def _opened(matroska: IO[bytes]) -> av.container.InputContainer:
 
     try:
         return av.open(matroska, mode="r", format="matroska")
-    except av.FFmpegError as error:
+    # ValueError: names in a damaged header are no UTF-8.
+    except (av.FFmpegError, ValueError) as error:
         raise ShardError(f"a stored clip cannot be opened ({error}): delete the shard and run again") from error
 
 

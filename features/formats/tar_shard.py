@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from features.base.errors import ShardError
+from features.base.files import sha256_of
 from features.base.outcomes import Outcome
 
 if TYPE_CHECKING:
@@ -144,6 +145,26 @@ def open_tar_shard(path: Path, sha256: str = "") -> Iterator[OpenedClip]:
         raise ShardError(f"{path} ends in the middle of a clip: delete it and run again")
 
 
+def check_digest(path: Path, sha256: str) -> None:
+    """Compare the bytes of a published shard with their digest.
+
+    Raises:
+        ShardError: They differ, or the file cannot be read.
+    """
+    try:
+        _compare(path, sha256_of(path), sha256)
+    except OSError as error:
+        raise _damaged(path, error) from error
+
+
+def _compare(path: Path, found: str, expected: str) -> None:
+    if expected and found != expected:
+        raise ShardError(
+            f"{path} is damaged: its sha256 is not the one it was published with; run"
+            " `python -m pipeline verify`, which removes it, and then the same command again"
+        )
+
+
 def _opened(path: Path) -> IO[bytes]:
     try:
         return path.open("rb")
@@ -182,11 +203,7 @@ class _HashedFile:
             ShardError: It has another digest than expected.
         """
         self.advance()
-        if self._expected and self._digest.hexdigest() != self._expected:
-            raise ShardError(
-                f"{self._path} is damaged: its sha256 is not the one it was published with; run"
-                " `python -m pipeline verify`, which takes it away, and then the same command again"
-            )
+        _compare(self._path, self._digest.hexdigest(), self._expected)
 
 
 class _Part(io.RawIOBase):

@@ -16,7 +16,7 @@ from features.decoding.shard import OnTheFlyClips
 from features.downloads.download import Downloader
 from features.downloads.download_rows import read_downloaded
 from features.formats.reuse import source_digest
-from features.formats.tar_shard import open_tar_shard
+from features.formats.tar_shard import check_digest, open_tar_shard
 from tasks.config.run import settings
 from tasks.core.sharded import TAKEN_OVER, ShardedStage
 from tasks.stages.decode import Decode
@@ -100,7 +100,12 @@ class ClipStage(ShardedStage):
         started = time.perf_counter()
         _ = self.model
         load_seconds = time.perf_counter() - started
-        run = self.run_model(job, path, opener, on_clip)
+        try:
+            run = self.run_model(job, path, opener, on_clip)
+        except Exception:
+            # A damaged shard may fail in any way before all of it is hashed: its digest names the cause.
+            opener.check(job)
+            raise
         timings = {"load_seconds": load_seconds, "network_seconds": run.network_seconds, **opener.timings()}
         timings[TAKEN_OVER] = run.num_reused
         return Tally.of(run.outcomes), timings
@@ -148,6 +153,11 @@ class ClipOpener:
         config = settings().decode
         self._fresh = OnTheFlyClips(clips, config, self._downloader.restore, path, self._pool, is_known)
         return self._fresh
+
+    def check(self, job: ShardJob) -> None:
+        """Raise ShardError where the shard of a job is a stored one and damaged."""
+        if self._downloader is None:
+            check_digest(job.inputs["decode"], job.digests["decode"])
 
     def timings(self) -> dict[str, float]:
         """Return the CPU seconds of ffmpeg for the shard that was opened last; nothing where none ran."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, ClassVar
 
-from features.base.files import publish_json, published
+from features.base.files import publish_json
 from features.base.settings import identity_values
 from models.report.data import FailedClip, ReportData, StageSummary, WorstError
 from models.structure.structure import read_structure
@@ -148,8 +148,7 @@ class Evaluate(Stage):
             network=read_structure(predict.checkpoints()[0]),
             ablation=read_ablation(Ablation().folder) if self._shows_ablation() else None,
         )
-        with published(self.folder / REPORT_NAME) as temporary:
-            write_report(data, temporary)
+        write_report(data, self.folder / REPORT_NAME)
 
     def _failures(self) -> tuple[list[FailedClip], int]:
         """Return the clips to list, and how many there are in all stages."""

@@ -38,6 +38,8 @@ def num_processes(config: TrainConfig) -> int:
     """Return the number of training processes: the setting, or one for each GPU where it is 0."""
     if config.num_processes:
         return config.num_processes
+    if config.device.startswith("cuda:"):
+        return 1
     from models.data.distributed import num_gpus  # noqa: PLC0415 - loads torch
 
     return max(1, num_gpus() if config.device != "cpu" else 0)
@@ -57,6 +59,11 @@ def check_machine(config: TrainConfig) -> None:
     except PipelineError as error:
         raise SettingError(f"[train] {error}") from error
     number = num_processes(config)
+    if number > 1 and config.device.startswith("cuda:"):
+        raise SettingError(
+            f"[train] num_processes is {number} and device is {config.device!r}, which is one GPU: set device to cuda,"
+            " or num_processes to 1"
+        )
     if device.type == "cuda" and number > num_gpus():
         raise SettingError(
             f"[train] num_processes is {number}, but there are {num_gpus()} GPUs: give {num_gpus()} or 0, or device ="

@@ -191,6 +191,29 @@ def test_nothing_is_published_of_a_decoded_shard_with_one_wrong_byte(
     assert (stage.folder / "shard-00000.h5").is_file()
 
 
+def test_an_error_of_any_kind_out_of_a_damaged_shard_names_the_damage(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard = tmp_path / "shard-00000.tar"
+    decode_to(shard, [downloaded(render_clip(tmp_path / "a.mp4"))], DecodeConfig())
+    configure({})
+    stage = Extract(modality="audio")
+    job = ShardJob(0, "shard-00000.h5", "key", 1, {"decode": shard}, {"decode": sha256_of(shard)})
+    monkeypatch.setattr(Extract, "jobs", lambda _: [job])
+
+    def fail(*_: object) -> None:
+        raise AttributeError("no codec")
+
+    monkeypatch.setattr(Extract, "run_model", fail)
+    stage.folder.mkdir(parents=True)
+    with pytest.raises(AttributeError, match="no codec"):
+        stage.build()
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ShardError, match="is damaged: its sha256 is not the one it was published with"):
+        stage.build()
+
+
 # Where the clips are
 
 

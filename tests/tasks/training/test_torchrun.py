@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 
 from features.base.errors import SettingError, StageFailedError
 from models.config.artifacts import HISTORY_NAME
@@ -165,3 +166,15 @@ def test_more_processes_than_gpus_are_refused_unless_they_compute_on_the_cpu(mon
         check_machine(TrainConfig(num_processes=3))
     check_machine(TrainConfig(num_processes=2))
     check_machine(TrainConfig(num_processes=3, device="cpu"))
+
+
+def test_a_named_gpu_is_trained_on_by_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.data.distributed.num_gpus", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+
+    assert num_processes(TrainConfig(device="cuda", num_processes=0)) == 4
+    assert num_processes(TrainConfig(device="cuda:1", num_processes=0)) == 1
+    check_machine(TrainConfig(device="cuda:1"))
+    with pytest.raises(SettingError, match="num_processes is 2 and device is 'cuda:1', which is one GPU: set device"):
+        check_machine(TrainConfig(device="cuda:1", num_processes=2))
