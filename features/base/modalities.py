@@ -15,9 +15,11 @@ class Modality:
     Attributes:
         name: Its name in settings, folders and files.
         kind: ``image``, ``video`` (windows of pictures), ``sound`` or ``text``: which backbones it takes.
-        stream: The part of a decoded clip that it is read from: ``frames``, ``motion`` (the denser frames), ``sound``
-            or ``cover``; ``""`` for what is read from the record.
+        stream: The part of a decoded clip that it is read from: ``frames`` (a stream of pictures of its own, stored in
+            the order of this table), ``sound`` or ``cover``; ``""`` for what is read from the record.
         backbone: Default of ``[extract_NAME] backbone``.
+        rate_setting: The setting of [decode] whose 0, the default, leaves out its stream of frames; empty for what is
+            always stored.
         is_default: Whether ``[features] modalities`` lists it unless set.
         has_steps: Whether a clip gives a sequence of embeddings rather than one at most.
         network_group: Modalities of one group share their settings in [network] and [train]: ``GROUP_aggregator``
@@ -28,6 +30,7 @@ class Modality:
     kind: str
     stream: str
     backbone: str
+    rate_setting: str = ""
     is_default: bool = True
     has_steps: bool = True
     network_group: str = _DEFAULT_GROUP
@@ -41,7 +44,7 @@ class Modality:
 _ALL = (
     Modality("frames", "image", "frames", "bundled:efficientnet_lite0"),
     # Motion needs a second stream of frames, which Decode stores only when it is asked to.
-    Modality("motion", "video", "motion", "torchvision:r3d_18", is_default=False),
+    Modality("motion", "video", "frames", "torchvision:r3d_18", "motion_frames_per_second", is_default=False),
     Modality("audio", "sound", "sound", "dsp:logmel", network_group="audio"),
     Modality("cover", "image", "cover", "bundled:efficientnet_lite0", has_steps=False),
     Modality("text", "text", "", "bundled:all-minilm-l6-v2", network_group="text"),
@@ -49,6 +52,20 @@ _ALL = (
 
 # Name -> entry; the order is that of every listing.
 MODALITIES = MappingProxyType({modality.name: modality for modality in _ALL})
+
+
+def names_of_kind(*kinds: str) -> tuple[str, ...]:
+    """Return the modalities of some kinds, in the order of the table."""
+    return tuple(name for name, entry in MODALITIES.items() if entry.kind in kinds)
+
+
+def names_of_stream(*streams: str) -> tuple[str, ...]:
+    """Return the modalities that are read from some parts of a decoded clip, in the order of the table."""
+    return tuple(name for name, entry in MODALITIES.items() if entry.stream in streams)
+
+
+# The one modality whose steps are tokens, with token ids; a long text is cut after its first tokens.
+(TEXT,) = names_of_kind("text")
 
 
 def has_steps(name: str) -> bool:

@@ -13,8 +13,8 @@ from features.base.process import Limits, run
 from features.decoding.commands import clip_command, cover_command, needs_picture
 from features.decoding.diagnostics import (
     duration_seconds,
+    expected_dense_frames,
     expected_frames,
-    expected_motion_frames,
     last_line,
     measure,
     reason,
@@ -215,10 +215,11 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, s
         "expected_frames": max(num_frames, expected_frames(duration, config)) if problem else num_frames,
         "audio_seconds": round(stored.audio_seconds, 3),
     }
-    if config.motion_frames_per_second:
-        found = stored.num_motion_frames
-        expected = max(found, expected_motion_frames(duration, config)) if problem else found
-        work.facts.update(num_motion_frames=found, expected_motion_frames=expected)
+    for position, one in enumerate(config.dense_frames()):
+        # Without a picture there are none of these streams.
+        found = stored.num_dense_frames[position] if stored.num_dense_frames else 0
+        expected = max(found, expected_dense_frames(duration, config, one)) if problem else found
+        work.facts.update({f"num_{one.modality}_frames": found, f"expected_{one.modality}_frames": expected})
     return output, problem
 
 
@@ -230,7 +231,7 @@ def _streams_of(path: Path, kind: str, work: _Work) -> tuple[IO[bytes], int, str
     except ClipError as error:
         if not needs_picture(config) or error.code != "no_video_stream":
             raise
-    plain = replace(config, motion_frames_per_second=0.0, sampling="exact")
+    plain = replace(config.without_dense_frames(), sampling="exact")
     return work.run(clip_command(decoder.binary, str(path), kind, plain), path, MAX_CLIP_BYTES)
 
 

@@ -41,9 +41,9 @@ _PLAIN_OUTPUT = {
 def clip_command(binary: str, path: str, kind: str, config: DecodeConfig) -> list[str]:
     """Return the command that writes a clip's sampled frames and 16 kHz mono sound to its standard output.
 
-    The output is Matroska with all streams on one clock: the sampled frames, the denser frames for motion where
-    the settings ask for them, the sound. A stream that the file lacks is omitted, with the exception of
-    ``needs_picture``.
+    The output is Matroska with all streams on one clock: the sampled frames, the denser frames of other
+    modalities where the settings ask for them, the sound. A stream that the file lacks is omitted, with the exception
+    of ``needs_picture``.
 
     Raises:
         ClipError: ``format_not_allowed`` for a kind that is no video.
@@ -81,7 +81,7 @@ def needs_picture(config: DecodeConfig) -> bool:
 
     The input of a filter graph is not optional, and options of an absent decoder are an error.
     """
-    return config.motion_frames_per_second > 0 or config.sampling == "fast"
+    return bool(config.dense_frames()) or config.sampling == "fast"
 
 
 def cover_command(binary: str, path: str, kind: str, config: DecodeConfig) -> list[str]:
@@ -121,22 +121,26 @@ def _guards(formats: dict[str, str], kind: str, config: DecodeConfig) -> dict[st
 def _streams(kind: str, config: DecodeConfig) -> list[str]:
     """Return the options that map the streams of frames and the sound.
 
-    With frames for motion one graph has two outputs: two graphs of one decoder deadlock where one of them waits for
-    frames (``estdif`` for the next one) while the other is full (ffmpeg 9.0.2; seen at 2 and 12 frames a second).
+    With denser frames one graph has an output for each stream of frames: two graphs of one decoder deadlock where
+    one of them waits for frames (``estdif`` for the next one) while the other is full (ffmpeg 9.0.2; seen at 2 and 12
+    frames a second).
     """
 
     def filters(sampled: str, short_side_pixels: int) -> str:
         return ",".join([sampled, "estdif=mode=frame:deint=interlaced", *_shrunk(kind, short_side_pixels)])
 
     frames = filters(_sampled(config), config.short_side_pixels)
-    if not config.motion_frames_per_second:
+    dense = config.dense_frames()
+    if not dense:
         # V excludes attached pictures.
         return ["-map", "0:V:0?", "-map", "0:a:0?", "-vf", frames]
-    motion = filters(
-        _at_rate(config.motion_frames_per_second, config.max_motion_frames), config.motion_short_side_pixels
-    )
-    graph = f"[0:V:0]split[a][b];[a]{frames}[frames];[b]{motion}[motion]"
-    maps = ["-map", "[frames]", "-map", "[motion]", "-map", "0:a:0?"]
+    chains = {"frames": frames}
+    for one in dense:
+        chains[one.modality] = filters(_at_rate(one.frames_per_second, one.max_frames), one.short_side_pixels)
+    copies = "".join(f"[{name}_in]" for name in chains)
+    parts = [f"[{name}_in]{chain}[{name}]" for name, chain in chains.items()]
+    graph = ";".join([f"[0:V:0]split={len(chains)}{copies}", *parts])
+    maps = [word for name in (*(f"[{name}]" for name in chains), "0:a:0?") for word in ("-map", name)]
     return ["-filter_complex_threads", "1", "-filter_complex", graph, *maps]
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from features.base.errors import SettingError
+from features.base.modalities import MODALITIES, names_of_stream
 from features.base.settings import at_least, check_fraction, check_positive, check_settings, one_of, setting
 
 CODECS = ("mjpeg", "lossless")
@@ -14,6 +16,26 @@ SAMPLINGS = ("exact", "fast")
 MIN_PROCESS_MEGABYTES = 512
 # Smaller than any network's input.
 MIN_SHORT_SIDE_PIXELS = 16
+_FRAMES = names_of_stream("frames")
+# Modality with frames of its own rate -> the setting of the rate.
+_RATES = {name: entry.rate_setting for name, entry in MODALITIES.items() if entry.rate_setting}
+
+
+@dataclass(frozen=True)
+class DenseFrames:
+    """A stream of frames that is stored beside the sampled frames, for one modality.
+
+    Attributes:
+        modality: The modality.
+        frames_per_second: Rate of its frames.
+        short_side_pixels: Their short side, as ``DecodeConfig.short_side_pixels``.
+        max_frames: At most this many are stored for a clip, the first ones.
+    """
+
+    modality: str
+    frames_per_second: float
+    short_side_pixels: int
+    max_frames: int
 
 
 @dataclass(frozen=True)
@@ -47,14 +69,14 @@ class DecodeConfig:
     frames_per_second: float = setting(2.0, modalities=("frames",), check=check_positive)
     num_frames: int = setting(0, modalities=("frames",), check=at_least(0))
     short_side_pixels: int = setting(256, modalities=("frames", "cover"), check=at_least(MIN_SHORT_SIDE_PIXELS))
-    max_seconds: float = setting(300.0, modalities=("frames", "motion", "audio"), check=check_positive)
+    max_seconds: float = setting(300.0, modalities=names_of_stream("frames", "sound"), check=check_positive)
     max_frames: int = setting(600, modalities=("frames",), check=check_positive)
     motion_frames_per_second: float = setting(0.0, modalities=("motion",))
     motion_short_side_pixels: int = setting(128, modalities=("motion",), check=at_least(MIN_SHORT_SIDE_PIXELS))
     max_motion_frames: int = setting(3600, modalities=("motion",), check=check_positive)
-    codec: str = setting("mjpeg", modalities=("frames", "motion"), check=one_of(CODECS))
-    sampling: str = setting("exact", modalities=("frames", "motion"), check=one_of(SAMPLINGS))
-    max_pixels: int = setting(40_000_000, modalities=("frames", "motion", "cover"), check=check_positive)
+    codec: str = setting("mjpeg", modalities=_FRAMES, check=one_of(CODECS))
+    sampling: str = setting("exact", modalities=_FRAMES, check=one_of(SAMPLINGS))
+    max_pixels: int = setting(40_000_000, modalities=names_of_stream("frames", "cover"), check=check_positive)
     timeout_seconds: float = setting(120.0, identity=False, check=check_positive)
     ffmpeg: str = setting("", identity=False)
     workers: int = setting(0, identity=False, check=at_least(0))
@@ -69,7 +91,28 @@ class DecodeConfig:
             raise SettingError(
                 f"num_frames is {self.num_frames}: give 0 (by the rate) to max_frames, which is {self.max_frames}"
             )
-        if not 0 <= self.motion_frames_per_second < math.inf:
-            raise SettingError(
-                f"motion_frames_per_second is {self.motion_frames_per_second}: give 0 (no frames for motion) or a rate"
+        for name, setting_name in _RATES.items():
+            rate = getattr(self, setting_name)
+            if not 0 <= rate < math.inf:
+                raise SettingError(f"{setting_name} is {rate}: give 0 (no frames for {name}) or a rate")
+
+    def dense_frames(self) -> tuple[DenseFrames, ...]:
+        """Return the streams of frames that are stored after the sampled frames, in their order.
+
+        Those of a modality NAME follow its ``rate_setting``, ``NAME_short_side_pixels`` and ``max_NAME_frames``.
+        """
+        return tuple(
+            DenseFrames(
+                name,
+                getattr(self, rate),
+                getattr(self, f"{name}_short_side_pixels"),
+                getattr(self, f"max_{name}_frames"),
             )
+            for name, rate in _RATES.items()
+            if getattr(self, rate) > 0
+        )
+
+    def without_dense_frames(self) -> DecodeConfig:
+        """Return the settings without any of those streams."""
+        none: dict[str, Any] = dict.fromkeys(_RATES.values(), 0.0)
+        return replace(self, **none)

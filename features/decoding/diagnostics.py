@@ -15,7 +15,7 @@ from features.base.errors import ShardError
 from features.decoding.frame_selection import CANDIDATES_PER_SECOND, FINENESS
 
 if TYPE_CHECKING:
-    from features.decoding.config import DecodeConfig
+    from features.decoding.config import DecodeConfig, DenseFrames
 
 # Exit codes of a process ended from outside: by a user, or by the kernel when memory ran out.
 OUTSIDE_SIGNALS = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
@@ -55,14 +55,14 @@ class StoredStreams:
         frames_end_seconds: Time of the last frame, 0 without frames.
         audio_seconds: Length of the sound.
         audio_end_seconds: Time at which the sound ends, 0 without sound.
-        num_motion_frames: Frames of the second video stream, which are those for motion.
+        num_dense_frames: Frames of each further video stream, in the order of ``DecodeConfig.dense_frames``.
     """
 
     num_frames: int
     frames_end_seconds: float
     audio_seconds: float
     audio_end_seconds: float
-    num_motion_frames: int = 0
+    num_dense_frames: tuple[int, ...] = ()
 
 
 def measure(matroska: IO[bytes]) -> StoredStreams:
@@ -73,7 +73,7 @@ def measure(matroska: IO[bytes]) -> StoredStreams:
     """
     import av  # noqa: PLC0415 - loads the codec libraries
 
-    num_frames = num_motion_frames = 0
+    num_frames = 0
     frames_end = audio_end = 0.0
     audio_start: float | None = None
     matroska.seek(0)
@@ -82,14 +82,15 @@ def measure(matroska: IO[bytes]) -> StoredStreams:
     except av.FFmpegError as error:
         raise ShardError(f"a stored clip cannot be opened ({error}): delete the shard and run again") from error
     with container:
+        dense = {stream.index: 0 for stream in container.streams.video[1:]}
         try:
             for packet in container.demux():
                 if packet.size == 0 or packet.pts is None:
                     continue
                 seconds = float(packet.pts * packet.time_base)
                 if packet.stream.type == "video":
-                    if packet.stream.index != container.streams.video[0].index:
-                        num_motion_frames += 1
+                    if packet.stream.index in dense:
+                        dense[packet.stream.index] += 1
                         continue
                     num_frames += 1
                     frames_end = seconds
@@ -99,7 +100,7 @@ def measure(matroska: IO[bytes]) -> StoredStreams:
         except av.FFmpegError as error:
             raise ShardError(f"stored streams cannot be read ({error})") from error
     audio_seconds = max(0.0, audio_end - (audio_start or 0.0))
-    return StoredStreams(num_frames, frames_end, audio_seconds, audio_end, num_motion_frames)
+    return StoredStreams(num_frames, frames_end, audio_seconds, audio_end, tuple(dense.values()))
 
 
 def duration_seconds(log: str) -> float | None:
@@ -121,12 +122,12 @@ def expected_frames(duration: float | None, config: DecodeConfig) -> int:
     return _frames_at_rate(seconds, config.frames_per_second, config.max_frames)
 
 
-def expected_motion_frames(duration: float | None, config: DecodeConfig) -> int:
-    """Return the number of frames for motion of such a file, 1 when the duration is unknown."""
+def expected_dense_frames(duration: float | None, config: DecodeConfig, dense: DenseFrames) -> int:
+    """Return the number of frames in a denser stream of such a file, 1 when the duration is unknown."""
     if duration is None:
         return 1
     seconds = min(duration, config.max_seconds)
-    return _frames_at_rate(seconds, config.motion_frames_per_second, config.max_motion_frames)
+    return _frames_at_rate(seconds, dense.frames_per_second, dense.max_frames)
 
 
 def _frames_at_rate(seconds: float, frames_per_second: float, max_frames: int) -> int:

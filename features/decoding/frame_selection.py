@@ -79,7 +79,7 @@ def select_frames(matroska: IO[bytes], selected: IO[bytes], num_frames: int) -> 
             av.open(matroska, "r", format="matroska") as source,
             av.open(selected, "w", format="matroska", container_options=options) as target,
         ):
-            # Those for motion are a second video stream, and all of them stay.
+            # Denser frames are further video streams, and all of them stay.
             sampled = next((stream.index for stream in source.streams.video), None)
             streams = {stream.index: target.add_stream_from_template(stream, opaque=True) for stream in source.streams}
             position = -1

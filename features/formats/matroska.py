@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from features.base.errors import ShardError
+from features.base.modalities import MODALITIES, names_of_stream
 from features.formats.clip_data import Float32, ImageSequence, Sound, UInt8, Waveform
 from features.formats.tar_shard import COVER, MATROSKA, index_tar_shard, read_parts
 
@@ -29,7 +30,21 @@ PICTURE_PIXELS = 240
 JPEG_QUALITY = 80
 
 
-def stored_pictures(matroska: IO[bytes], *, motion: bool = False) -> Iterator[StoredPicture]:
+def frame_streams(about: Mapping[str, Any]) -> dict[str, int]:
+    """Return modality -> position of its frames among the video streams of a stored clip, in their order.
+
+    A stream that Decode was not asked for takes no position.
+
+    Args:
+        about: The facts of the clip, which count the frames of each stream that Decode was asked for.
+    """
+    asked = [
+        name for name in names_of_stream("frames") if not MODALITIES[name].rate_setting or f"num_{name}_frames" in about
+    ]
+    return {name: position for position, name in enumerate(asked)}
+
+
+def stored_pictures(matroska: IO[bytes], position: int = 0) -> Iterator[StoredPicture]:
     """Yield the stored frames in order, none without such a stream; the file is read from its start.
 
     Only the packets are read here. A picture is decoded on access to its pixels, from any thread, as each frame is
@@ -37,7 +52,7 @@ def stored_pictures(matroska: IO[bytes], *, motion: bool = False) -> Iterator[St
 
     Args:
         matroska: A stored clip.
-        motion: Whether to read the denser frames for motion, which are the second video stream.
+        position: Which of the video streams is read, as :func:`frame_streams` counts them.
 
     Raises:
         ShardError: While iterating: it is no stored clip, or it is damaged.
@@ -47,9 +62,9 @@ def stored_pictures(matroska: IO[bytes], *, motion: bool = False) -> Iterator[St
     matroska.seek(0)
     with _opened(matroska) as container:
         streams = container.streams.video
-        if len(streams) <= int(motion):
+        if len(streams) <= position:
             return
-        stream = streams[int(motion)]
+        stream = streams[position]
         context = stream.codec_context
         if context is None:
             raise ShardError("stored frames have no known codec: delete the shard and run again")

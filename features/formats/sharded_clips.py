@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features.base.errors import ShardError
+from features.base.modalities import TEXT
 from features.formats.hdf5_shard import ShardReader
 
 if TYPE_CHECKING:
@@ -90,11 +91,11 @@ class ShardedClips:
         Raises:
             ShardError: There is no modality text among these clips.
         """
-        if "text" not in self._readers:
+        if TEXT not in self._readers:
             raise ShardError(f"token ids need the modality text, and there is {', '.join(self._readers)}: extract text")
         shard, row = self._place(index)
         self._keep_open(shard)
-        ids: npt.NDArray[np.int32] = self._readers["text"][shard].column("token_id", row)
+        ids: npt.NDArray[np.int32] = self._readers[TEXT][shard].column("token_id", row)
         return ids
 
     def has_features(self, index: int) -> bool:

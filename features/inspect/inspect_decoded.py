@@ -1,4 +1,4 @@
-"""Inspects a decoded shard, and one of its clips: frames, frames for motion, cover and sound."""
+"""Inspects a decoded shard, and one of its clips: its streams of frames, cover and sound."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from features.base.errors import ShardError, SourceError
 from features.base.outcomes import Tally
-from features.formats.matroska import read_cover, read_waveform, stored_pictures
+from features.formats.matroska import frame_streams, read_cover, read_waveform, stored_pictures
 from features.formats.tar_shard import COVER, MATROSKA, index_tar_shard, read_parts
 from features.inspect.plots.contact_sheet import Cell, small_picture, write_sheet
 from features.inspect.plots.sound_plot import draw_sound
@@ -59,8 +59,8 @@ def _drawings(parts: Mapping[str, bytes], about: dict[str, Any], heading: str) -
     """Return the pictures of a clip; adds the facts about its streams to ``about``."""
     drawings: list[Drawing] = []
     if MATROSKA in parts:
-        drawings += _frames(parts[MATROSKA], about, heading, motion=False)
-        drawings += _frames(parts[MATROSKA], about, heading, motion=True)
+        for modality, position in frame_streams(about).items():
+            drawings += _frames(parts[MATROSKA], about, heading, modality, position)
     if COVER in parts:
         drawings += _cover(parts[COVER], about, heading)
     if MATROSKA in parts:
@@ -77,16 +77,15 @@ def _chosen(path: Path, clips: Mapping[str, StoredClip], clip_id: str | None) ->
     return clips[clip_id]
 
 
-def _frames(matroska: bytes, about: dict[str, Any], heading: str, *, motion: bool) -> list[Drawing]:
-    pictures = list(stored_pictures(io.BytesIO(matroska), motion=motion))
+def _frames(matroska: bytes, about: dict[str, Any], heading: str, name: str, position: int) -> list[Drawing]:
+    pictures = list(stored_pictures(io.BytesIO(matroska), position))
     if not pictures:
         return []
-    name, what = ("motion", "frames for motion") if motion else ("frames", "frames")
+    # The sampled frames are the first stream.
+    what, prefix = (f"frames for {name}", f"{name}_") if position else ("frames", "")
     height, width, _ = pictures[0].pixels().shape
     about[f"{name}_shape"] = [len(pictures), height, width, 3]
-    about["motion_time_seconds" if motion else "time_seconds"] = [
-        round(picture.time_seconds, 4) for picture in pictures
-    ]
+    about[f"{prefix}time_seconds"] = [round(picture.time_seconds, 4) for picture in pictures]
     return [
         Drawing(
             name,

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from features.base.modalities import TEXT
 from models.data.distributed import WHOLE_BATCH, BatchSlice
-from models.data.sources import TEXT, FeatureSource, used_modalities
+from models.data.sources import FeatureSource, used_modalities
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

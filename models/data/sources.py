@@ -13,9 +13,6 @@ from features.base.errors import DataError
 if TYPE_CHECKING:
     from models.config.network import NetworkConfig
 
-# The modality whose steps are tokens, with token ids; a long text is cut after its first tokens.
-TEXT = "text"
-
 # Modality -> ``(T, D)``; T is 0 when the clip lacks the modality.
 ClipFeatures = Mapping[str, npt.NDArray[np.float16]]
 

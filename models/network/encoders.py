@@ -9,10 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from features.base.errors import DataError
-from features.base.modalities import has_steps
+from features.base.modalities import TEXT, has_steps
 from models.aggregators.pooling import Mean
 from models.data.masking import MaskedBatchNorm, masked_mean, zero_padding
-from models.data.sources import TEXT
 from models.network.build import build_aggregator
 from models.network.token_embedding import TextTable
 

@@ -9,10 +9,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from models.data.sources import TEXT, FeatureSource
+from features.base.modalities import TEXT
 
 if TYPE_CHECKING:
     from models.data.labels import Indices
+    from models.data.sources import FeatureSource
 
 Float64 = npt.NDArray[np.float64]
 

@@ -11,12 +11,11 @@ from torch import nn
 
 from features.base.errors import DataError
 from features.base.files import publish_bytes
-from features.base.modalities import has_steps
+from features.base.modalities import TEXT, has_steps
 from models.aggregators.base import Aggregator
 from models.aggregators.concatenated import Joined
 from models.config.artifacts import STRUCTURE_JSON_NAME, STRUCTURE_MARKDOWN_NAME, STRUCTURE_PICTURE_NAME
 from models.data.batching import Batch
-from models.data.sources import TEXT
 from models.fusion.base import Fusion
 from models.network.token_embedding import TextTable
 from models.structure.formatting import render_markdown

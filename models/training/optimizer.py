@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from features.base.modalities import network_group
-from models.data.sources import TEXT
+from features.base.modalities import TEXT, network_group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

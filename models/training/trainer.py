@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from features.base.errors import DataError, SettingError
+from features.base.modalities import TEXT
 from features.base.parallel import prefetch
 from models.data.batching import Batch, iterate_batches
 from models.data.distributed import WHOLE_BATCH, BatchSlice, all_reduce_scalar, broadcast, own_slice
-from models.data.sources import TEXT, FeatureSource, used_modalities
+from models.data.sources import FeatureSource, used_modalities
 from models.losses.class_weights import class_weights
 from models.network.network import VideoNetwork
 from models.network.token_embedding import mean_token_embeddings

@@ -132,7 +132,5 @@ def _downloaded_covers(
 
     with tempfile.TemporaryDirectory(prefix="covers-") as folder, WorkerPool(config.workers or num_cpus()) as pool:
         path = Path(folder, "covers.tar")
-        decode_shard(
-            sources, replace(config, num_frames=0, max_frames=1, motion_frames_per_second=0.0), locate, path, pool
-        )
+        decode_shard(sources, replace(config.without_dense_frames(), num_frames=0, max_frames=1), locate, path, pool)
         return read_covers(path, [clip.outcome.clip_id for clip in sources])

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import Field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from features.base.modalities import MODALITIES
 from features.base.outcomes import Tally, is_transient
 from features.base.parallel import WorkerPool, num_cpus
 from features.base.settings import is_identity, modalities_of
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from tasks.core.receipts import FileReceipt
     from tasks.core.sharded import ShardBuilder, ShardJob
     from tasks.core.stage import Stage
-
-# The modality with a stream of frames of its own.
-MOTION = "motion"
 
 
 class Decode(ShardedStage):
@@ -55,7 +53,7 @@ class Decode(ShardedStage):
         return ffmpeg_version(find_ffmpeg(settings().decode.ffmpeg))
 
     def sampling(self) -> Mapping[str, object]:
-        """Return the settings without the version of ffmpeg; those of motion only where it is decoded."""
+        """Return the settings without the version of ffmpeg; those of a modality only where it is decoded."""
         config = settings().decode
         used = [item.name for item in fields(config) if is_identity(item) and _is_used(config, item)]
         return {name: getattr(config, name) for name in used}
@@ -120,5 +118,6 @@ def decode_settings_of(modality: str) -> dict[str, object]:
 
 
 def _is_used(config: DecodeConfig, item: Field[Any]) -> bool:
-    """Return whether a setting affects the output: those of motion alone do not while motion is disabled."""
-    return config.motion_frames_per_second > 0 or modalities_of(item) != (MOTION,)
+    """Return whether a setting affects the output: those only of modalities whose rate is 0 do not."""
+    rates = [MODALITIES[name].rate_setting for name in modalities_of(item) or ()]
+    return not rates or any(not rate or getattr(config, rate) > 0 for rate in rates)

@@ -16,6 +16,7 @@ from features.base.settings import identity_values
 from features.manifests.corpus import read_records
 from features.recognition.recognized_shard import read_recognized
 from tasks.config.run import settings
+from tasks.config.schema import extract_section
 from tasks.core.stage import exit_on_error
 from tasks.stages.clip_stage import ClipStage
 from tasks.stages.decode import Decode, decode_settings_of
@@ -65,10 +66,12 @@ class Extract(ClipStage):
         """Check the modality first, for it names the section."""
         if self.modality not in MODALITIES:
             raise SettingError(f"unknown modality {self.modality!r}: expected one of {', '.join(MODALITIES)}")
-        if self.entry.stream == "motion" and not settings().decode.motion_frames_per_second:
+        rate = self.entry.rate_setting
+        if rate and not getattr(settings().decode, rate):
             raise SettingError(
-                "[decode] motion_frames_per_second is 0, so there are no frames for the modality motion: set it to what"
-                " the network of [extract_motion] was trained with, such as 15, or leave motion out"
+                f"[decode] {rate} is 0, so there are no frames for the modality {self.modality}: set it to what"
+                f" the network of [{extract_section(self.modality)}] was trained with, such as 15, or leave"
+                f" {self.modality} out"
             )
         super().check_settings()
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.base.errors import SettingError, one_line
+from features.base.modalities import TEXT, has_steps, network_group
+from models.config.presets import PRESETS
 from tasks.config.load import nearest, read_section
 from tasks.config.run import settings
 from tasks.config.schema import SECTIONS
@@ -149,12 +151,12 @@ _QUESTIONS: dict[str, dict[str, str]] = {
 
 def default_variants(modalities: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return variant -> what is different in it; with several modalities also what each of them is worth."""
-    has_pictures = not {"frames", "motion"}.isdisjoint(modalities)
+    has_pictures = any(network_group(name) == "frames" and has_steps(name) for name in modalities)
     found = {name: changes for name, changes in _QUESTIONS.items() if has_pictures or not name.startswith("frames:")}
-    if "text" in modalities:
+    if TEXT in modalities:
         for name in ("frozen", "trained"):
             found[f"text: {name}"] = {"network.text_embedding": name}
-    if {"text", "cover", "motion"} <= set(modalities):
+    if set(PRESETS["seed_baseline"].network.modality_names()) <= set(modalities):
         found["seed_baseline"] = {"network.preset": "seed_baseline"}
     if len(modalities) > 1:
         for name in modalities:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from features.base.modalities import MODALITIES
 from features.base.settings import identity_values
 from pipeline.commands.cli import build_parser
 from pipeline.startup import RUN_SETTINGS
@@ -26,6 +27,23 @@ PAGES = [HOME / "README.md", HOME / "CONTRIBUTING.md", *sorted((HOME / "docs").g
 
 def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
+
+
+LISTS = {
+    "README.md": r"^\| `Extract --modality (.*?) \|",
+    "docs/architecture.md": r"^\| modality \| (.*?) \|",
+    "docs/settings.md": r"^\| `modalities` .* Names separated by commas, of (.*?)\. \|",
+}
+
+
+@pytest.mark.parametrize("page", LISTS)
+def test_every_list_of_the_modalities_has_those_of_the_table(page: str) -> None:
+    (listed,) = re.findall(LISTS[page], _text(HOME / page), re.MULTILINE)
+    assert re.findall(r"\w+", listed.replace(" or ", ", ")) == list(MODALITIES)
+
+
+def test_the_page_of_formats_names_the_stage_of_every_modality() -> None:
+    assert re.findall(r"`extract-(\w+)`[,;]", _text(HOME / "docs" / "formats.md")) == list(MODALITIES)
 
 
 def test_no_page_waits_for_something_to_be_filled_in() -> None:

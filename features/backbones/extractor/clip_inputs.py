@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from features.base.errors import ShardError
 from features.base.modalities import MODALITIES
 from features.base.outcomes import Outcome, leading_code
-from features.formats.matroska import StoredCover, stored_pictures, stored_sound
+from features.formats.matroska import StoredCover, frame_streams, stored_pictures, stored_sound
 from features.formats.reuse import digest_of, source_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from features.base.modalities import Modality
     from features.base.outcomes import Status
     from features.formats.records import ClipRecord
     from features.formats.tar_shard import OpenedClip
@@ -62,43 +63,39 @@ def text_inputs(
 
 def media_inputs(clips: Iterable[OpenedClip], modality: str) -> Iterator[ClipInput]:
     """Yield what a modality reads of each decoded clip."""
-    read = _READERS[MODALITIES[modality].stream]
+    entry = MODALITIES[modality]
+    read = _READERS[entry.stream]
     for clip in clips:
         try:
-            outcome, value, expected = read(clip)
+            outcome, value, expected = read(clip, entry)
         except ShardError as error:
             outcome, value, expected = _changed(clip.outcome, "failed", "unreadable_clip", str(error)), None, 0
         yield ClipInput(outcome, value, source_digest(clip.about), expected)
 
 
-def _frames(clip: OpenedClip) -> tuple[Outcome, Any, int]:
-    return _pictures(clip, int(clip.about.get("expected_frames", 0)), motion=False)
-
-
-def _motion(clip: OpenedClip) -> tuple[Outcome, Any, int]:
-    # How many windows a whole clip has depends on the extractor.
-    return _pictures(clip, 0, motion=True)
-
-
-def _pictures(clip: OpenedClip, expected: int, *, motion: bool) -> tuple[Outcome, Any, int]:
+def _pictures(clip: OpenedClip, entry: Modality) -> tuple[Outcome, Any, int]:
     outcome = _video_outcome(clip)
     if clip.matroska is None:
         return outcome, None, 0
-    pictures = stored_pictures(clip.matroska, motion=motion)
+    # How many windows a whole clip has depends on the extractor.
+    fact = f"expected_{entry.name}_frames" if entry.rate_setting else "expected_frames"
+    expected = 0 if entry.kind == "video" else int(clip.about.get(fact, 0))
+    position = frame_streams(clip.about).get(entry.name)
+    pictures = iter(()) if position is None else stored_pictures(clip.matroska, position)
     first = next(pictures, None)
     if first is None:
         return _changed(clip.outcome, "failed", "no_video_stream"), None, expected
     return outcome, itertools.chain([first], pictures), expected
 
 
-def _sound(clip: OpenedClip) -> tuple[Outcome, Any, int]:
+def _sound(clip: OpenedClip, _: Modality) -> tuple[Outcome, Any, int]:
     if clip.matroska is None:
         return _video_outcome(clip), None, 0
     sound = stored_sound(clip.matroska)
     return _changed(clip.outcome, "ok", "" if sound else "no_audio"), sound, 0
 
 
-def _cover(clip: OpenedClip) -> tuple[Outcome, Any, int]:
+def _cover(clip: OpenedClip, _: Modality) -> tuple[Outcome, Any, int]:
     if clip.cover is not None:
         return _changed(clip.outcome, "ok"), [StoredCover(clip.cover.read())], 1
     code = next((code for code in clip.about.get("codes", ()) if code.startswith("cover_")), "")
@@ -108,7 +105,7 @@ def _cover(clip: OpenedClip) -> tuple[Outcome, Any, int]:
 
 
 # Stream of a decoded clip -> outcome, value and expected rows of a clip.
-_READERS = {"frames": _frames, "motion": _motion, "sound": _sound, "cover": _cover}
+_READERS = {"frames": _pictures, "sound": _sound, "cover": _cover}
 
 
 def _video_outcome(clip: OpenedClip) -> Outcome:

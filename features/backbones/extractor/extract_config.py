@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 from features.backbones.families import Family, family_of
 from features.base.errors import SettingError
+from features.base.modalities import TEXT, names_of_kind
 from features.base.settings import check_device, modalities_of, setting
 
 RUNTIMES = ("auto", "torch", "openvino")
@@ -19,7 +20,7 @@ class ExtractConfig:
     """Which features one modality gets.
 
     Attributes:
-        modality: ``frames``, ``motion``, ``cover``, ``audio`` or ``text``.
+        modality: One of ``features.base.modalities``.
         backbone: ``source:name``, such as ``bundled:efficientnet_lite0``, ``torchvision:convnext_tiny`` (its
             default weights), ``torchvision:resnet50.IMAGENET1K_V1`` (others),
             ``transformers:google/siglip-base-patch16-224``, ``transformers:/models/my-bert`` or
@@ -42,13 +43,13 @@ class ExtractConfig:
     modality: str
     backbone: str
     revision: str = "main"
-    window_seconds: float = setting(1.0, modalities=("audio",))
-    hop_seconds: float = setting(0.5, modalities=("audio",))
-    window_frames: int = setting(16, modalities=("motion",))
-    hop_frames: int = setting(16, modalities=("motion",))
-    fields: str = setting(", ".join(TEXT_FIELDS), modalities=("text",))
-    layer: int = setting(-1, modalities=("text",))
-    max_tokens: int = setting(128, modalities=("text",))
+    window_seconds: float = setting(1.0, modalities=names_of_kind("sound"))
+    hop_seconds: float = setting(0.5, modalities=names_of_kind("sound"))
+    window_frames: int = setting(16, modalities=names_of_kind("video"))
+    hop_frames: int = setting(16, modalities=names_of_kind("video"))
+    fields: str = setting(", ".join(TEXT_FIELDS), modalities=(TEXT,))
+    layer: int = setting(-1, modalities=(TEXT,))
+    max_tokens: int = setting(128, modalities=(TEXT,))
     batch_size: int = setting(16, identity=False)
     device: str = setting("auto", identity=False)
     runtime: str = setting("auto", identity=False)

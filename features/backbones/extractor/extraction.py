@@ -10,6 +10,7 @@ import numpy as np
 
 from features.backbones.extractor.shard_loop import run_shard
 from features.base.errors import ShardError
+from features.base.modalities import TEXT
 from features.base.outcomes import Outcome
 from features.formats.clip_data import ClipFeatures
 from features.formats.hdf5_shard import NonFiniteError, ShardReader, ShardWriter
@@ -45,7 +46,7 @@ def extract_shard(
         on_clip: Called after each clip.
         reusable: Rows of older shards of the same recipe, which are copied and not computed; it is closed.
     """
-    has_tokens = attributes.get("modality") == "text"
+    has_tokens = attributes.get("modality") == TEXT
     with ExitStack() as stack:
         older = stack.enter_context(ReusableShard() if reusable is None else reusable)
         writer = stack.enter_context(ShardWriter(path, extractor.dim, attributes, has_tokens=has_tokens))

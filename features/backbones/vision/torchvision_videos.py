@@ -93,6 +93,6 @@ def _cut(network: nn.Module, weights: Any, scaled: ScaledCentre, config: Extract
     except RuntimeError as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise SettingError(
-            f"[extract_motion] window_frames is {config.window_frames}, with which torchvision:{config.name} does "
-            f"not run ({reason}): set it to {weights.meta.get('min_temporal_size', 16)}, which that network takes"
+            f"[extract_{config.modality}] window_frames is {config.window_frames}, with which torchvision:{config.name}"
+            f" does not run ({reason}): set it to {weights.meta.get('min_temporal_size', 16)}, which that network takes"
         ) from error

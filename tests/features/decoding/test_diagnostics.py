@@ -6,8 +6,8 @@ from features.decoding.config import DecodeConfig
 from features.decoding.diagnostics import (
     StoredStreams,
     duration_seconds,
+    expected_dense_frames,
     expected_frames,
-    expected_motion_frames,
     last_line,
     reason,
     what_is_missing,
@@ -47,7 +47,7 @@ def test_expected_frames_follow_the_settings(duration: float | None, settings: d
 )
 def test_expected_frames_for_motion_have_a_rate_and_a_cap_of_their_own(duration: float | None, frames: int) -> None:
     config = DecodeConfig(motion_frames_per_second=12.0, max_motion_frames=900, num_frames=3, max_frames=5)
-    assert expected_motion_frames(duration, config) == frames
+    assert expected_dense_frames(duration, config, config.dense_frames()[0]) == frames
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from PIL import Image
 from features.base.errors import SettingError
 from features.decoding.config import DecodeConfig
 from features.decoding.diagnostics import measure
-from features.formats.matroska import stored_pictures
+from features.formats.matroska import frame_streams, stored_pictures
 from tests.features.media import ClipParts, decode_row, decode_to, downloaded, render, render_clip
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def decode(video: Path | None, **settings: Any) -> ClipParts:  # noqa: ANN401 - 
 def dense_of(clip: ClipParts) -> tuple[list[float], npt.NDArray[np.uint8]]:
     """Return times and pixels of the frames for motion."""
     assert clip.matroska is not None, clip.outcome
-    pictures = list(stored_pictures(io.BytesIO(clip.matroska), motion=True))
+    pictures = list(stored_pictures(io.BytesIO(clip.matroska), 1))
     return [round(picture.time_seconds, 3) for picture in pictures], np.stack([p.pixels() for p in pictures])
 
 
@@ -175,7 +175,7 @@ def test_they_show_what_stood_there_at_their_time(tmp_path: Path) -> None:
 def test_they_are_shrunk_to_their_own_short_side_and_never_enlarged(media: Path) -> None:
     large = decode(media / "large.mp4", motion_short_side_pixels=90, short_side_pixels=180)
     assert large.matroska is not None
-    frames, motion = (next(stored_pictures(io.BytesIO(large.matroska), motion=motion)) for motion in (False, True))
+    frames, motion = (next(stored_pictures(io.BytesIO(large.matroska), position)) for position in (0, 1))
     assert (frames.pixels().shape, motion.pixels().shape) == ((180, 320, 3), (90, 160, 3))
     assert dense_of(decode(media / "portrait.mp4"))[1].shape[1:] == (96, 48, 3)
 
@@ -199,6 +199,13 @@ def test_their_number_is_capped_apart_from_that_of_the_sampled_ones(media: Path,
     assert 1 <= long.about["num_motion_frames"] <= 61
 
 
+def test_the_facts_of_a_clip_say_where_the_frames_of_each_modality_are(media: Path) -> None:
+    path = media / "both.mp4"
+    with_motion, without = decode(path), decode(path, motion_frames_per_second=0.0)
+    assert frame_streams(with_motion.about) == {"frames": 0, "motion": 1}
+    assert frame_streams(without.about) == {"frames": 0}
+
+
 def test_a_fixed_number_of_frames_leaves_those_for_motion_whole(media: Path) -> None:
     path = media / "both.mp4"
     by_rate, by_number = decode(path), decode(path, num_frames=3)
@@ -206,7 +213,7 @@ def test_a_fixed_number_of_frames_leaves_those_for_motion_whole(media: Path) -> 
     assert packets_of(by_number)[1] == packets_of(by_rate)[1]
     assert by_number.matroska is not None
     stored = measure(io.BytesIO(by_number.matroska))
-    assert (stored.num_frames, stored.num_motion_frames) == (3, 24)
+    assert (stored.num_frames, stored.num_dense_frames) == (3, (24,))
 
 
 @pytest.mark.parametrize("codec", ["mjpeg", "lossless"])
