@@ -13,8 +13,8 @@ from features.decoding.ffmpeg import find_ffmpeg
 from features.decoding.shard import decode_shard
 from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
 from features.downloads.media_spec import SNIFF_BYTES, kind_of
-from features.sample.config import SampleConfig
-from features.sample.render import MANIFEST_NAME, render_corpus
+from features.sample.config import MANIFEST_NAME, SampleConfig
+from features.sample.render import render_corpus
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def _faulty(plan: SitePlan, rendered: Path, folder: Path, workers: int) -> dict[str, object]:
-    """Return the account of one download from a faulty site."""
+    """Return the figures of one download from a faulty site."""
     store = folder / "faulty"
     with clip_site(plan, rendered) as address:
         cost = _measured(lambda: _download(address, plan, store, workers))

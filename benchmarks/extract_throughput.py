@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 BUNDLED_NAME = "efficientnet_lite0"
 BACKBONES = (f"bundled:{BUNDLED_NAME}", "torchvision:convnext_tiny", "torchvision:vit_b_16")
 # The large networks see fewer clips: theirs take a second each.
-SHARE_OF_CLIPS = {f"bundled:{BUNDLED_NAME}": 1.0}
-OTHER_SHARE = 0.1
+FRACTION_OF_CLIPS = {f"bundled:{BUNDLED_NAME}": 1.0}
+OTHER_FRACTION = 0.1
 PACKAGES = ("openvino", "torch", "torchvision", "timm", "av", "pillow", "h5py")
 
 
@@ -86,9 +86,9 @@ def main() -> None:
         clips = media_files(options.data, options.clips, folder / "sample")
         figures: dict[str, object] = {"machine": machine_facts(*PACKAGES), "rounds": options.rounds}
         for backbone in options.backbones:
-            share = SHARE_OF_CLIPS.get(backbone, OTHER_SHARE)
+            fraction = FRACTION_OF_CLIPS.get(backbone, OTHER_FRACTION)
             shard = folder / "decoded.tar"
-            decode(clips[: max(2, round(share * len(clips)))], shard)
+            decode(clips[: max(2, round(fraction * len(clips)))], shard)
             figures[backbone] = _measure(backbone, shard, folder, options.rounds)
     keep("extract_throughput", figures, options.output)
 

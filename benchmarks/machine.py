@@ -58,7 +58,7 @@ def median_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> 
 
 
 def load_average() -> float:
-    """Return how many processes wanted a CPU in the last minute: on a busy machine wall times tell little."""
+    """Return how many processes wanted a CPU in the last minute: on a busy machine wall times mean little."""
     return round(os.getloadavg()[0], 1)
 
 

@@ -2,7 +2,7 @@
 
 The rows are synthetic, with the duplicate structure of the Xinpianchang data set: 562,342 rows, 499,607 ids
 of which one has 9 categories, 343,020 distinct titles, 31 categories in both languages. The corpus is
-built in a process of its own; then the written files are read again, and groups are joined anew, over ids,
+built in a process of its own; then the written files are read again, and groups are joined again, over ids,
 titles and the group field, without the code that made the splits.
 """
 
@@ -142,7 +142,7 @@ def _peak_rss_megabytes() -> int:
 
 
 def prove_splits(folder: Path) -> dict[str, float]:
-    """Return how many groups the written corpus has, and how many of them stand in two splits: 0 is right.
+    """Return how many groups the written corpus has, and how many of them are in two splits: 0 is right.
 
     The groups are found by flooding: from a clip to all its keys, from a key to all its clips.
     """

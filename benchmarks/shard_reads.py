@@ -1,7 +1,7 @@
 """How fast embedding shards are read: an epoch in order beside ``np.fromfile``, and clips at random.
 
 Shards of 1,000 clips with 10 frames of width 1,280 each, written by the pipeline's own writer, checksums on. Both ways
-of reading find the bytes in the page cache. The plain files hold the same numbers and nothing else.
+of reading find the bytes in the page cache. The plain files contain the same numbers and nothing else.
 """
 
 from __future__ import annotations

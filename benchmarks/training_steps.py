@@ -3,7 +3,7 @@
 Both are ratios within interleaved rounds, of the default preset on clips like those of a corpus (8 frames of 1280,
 20 audio windows of 160, 12 tokens of 384, a cover):
 
-* an epoch whose batches come from HDF5 shards, every clip read anew, against as many steps on one batch that is
+* an epoch whose batches come from HDF5 shards, every clip read again, against as many steps on one batch that is
   held in memory: what the loader costs. The clips are in as many shards as those of half a million clips would, each
   of which was opened before (in an epoch of so many clips, opening is nothing);
 * an epoch with `adversarial = fgm` against one without, both from memory.

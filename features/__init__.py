@@ -1,4 +1,4 @@
 """From a manifest to embedding shards: records, media, frozen networks, HDF5.
 
-Knows neither Luigi nor training. What it hands over to `models` is the shard format alone.
+Imports neither Luigi nor training. The shard format is its only interface to ``models``.
 """

@@ -18,6 +18,7 @@ from features.backbones.pretrained.model_files import (
     BUNDLED_IMAGES,
     BUNDLED_TEXTS,
     is_folder_name,
+    is_hub_id,
     transformers_identity,
 )
 from features.base.errors import SettingError
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 _LOGMEL = MappingProxyType({"logmel": "dsp:logmel:1"})
 
 _TORCHVISION_NAME = re.compile(r"[a-z0-9_]+(\.[A-Z0-9_]+)?")
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class TorchvisionFamily(Family):
 
     def check_exists(self, name: str, modality: str) -> None:
         """Check that torchvision has the network and the weights."""
-        resolve(self.checker)(name, modality)
+        load_function(self.checker)(name, modality)
 
     def identity(self, name: str, revision: str) -> str:  # noqa: ARG002 - as above
         """Return the name, and for default weights the version of torchvision, which decides what these are."""
@@ -116,7 +116,7 @@ class TransformersFamily(Family):
 
     def check_name(self, name: str, modality: str) -> None:  # noqa: ARG002 - as above
         """Check the form of a name."""
-        if not is_folder_name(name) and not _HUB_ID.fullmatch(name):
+        if not is_folder_name(name) and not is_hub_id(name):
             raise SettingError(
                 f"transformers name {name!r} is neither a hub id (owner/name) nor a folder (/..., ./... or ~/...)"
             )
@@ -174,7 +174,7 @@ def torchvision_parts(name: str) -> tuple[str, str]:
     return network, weights or "DEFAULT"
 
 
-def resolve(path: str) -> Any:  # noqa: ANN401 - whatever function is named
+def load_function(path: str) -> Any:  # noqa: ANN401 - whatever function is named
     """Return the function that ``module:function`` names."""
     module, _, function = path.partition(":")
     return getattr(importlib.import_module(module), function)

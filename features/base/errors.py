@@ -11,7 +11,7 @@ PipelineError
 ├── CheckpointError   a checkpoint is missing, damaged, or was made for other features
 └── StageFailedError  a stage ran to its end and too much of it failed
 
-Every message says what was wrong, the value, the rule, and the way out, in one line.
+Every message states what was wrong, the value, the rule, and the way out, in one line.
 """
 
 from __future__ import annotations

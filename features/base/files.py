@@ -1,4 +1,4 @@
-"""Atomic writes and digests of files: a final name holds the whole content or nothing, also after a power cut."""
+"""Atomic writes and digests of files: a final name has the whole content or does not exist, also after a power cut."""
 
 from __future__ import annotations
 

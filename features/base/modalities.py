@@ -74,5 +74,5 @@ def has_steps(name: str) -> bool:
 
 
 def network_group(name: str) -> str:
-    """Return the group whose network settings hold for a modality; ``frames`` for one outside the table."""
+    """Return the group whose network settings apply to a modality; ``frames`` for one outside the table."""
     return MODALITIES[name].network_group if name in MODALITIES else _DEFAULT_GROUP

@@ -57,7 +57,7 @@ class Completed:
     Attributes:
         returncode: Exit code, negative for a signal.
         stdout: Output, empty when it went to a file.
-        stderr: The first half and the last half of 64 KiB of its messages.
+        stderr: At most 64 KiB of messages: the first and the last half.
         cpu_seconds: Processor time of the program itself.
     """
 

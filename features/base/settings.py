@@ -34,7 +34,7 @@ def check_positive(name: str, value: float) -> None:
         raise SettingError(f"{name} is {value}: give a number above 0")
 
 
-def check_share(name: str, value: float) -> None:
+def check_fraction_below_one(name: str, value: float) -> None:
     """Raise SettingError for a number outside 0 to below 1."""
     if not 0 <= value < 1:
         raise SettingError(f"{name} is {value}: give a number from 0 to below 1")
@@ -43,7 +43,7 @@ def check_share(name: str, value: float) -> None:
 def check_fraction(name: str, value: float) -> None:
     """Raise SettingError for a number outside 0 to 1."""
     if not 0 <= value <= 1:
-        raise SettingError(f"{name} is {value}: give a share, 0 to 1")
+        raise SettingError(f"{name} is {value}: give a fraction, 0 to 1")
 
 
 def check_device(name: str, value: str) -> None:

@@ -33,7 +33,7 @@ def replace_forbidden(text: str) -> str:
     return _FORBIDDEN.sub("\ufffd", text)
 
 
-def one_line(text: str, max_width: int) -> str:
+def shorten_line(text: str, max_width: int) -> str:
     """Return the text in one line of at most ``max_width`` columns, without characters that a page forbids."""
     # Cut before the words are split: a title may be megabytes long.
     return shorten(replace_forbidden(" ".join(text[: 4 * max_width].split())), max_width)

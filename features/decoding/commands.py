@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from features.base.errors import ClipError
 from features.decoding.frame_selection import candidates_filter, max_candidates
+from features.formats.tar_shard import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from features.decoding.config import DecodeConfig
@@ -26,7 +27,6 @@ PICTURE_FORMATS = {"jpeg": "jpeg_pipe", "png": "png_pipe", "webp": "webp_pipe"}
 TRANSPARENT_KINDS = frozenset({"gif", "webp", "png"})
 # Colours over white. For an opaque picture the three steps change no value.
 ON_WHITE = "format=yuva444p|gbrap,negate,premultiply=inplace=1,negate"
-AUDIO_RATE_HZ = 16000
 _GLOBAL = ("-hide_banner", "-nostdin", "-nostats")
 _PLAIN_OUTPUT = {
     "map_metadata": -1,
@@ -52,7 +52,7 @@ def clip_command(binary: str, path: str, kind: str, config: DecodeConfig) -> lis
 
     options = {**_guards(VIDEO_FORMATS, kind, config), "t": config.max_seconds}
     if kind == "mp4":
-        # The header holds what other kinds are probed for, and frames of a probe would be decoded twice.
+        # The header has what other kinds are probed for, and frames of a probe would be decoded twice.
         options.update(analyzeduration=0, fpsprobesize=0)
     if config.sampling == "fast":
         options.update(skip_frame="noref", skip_loop_filter="all")
@@ -61,7 +61,7 @@ def clip_command(binary: str, path: str, kind: str, config: DecodeConfig) -> lis
         source,
         "pipe:1",
         # Gaps are filled with silence, so that the position of a sample is its time.
-        af=f"aresample={AUDIO_RATE_HZ}:async=1",
+        af=f"aresample={SAMPLE_RATE_HZ}:async=1",
         ac=1,
         format="matroska",
         **{"c:a": "flac", "sample_fmt:a": "s16", "flags:a": "+bitexact"},

@@ -63,7 +63,7 @@ class DecodeConfig:
         store: Whether decoded clips are stored in shards; without it every stage that reads clips decodes the media
             itself, and nothing decoded stays on the disk.
         max_process_megabytes: Memory of one ffmpeg process; a file that needs more is refused.
-        max_failed_fraction: The stage fails when a larger share of its clips failed.
+        max_failed_fraction: The stage fails when a larger fraction of its clips failed.
     """
 
     frames_per_second: float = setting(2.0, modalities=("frames",), check=check_positive)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Exit codes of a process ended from outside: by a user, or by the kernel when memory ran out.
 OUTSIDE_SIGNALS = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
 RECEIVED_SIGNAL = re.compile(r"^Exiting normally, received signal", re.MULTILINE)
-# Rounding of the last frame: a clip that gives this share of what is expected is whole.
+# Rounding of the last frame: a clip with this fraction of what is expected is complete.
 COMPLETE_FRACTION = 0.9
 DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+)", re.MULTILINE)
 # ffmpeg's messages about missing bytes.
@@ -48,7 +48,7 @@ _REASONS = (
 
 @dataclass(frozen=True)
 class StoredStreams:
-    """What a stored clip holds, counted without decoding it.
+    """The content of a stored clip, counted without decoding it.
 
     Attributes:
         num_frames: Frames.
@@ -66,7 +66,7 @@ class StoredStreams:
 
 
 def measure(matroska: IO[bytes]) -> StoredStreams:
-    """Return how many frames and how much sound a stored clip holds; the file is read from its start.
+    """Return how many frames and how much sound a stored clip has; the file is read from its start.
 
     Raises:
         ShardError: It is no stored clip, or it is damaged.
@@ -152,7 +152,7 @@ def what_is_missing(
     """
     if not stored.num_frames:
         return "no_video_stream", "only sound could be decoded"
-    was_cut = any(CUT.search(line) for line in _told(log))
+    was_cut = any(CUT.search(line) for line in _own_lines(log))
     if duration is None:
         return ("truncated", f"no duration is stated; {last_line(log)}") if was_cut else None
     is_short = [_picture_is_short(stored, duration, config)]
@@ -190,7 +190,7 @@ def was_killed(returncode: int, log: str) -> bool:
 def reason(log: str) -> tuple[str, str]:
     """Return code and detail of a file without any output."""
     for text, code in _REASONS:
-        line = next((line for line in _told(log) if text in line), "")
+        line = next((line for line in _own_lines(log) if text in line), "")
         if line:
             return code, _without_prefix(line)
     return "decode_failed", last_line(log)
@@ -198,13 +198,13 @@ def reason(log: str) -> tuple[str, str]:
 
 def last_line(log: str) -> str:
     """Return the last informative line of ffmpeg's log."""
-    stripped = (_without_prefix(line).strip() for line in _told(log))
+    stripped = (_without_prefix(line).strip() for line in _own_lines(log))
     lines = [line for line in stripped if line and not IDLE.search(line)]
-    telling = [line for line in lines if TELLING.search(line)]
-    return (telling or lines or ["ffmpeg said nothing"])[-1]
+    informative = [line for line in lines if TELLING.search(line)]
+    return (informative or lines or ["ffmpeg said nothing"])[-1]
 
 
-def _told(log: str) -> list[str]:
+def _own_lines(log: str) -> list[str]:
     """Return ffmpeg's own lines, without the indented ones, which repeat texts of the file such as a title."""
     return [line for line in log.splitlines() if not line.startswith(" ")]
 

@@ -1,4 +1,4 @@
-"""The downloaded clips of one shard -> a decoded shard; what an older shard already holds is copied."""
+"""The downloaded clips of one shard -> a decoded shard; clips that an older shard already has are copied."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Decoding:
-    """The account of one shard.
+    """The outcomes and the cost of one shard.
 
     Attributes:
         outcomes: One a clip.
@@ -47,7 +47,7 @@ def decode_shard(
     on_clip: Callable[[], None] = lambda: None,
     previous: Path | None = None,
 ) -> Decoding:
-    """Write the decoded shard of ``clips`` to ``path`` and return its account.
+    """Write the decoded shard of ``clips`` to ``path`` and return its outcomes.
 
     Args:
         clips: Rows of the Download stage, in the order in which they are written.
@@ -109,7 +109,7 @@ def reusable_clips(path: Path | None) -> ReusableShard[StoredClip]:
 def open_clip_decoder(
     config: DecodeConfig, locate: Callable[[MediaFile], Path], path: Path, window: int
 ) -> Iterator[ClipDecoder]:
-    """Hold ffmpeg's working folder beside ``path``, and yield what decodes clips; ``window`` of them may wait."""
+    """Create ffmpeg's working folder beside ``path``, and yield what decodes clips; ``window`` of them may wait."""
     folder = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-empty-{path.name}")
     # A killed process of the same number may have left it.
     folder.mkdir(mode=0o500, parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HTTP_OK = 200
 HTTP_PARTIAL = 206
 HTTP_BAD_RANGE = 416
-# Tells zlib to accept a gzip or a zlib header.
+# Makes zlib accept a gzip or a zlib header.
 _ANY_HEADER = zlib.MAX_WBITS | 32
 
 

@@ -20,7 +20,7 @@ class DownloadConfig(HttpConfig):
             by commas.
         keep_media: ``false`` deletes the fetched files of a shard once Decode has read them; a later stage that needs
             them fetches them again.
-        max_failed_fraction: The stage fails when a larger share of its clips failed.
+        max_failed_fraction: The stage fails when a larger fraction of its clips failed.
     """
 
     workers: int = setting(8, identity=False, check=at_least(1))

@@ -41,7 +41,7 @@ def find_local(source: str, spec: MediaSpec, folder: Path) -> MediaFile:
             :class:`features.downloads.media_spec.StreamingValidator` refuses.
     """
     if "\0" in source:
-        raise ClipError("path_not_allowed", "the path holds a zero byte")
+        raise ClipError("path_not_allowed", "the path has a zero byte")
     top = folder.resolve()
     try:
         path = (top / source).resolve()
@@ -53,7 +53,7 @@ def find_local(source: str, spec: MediaSpec, folder: Path) -> MediaFile:
     except OSError as error:
         raise ClipError("file_unreadable", f"{source}: {error.strerror}") from error
     except (RuntimeError, UnicodeError) as error:
-        # RuntimeError: a loop of links, in Python before 3.13. UnicodeError: characters that no file name can hold.
+        # RuntimeError: a loop of links, in Python before 3.13. UnicodeError: characters that no file name can have.
         raise ClipError("file_unreadable", f"{source!r}: {error}") from error
 
 
@@ -86,7 +86,7 @@ def locate_unchanged(file: MediaFile, folder: Path) -> Path:
 
 
 class Downloader:
-    """Fetches or finds the files of clips; one for the run of a stage, safe for many threads.
+    """Fetches or locates media files; one per stage run; thread-safe.
 
     Args:
         config: The settings.
@@ -229,7 +229,7 @@ def download_shard(
         records: The clips.
         downloader: Obtains their files.
         path: File of the rows.
-        pool: Threads for the work; its window should hold a shard.
+        pool: Threads for the work; its window should be at least one shard.
         on_clip: Called after each clip, from any thread.
         previous: An older version of this shard: its rows are reused, except those with a transient failure.
     """

@@ -115,7 +115,7 @@ class Fetcher:
         self._on_bytes = on_bytes
         self._refetch = refetch
         # URL -> sha256 of the files fetched since this fetcher was made; filled with ``refetch`` only, where they have
-        # to be told apart from older ones.
+        # to be distinguished from older ones.
         self._fetched: dict[str, str] = {}
 
     def known(self, url: str, spec: MediaSpec) -> MediaFile | None:

@@ -99,7 +99,7 @@ class MediaSpec:
             raise ClipError("bad_checksum", f"{self.checksum[:80]!r}: give sha256:<64 hex> or md5:<32 hex>")
 
     def accepts(self, file: MediaFile) -> bool:
-        """Return whether the facts of a file that was checked before meet the spec; they hold no MD5."""
+        """Return whether the facts of a file that was checked before meet the spec; they have no MD5."""
         other_digest = self.checksum.startswith("sha256:") and self.checksum != f"sha256:{file.sha256}"
         return file.kind in self.kinds and file.bytes <= self.max_bytes and not other_digest
 

@@ -209,7 +209,7 @@ class MediaStore:
         Args:
             temporary: A plain file on the file system of the store; the name is gone afterwards.
             url: Where it came from.
-            facts: What it holds.
+            facts: Its type, size and digest.
 
         Raises:
             ClipError: ``store_not_safe``: a name of the store is taken by something of another type.

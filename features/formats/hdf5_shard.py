@@ -1,13 +1,13 @@
 """Embedding shards in HDF5, and the base of other HDF5 files: the only module that imports h5py.
 
-An embedding shard holds one modality of up to some thousand clips, flat and ragged::
+An embedding shard contains one modality of up to some thousand clips, flat and ragged::
 
     /features (S, D) float16, chunks (64, D), fletcher32     /offsets (N+1) int64    /clip_id (N) utf-8
     /time_seconds (S) float32     /expected (N) int32        /status (N) uint8       /code (N) utf-8
     /input_digest (N, 32) uint8   text also: /token_id (S) int32                     /field_id (S) uint8
 
 The rows of clip ``i`` are ``features[offsets[i]:offsets[i + 1]]``; a clip without the modality has none. Equal
-content gives equal bytes: the file holds no time, place or name of a corpus. ``/input_digest``
+content gives equal bytes: the file has no time, place or name of a corpus. ``/input_digest``
 is the sha256 of what decides a clip's features, settings apart: a rebuilt shard reuses the rows of clips whose
 digest is the same.
 """
@@ -342,7 +342,7 @@ class ShardReader:
         """Return the features of one clip, ``(T, D)``.
 
         Raises:
-            KeyError: The shard does not hold the clip.
+            KeyError: The shard does not have the clip.
         """
         return self[self.position(clip_id)]
 
@@ -350,7 +350,7 @@ class ShardReader:
         """Return the position of a clip.
 
         Raises:
-            KeyError: The shard does not hold it.
+            KeyError: The shard does not have it.
         """
         index = self._loaded()
         if not index.positions:

@@ -13,7 +13,7 @@ import numpy as np
 from features.base.errors import ShardError
 from features.base.modalities import MODALITIES, names_of_stream
 from features.formats.clip_data import Float32, ImageSequence, Sound, UInt8, Waveform
-from features.formats.tar_shard import COVER, MATROSKA, index_tar_shard, read_parts
+from features.formats.tar_shard import COVER, MATROSKA, SAMPLE_RATE_HZ, index_tar_shard, read_parts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from features.formats.clip_data import UInt8
     from features.formats.tar_shard import OpenedClip
 
-SAMPLE_RATE_HZ = 16000
 INT16_RANGE = 32768.0
 PICTURE_PIXELS = 240
 JPEG_QUALITY = 80
@@ -149,7 +148,7 @@ class StoredPicture:
 
 
 class _PictureDecoder(threading.local):
-    """The decoder and the colour converter of each thread: making them costs as much as a picture."""
+    """Per-thread decoder and colour converter: creating them costs as much as decoding a picture."""
 
     def __init__(self) -> None:
         self._codec: _Codec | None = None
@@ -169,7 +168,7 @@ class _PictureDecoder(threading.local):
         finally:
             self._context.flush_buffers()
         if not frames:
-            raise ShardError("a stored frame holds no picture: delete the shard and run again")
+            raise ShardError("a stored frame has no picture: delete the shard and run again")
         pixels: UInt8 = self._reformatter.reformat(frames[0], format="rgb24").to_ndarray()
         return pixels
 

@@ -1,4 +1,4 @@
-"""Prediction shards: scores and embeddings of clips, in HDF5, and beside each the scores before calibration."""
+"""HDF5 shards of scores and embeddings, and the uncalibrated scores beside each."""
 
 from __future__ import annotations
 

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, fields
 
 SPLITS = ("train", "validation", "test")
+# The only key of the first line of recognised texts: it names what made the file and is not a row.
+MADE_BY = "made_by"
 # Equal records give equal bytes.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
 # With these the row itself became part of a record: only its category, its text file or a label is left out.

@@ -34,10 +34,10 @@ class ShardedClips:
     open files is raised as far as the system lets it.
 
     Args:
-        paths: Modality -> its shards in order. Shard number i of every modality holds the same clips.
+        paths: Modality -> its shards in order. Shard number i of every modality has the same clips.
 
     Raises:
-        ShardError: The modalities have different shards, or a shard holds other clips than its neighbours.
+        ShardError: The modalities have different shards, or a shard has other clips than its neighbours.
     """
 
     def __init__(self, paths: Mapping[str, Sequence[Path]]) -> None:
@@ -62,13 +62,13 @@ class ShardedClips:
         for group in zip(*self._readers.values(), strict=True):
             for reader in group:
                 if reader.clip_ids != group[0].clip_ids:
-                    raise ShardError(f"{reader.path} and {group[0].path} hold different clips: run Extract again")
+                    raise ShardError(f"{reader.path} and {group[0].path} have different clips: run Extract again")
                 reader.close()
         for readers in self._readers.values():
             for reader in readers:
                 if reader.dim != readers[0].dim:
                     raise ShardError(
-                        f"{reader.path} holds features of width {reader.dim}, {readers[0].path} of width"
+                        f"{reader.path} has features of width {reader.dim}, {readers[0].path} of width"
                         f" {readers[0].dim}: delete the one that is wrong and run Extract again"
                     )
 

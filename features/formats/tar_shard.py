@@ -1,6 +1,6 @@
 """Decoded shards: a tar in WebDataset's naming, the same bytes for the same content.
 
-``<clip>.mkv`` holds sampled frames and sound, ``<clip>.cover.jpg`` the cover, ``<clip>.json`` the outcome.
+``<clip>.mkv`` contains sampled frames and sound, ``<clip>.cover.jpg`` the cover, ``<clip>.json`` the outcome.
 The members of a clip are adjacent, in the order of the records. ``webdataset`` reads these files too.
 """
 
@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 MAX_KEY_CHARACTERS = 64
 MATROSKA = "mkv"
 COVER = "cover.jpg"
-BLOCK_BYTES = tarfile.BLOCKSIZE
+# Of the stored sound.
+SAMPLE_RATE_HZ = 16_000
+TAR_BLOCK_BYTES = tarfile.BLOCKSIZE
 # How much of a file is hashed at a time.
 HASH_BYTES = 1 << 20
 # An archive ends with two blocks of zeros.
-END_OF_ARCHIVE = bytes(2 * BLOCK_BYTES)
+END_OF_ARCHIVE = bytes(2 * TAR_BLOCK_BYTES)
 # What reading a damaged file raises.
 DAMAGE = (OSError, tarfile.TarError, EOFError, ValueError, KeyError, TypeError)
 UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
@@ -292,7 +294,7 @@ def _headers(stream: IO[bytes]) -> Iterator[tuple[str, int, int]]:
             if not member.isreg():
                 raise tarfile.ReadError(f"{member.name} is no file")
             yield member.name, member.offset_data, member.size
-            end = member.offset_data + -(-member.size // BLOCK_BYTES) * BLOCK_BYTES
+            end = member.offset_data + -(-member.size // TAR_BLOCK_BYTES) * TAR_BLOCK_BYTES
     # tarfile takes a damaged header, or the end of a file that was cut, for the end of the archive.
     stream.seek(end)
     if stream.read(len(END_OF_ARCHIVE)) != END_OF_ARCHIVE:

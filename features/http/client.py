@@ -21,7 +21,7 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from urllib3.util.ssl_ import create_urllib3_context
 
 from features.base.errors import ClipError, TransientError, one_line
-from features.http.guard import GuardedTlsSocket, connect, guarded, resolve
+from features.http.guard import GuardedTlsSocket, connect, guarded, resolve_host
 
 if TYPE_CHECKING:
     import ssl
@@ -252,7 +252,7 @@ def _connection_classes(*, allow_private: bool) -> tuple[type[HTTPConnection], t
     def open_socket(connection: HTTPConnection) -> socket.socket:
         host, timeout = connection._dns_host, float(connection.timeout or 0)  # noqa: SLF001 - with the trailing dot
         try:
-            found = resolve(host.strip("[]"), connection.port, allow_private=allow_private)
+            found = resolve_host(host.strip("[]"), connection.port, allow_private=allow_private)
             return connect(found, connection.port, timeout)
         except socket.gaierror as error:
             raise NameResolutionError(host, connection, error) from error

@@ -55,7 +55,7 @@ def is_public(address: str) -> bool:
     return parsed.is_global and not parsed.is_multicast
 
 
-def resolve(host: str, port: int, *, allow_private: bool) -> list[tuple[int, str]]:
+def resolve_host(host: str, port: int, *, allow_private: bool) -> list[tuple[int, str]]:
     """Return (address family, address) of a host, in the system's order of preference, each checked.
 
     The caller must connect to one of these and not resolve the name again: the second answer may differ (DNS
@@ -90,7 +90,7 @@ class Guard:
         self._in_headers = True
 
     def headers_are_here(self) -> None:
-        """End the limit of the headers: from here on the request's limit holds."""
+        """End the limit of the headers: from here on the request's limit applies."""
         self._in_headers = False
 
     def wait_until(self) -> float:

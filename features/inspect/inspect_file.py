@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from features.base.errors import ShardError, SourceError
+from features.formats.records import MADE_BY
 from features.inspect.result import InspectResult
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 KINDS = ".h5 (embedding and prediction shards), .tar (decoded shards) and .jsonl (records, downloads, texts, ...)"
 MAX_ROWS = 5
-# The only key of a first line that names the origin of the file and is not a row.
-MADE_BY = "made_by"
 # The kind of a file, by fields of its first row; the first match counts.
 ROW_KINDS = (
     ("record shard", {"clip_id", "video", "title"}),

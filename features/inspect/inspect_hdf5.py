@@ -9,7 +9,7 @@ import numpy as np
 
 from features.base.errors import SourceError
 from features.base.outcomes import Tally
-from features.base.text import one_line
+from features.base.text import shorten_line
 from features.formats.matroska import clip_pixels
 from features.formats.prediction_shard import PredictionShard, read_predictions
 from features.formats.tar_shard import index_tar_shard, read_parts
@@ -18,7 +18,7 @@ from features.inspect.plots.scatter_plot import MIN_POINTS, PROJECTIONS, Panel, 
 from features.inspect.plots.step_plots import Steps, draw_heat_map, draw_similarity
 from features.inspect.plots.token_plot import draw_tokens, read_tokens
 from features.inspect.result import MAX_TITLE_COLUMNS, Drawing, InspectResult
-from features.inspect.similarity import fitness, nearest, statistics, unit_rows
+from features.inspect.similarity import fitness, nearest_rows, statistics, unit_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -232,7 +232,7 @@ def nearest_clips(
     clip_ids: Sequence[str], units: Float32, clip_id: str, query: InspectQuery
 ) -> list[dict[str, object]]:
     """Return the nearest other clips of a clip by the cosine of ``(N, D)`` unit vectors, nearest first."""
-    found = nearest(units, clip_ids.index(clip_id))
+    found = nearest_rows(units, clip_ids.index(clip_id))
     rows: list[dict[str, object]] = []
     for row, cosine in found:
         name = clip_ids[row]
@@ -261,7 +261,7 @@ def neighbour_drawings(clip_id: str, rows: Sequence[dict[str, object]], query: I
 def _label_lines(first: str, clip_id: str, query: InspectQuery) -> tuple[str, ...]:
     if not query.records:
         return first, clip_id
-    return first, clip_id, query.category(clip_id) or "", one_line(query.title(clip_id), MAX_TITLE_COLUMNS)
+    return first, clip_id, query.category(clip_id) or "", shorten_line(query.title(clip_id), MAX_TITLE_COLUMNS)
 
 
 def _write_neighbours(decoded: Path, lines: dict[str, tuple[str, ...]], heading: str, path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from features.base.errors import SettingError
-from features.base.text import one_line
+from features.base.text import shorten_line
 from features.inspect.plots.scatter_plot import PROJECTIONS
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class InspectQuery:
     def heading(self, clip_id: str) -> str:
         """Return id, category and title of a clip in one line, as far as they are known."""
         parts = (clip_id, self.category(clip_id) or "", self.title(clip_id))
-        return "   ".join(one_line(part, MAX_TITLE_COLUMNS) for part in parts if part)
+        return "   ".join(shorten_line(part, MAX_TITLE_COLUMNS) for part in parts if part)
 
 
 @dataclass(frozen=True)

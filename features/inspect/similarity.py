@@ -49,7 +49,7 @@ def unit_rows(vectors: Float32) -> Float32:
     return (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
 
 
-def nearest(units: Float32, row: int) -> list[tuple[int, float]]:
+def nearest_rows(units: Float32, row: int) -> list[tuple[int, float]]:
     """Return the rows of ``(N, D)`` unit vectors nearest to ``row``, at most 5, with their cosines.
 
     The row itself is excluded; of equal cosines the earlier row comes first.
@@ -70,9 +70,9 @@ class CosineFitness:
         mean_cosine: Mean over all pairs of different clips; near 1 the vectors are parallel.
         lowest_cosine: Lowest over all pairs.
         highest_cosine: Highest over all pairs.
-        nearest_of_same_category: Among the clips with a category, the share whose nearest one has the same category;
+        nearest_of_same_category: Among the clips with a category, the fraction whose nearest one has the same category;
             ``None`` for fewer than two such clips.
-        same_category_by_chance: The expected share for a random clip instead of the nearest one; likewise.
+        same_category_by_chance: The expected fraction for a random clip instead of the nearest one; likewise.
     """
 
     num_clips: int
@@ -109,7 +109,7 @@ def fitness(vectors: Float32, categories: Sequence[str | None]) -> CosineFitness
     total = units.astype(np.float64).sum(axis=0)
     pairs_cosine = (float(total @ total) - count) / (count * (count - 1))
     lowest, highest = _extremes(units)
-    share, chance = _agreement(units, names)
+    fraction, chance = _agreement(units, names)
     return CosineFitness(
         num_clips=count,
         mean_norm=float(norms.mean()),
@@ -117,7 +117,7 @@ def fitness(vectors: Float32, categories: Sequence[str | None]) -> CosineFitness
         mean_cosine=pairs_cosine,
         lowest_cosine=lowest,
         highest_cosine=highest,
-        nearest_of_same_category=share,
+        nearest_of_same_category=fraction,
         same_category_by_chance=chance,
     )
 
@@ -132,7 +132,7 @@ def _extremes(units: Float32) -> tuple[float, float]:
 
 
 def _agreement(units: Float32, names: Sequence[str | None]) -> tuple[float | None, float | None]:
-    """Return the share of nearest clips with the same category, and the expected share of random clips."""
+    """Return the fraction of nearest clips with the same category, and the expected fraction of random clips."""
     known = [row for row, name in enumerate(names) if name is not None]
     if len(known) < 2:  # noqa: PLR2004 - a pair
         return None, None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# The text file of the data set's example holds 244 bytes; deep nesting costs the parser memory.
+# The text file of the data set's example has 244 bytes; deep nesting costs the parser memory.
 MAX_TEXT_FILE_BYTES = 32 << 10
 
 

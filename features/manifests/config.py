@@ -34,7 +34,7 @@ _XINPIANCHANG = {
 }
 FOLDER_PRESET = "xinpianchang-folder"
 # Record field -> name of the field in the manifest.
-PRESETS: dict[str, dict[str, str]] = {
+FIELD_MAPS: dict[str, dict[str, str]] = {
     "plain": _PLAIN,
     "csv": _PLAIN,
     "xinpianchang": _XINPIANCHANG,
@@ -58,7 +58,7 @@ class CorpusConfig:
             ``title=brief, category=label``.
         category_language: Name of a category that has a Chinese and an English one: ``en``, ``zh``, ``written``
             = as the manifest has it, ``auto`` = ``en`` for the xinpianchang presets and else ``written``.
-        tag_separator: Separator of tags in a cell of CSV; a cell may also hold a JSON list.
+        tag_separator: Separator of tags in a cell of CSV; a cell may also be a JSON list.
         max_manifest_bytes: Limit of the decompressed text of a manifest; a larger one is an error.
     """
 
@@ -81,9 +81,9 @@ class CorpusConfig:
         Raises:
             SettingError: An unknown preset, or a change that names no record field.
         """
-        if self.preset not in PRESETS:
-            raise SettingError(f"unknown preset {self.preset!r}: expected one of {', '.join(sorted(PRESETS))}")
-        return {**PRESETS[self.preset], **self.changed_fields()}
+        if self.preset not in FIELD_MAPS:
+            raise SettingError(f"unknown preset {self.preset!r}: expected one of {', '.join(sorted(FIELD_MAPS))}")
+        return {**FIELD_MAPS[self.preset], **self.changed_fields()}
 
     def changed_fields(self) -> dict[str, str]:
         """Return the part of the field map that the setting ``fields`` gives.
@@ -135,6 +135,6 @@ class ManifestConfig:
         fractions = (self.validation_fraction, self.test_fraction)
         if not (min(fractions) >= 0 and sum(fractions) < 1):
             raise SettingError(
-                f"validation_fraction and test_fraction are {fractions}: give two shares of 0 or more"
+                f"validation_fraction and test_fraction are {fractions}: give two fractions of 0 or more"
                 " that leave something for training"
             )

@@ -50,7 +50,7 @@ class CorpusSummary:
 def build_corpus(manifest: Path, corpus: CorpusConfig, config: ManifestConfig, folder: Path) -> CorpusSummary:
     """Read a manifest and publish the normalised corpus into ``folder``.
 
-    Record shards keep the order of the manifest and hold nothing that depends on the rest of the corpus, so
+    Record shards keep the order of the manifest and contain nothing that depends on the rest of the corpus, so
     an appended manifest gives the same shards and more. Splits and label space are files of their own.
 
     Raises:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 MAX_ID_CHARACTERS = 512
-# A year; whole numbers that no float can hold lie far above.
+# A year; whole numbers that no float can represent are far above.
 MAX_DURATION_SECONDS = 366 * 24 * 3600
 # Spellings in use for the same three.
 SPLIT_NAMES = {"train": "train", "training": "train", "validation": "validation", "val": "validation",
@@ -21,7 +21,7 @@ CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,3}):(\d{2}(?:\.\d{1,9})?)", re.ASCII)
 # Hexadecimal digits of a digest -> its algorithm.
 CHECKSUM_DIGITS = {64: "sha256", 32: "md5"}
 CHECKSUM = re.compile(r"(?:(sha256|md5):)?([0-9a-f]+)", re.ASCII)
-# Control characters, and halves of surrogate pairs, which no UTF-8 file can hold.
+# Control characters, and halves of surrogate pairs, which no UTF-8 file can contain.
 UNWRITABLE = frozenset({"Cc", "Cs"})
 # The same, and invisible marks such as right-to-left overrides.
 INVISIBLE = UNWRITABLE | {"Cf"}
@@ -71,7 +71,7 @@ def _clip_id(value: object, name: str) -> str:
     clip_id = value.strip()
     if len(clip_id) > MAX_ID_CHARACTERS:
         raise RowError("bad_id", f"{name} has {len(clip_id)} characters: an id has at most {MAX_ID_CHARACTERS}")
-    # Every invisible character is unprintable, and few ids hold one of those.
+    # Every invisible character is unprintable, and few ids contain one of those.
     if not clip_id.isprintable() and any(unicodedata.category(character) in INVISIBLE for character in clip_id):
         raise RowError("bad_id", f"{name} is {clip_id[:40]!r}: an id holds visible characters only")
     return clip_id

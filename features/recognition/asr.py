@@ -13,13 +13,13 @@ import torch
 import transformers
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
-from features.backbones.audio.logmel import SAMPLE_RATE_HZ
 from features.backbones.audio.sound_windows import WindowSizes, check_sample_rate, windows
 from features.backbones.extractor.streaming import BatchSettings, Item, stream_clips
 from features.backbones.pretrained.transformers_models import Pretrained, quiet
 from features.base.errors import SettingError, ShardError, SourceError
 from features.base.machine import resolve_device, tool_versions
 from features.base.parallel import BusyTime
+from features.formats.tar_shard import SAMPLE_RATE_HZ
 from features.recognition.recognizer import Recognition, Segment
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 # Segments below this root mean square, -60 dB of full scale, are left out: a Whisper invents words for silence.
 SILENCE_RMS = 1e-3
-# Start, language, task and "no timestamps" stand before the text and count as tokens.
+# Start, language, task and "no timestamps" precede the text and count as tokens.
 PROMPT_TOKENS = 4
 
 
@@ -128,7 +128,7 @@ def load_asr(config: AsrConfig) -> SpeechRecognizer:
     """Return the recognizer with the model's own feature extractor and tokenizer.
 
     Raises:
-        SettingError: The model does not know the language, or cannot write so many tokens.
+        SettingError: The model does not support the language, or cannot write so many tokens.
         SourceError: The model is missing, damaged or no Whisper.
     """
     if not config.backbone:
@@ -157,7 +157,7 @@ class Whisper:
         busy: Wall time in which it ran.
 
     Raises:
-        SettingError: It does not know the language, or cannot write so many tokens.
+        SettingError: It does not support the language, or cannot write so many tokens.
     """
 
     # Any: the classes of transformers have no common type.
@@ -202,7 +202,7 @@ class Whisper:
         return [" ".join(text.split()) for text in self._tokenizer.batch_decode(tokens, skip_special_tokens=True)]
 
 
-# Any: generation settings hold whatever a model's file has.
+# Any: generation settings contain whatever a model's file has.
 def _language_options(config: AsrConfig, generation: Any) -> dict[str, str]:  # noqa: ANN401
     """Return the options of ``generate`` for language and task: none for a model of one language."""
     language = config.language.lower()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
-from features.backbones.pretrained.model_files import RAPIDOCR, is_folder_name, transformers_identity
+from features.backbones.pretrained.model_files import RAPIDOCR, is_folder_name, is_hub_id, transformers_identity
 from features.base.errors import SettingError
 from features.base.settings import check_device, setting
 
@@ -14,8 +13,6 @@ OCR_BACKBONES = ("rapidocr:PP-OCRv6",)
 # The detector works in steps of 32 pixels, and its memory grows with the square.
 MIN_LONGEST_SIDE = 64
 MAX_LONGEST_SIDE = 4096
-
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ class AsrConfig:
 
     def __post_init__(self) -> None:
         source, _, name = self.backbone.partition(":")
-        if self.backbone and (source != "transformers" or not (is_folder_name(name) or _HUB_ID.fullmatch(name))):
+        if self.backbone and (source != "transformers" or not (is_folder_name(name) or is_hub_id(name))):
             raise SettingError(
                 f"unknown asr backbone {self.backbone!r}: write transformers:ID or transformers:/folder, such as "
                 "transformers:openai/whisper-small, or nothing"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from features.backbones.extractor.shard_loop import run_shard
 from features.base.errors import ShardError
 from features.base.outcomes import STATUS_NUMBERS, Outcome
+from features.formats.records import MADE_BY
 from features.formats.reuse import ReusableShard
 from features.recognition.recognizer import Segment
 
@@ -22,10 +23,8 @@ if TYPE_CHECKING:
     from features.base.outcomes import Status
     from features.recognition.recognizer import Recognition, Recognizer
 
-# Equal rows give equal bytes; what no JSON holds (NaN) is refused.
+# Equal rows give equal bytes; what JSON cannot express (NaN) is refused.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, allow_nan=False)
-# The one key of the first line.
-MADE_BY = "made_by"
 TIME_DIGITS = 3
 CONFIDENCE_DIGITS = 4
 
@@ -64,7 +63,7 @@ def recognize_shard(
     on_clip: Callable[[], None] = lambda: None,
     reusable: ReusableShard[RecognizedText] | None = None,
 ) -> ShardRun:
-    """Write the recognised text of ``clips`` to ``path``, one line each in their order, and return its account.
+    """Write the recognised text of ``clips`` to ``path``, one line each in their order, and return its outcomes.
 
     A clip without the stream keeps its outcome (``no_audio``, ...); one in which nothing is recognised is ``ok`` with
     the code ``no_text_found``; one that cannot be read is ``failed`` with ``unreadable_clip``.
@@ -73,7 +72,7 @@ def recognize_shard(
         clips: Each is done with when the next one is asked for, in another thread.
         recognizer: The model.
         path: The new file.
-        made_by: What makes the shard; the first line holds it.
+        made_by: What makes the shard; it is the first line.
         on_clip: Called after each clip.
         reusable: Rows of older shards made by the same, which are copied.
     """

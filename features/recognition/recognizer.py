@@ -3,7 +3,7 @@
 =====  =====================  =============================================
 field  one clip is            one segment of its text is
 =====  =====================  =============================================
-ocr    ``Iterable[Picture]``  a line that stands on screen
+ocr    ``Iterable[Picture]``  a line visible on screen
 asr    ``Sound``              a stretch of speech
 =====  =====================  =============================================
 """

@@ -12,7 +12,7 @@ from features.recognition.recognizer import Recognition, Segment
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# Two readings of one line share this part of their letters: one wrong letter in five.
+# Two readings of one line have this fraction of their letters in common: one wrong letter in five.
 MIN_SIMILARITY = 0.8
 # A line may go unread in this many pictures and is still the same when it is read again.
 MAX_MISSED_PICTURES = 1
@@ -55,7 +55,7 @@ class _Track:
 def in_reading_order(lines: Iterable[Line]) -> list[Line]:
     """Return the lines row by row from the top, and in a row from left to right.
 
-    A line stands in the row above it when its middle is higher than the lower edge of that row's topmost line.
+    A line belongs to the row above it when its middle is higher than the lower edge of that row's topmost line.
     """
     rows: list[list[Line]] = []
     for line in sorted(lines, key=lambda line: (line.top + line.bottom, line.left)):
@@ -71,7 +71,7 @@ def merged_over_time(pictures: Iterable[tuple[float, Sequence[Line]]]) -> Recogn
 
     A line that is read in successive pictures, one of them missed at most, is one segment from the first of them to
     the last, with the text of the surest reading; readings are of one line when they have the same digits and at
-    least 0.8 of their letters in common, whatever the case, spaces and punctuation. Segments stand in the order in
+    least 0.8 of their letters in common, whatever the case, spaces and punctuation. Segments are in the order in
     which they appear. The text is their lines, of those with equal letters and digits the first only. Lines
     without any letter or digit are left out.
     """
@@ -114,7 +114,7 @@ def _best_match(key: str, tracks: Iterable[_Track]) -> _Track | None:
 
 
 def _similarity(one: str, other: str) -> float:
-    """Return the share of letters in common, 0 to 1; 0 where the digits differ."""
+    """Return the fraction of letters in common, 0 to 1; 0 where the digits differ."""
     if one == other:
         return 1.0
     if _digits(one) != _digits(other):

@@ -9,6 +9,8 @@ from features.base.errors import SettingError
 # Every special clip (three damaged videos, a damaged cover, two unlabelled clips, a repeated title, a
 # series) needs a clip of its own.
 MIN_CLIPS = 24
+# The manifest in the folder of a rendered corpus.
+MANIFEST_NAME = "manifest.jsonl"
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ TAGS = (
 
 T = TypeVar("T")
 
-# Lengths in half seconds: a clip holds one frame more than these need, so that sampling at 2 frames a
+# Lengths in half seconds: a clip has one frame more than these need, so that sampling at 2 frames a
 # second meets its first and its last frame, and reads the same frames when the clip runs backwards.
 HALF_SECONDS = (4, 5, 6, 7)
 DAMAGES = ("truncated", "html", "empty", "cover")

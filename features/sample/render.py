@@ -16,9 +16,10 @@ from PIL import Image
 from features.base.errors import ClipError, SettingError, ToolError
 from features.base.files import TEMPORARY_PREFIX, publish_bytes, remove_leftovers
 from features.base.process import Limits, run
+from features.sample.config import MANIFEST_NAME
 from features.sample.filming import build_world, film_clip, picture_cover
 from features.sample.plan import TAGS, plan_corpus
-from features.sample.sound import SAMPLE_RATE_HZ, record_sound
+from features.sample.sound import WAV_RATE_HZ, record_sound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,11 +57,10 @@ CONTAINER: Options = {
     "movflags": "+faststart",
     "f": "mp4",
 }
-MANIFEST_NAME = "manifest.jsonl"
 MEDIA_NAME = "media"
 ERROR_PAGE = b"<!DOCTYPE html>\n<html><title>404</title><body>This file was removed.</body></html>\n"
 # A file cut here still has its header and its first frames.
-TRUNCATED_SHARE = 0.6
+TRUNCATED_FRACTION = 0.6
 
 
 def encode_clip(
@@ -103,7 +103,7 @@ def _write_wave(sound: npt.NDArray[np.int16], path: Path) -> None:
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE_HZ)
+        file.setframerate(WAV_RATE_HZ)
         file.writeframes(sound.astype("<i2").tobytes())
 
 
@@ -178,7 +178,7 @@ def _render_clip(plan: ClipPlan, config: SampleConfig, media: Path, ffmpeg: str)
         rate = config.frames_per_second
         encode_clip(film_clip(world, plan, config), sound, video, ffmpeg=ffmpeg, frames_per_second=rate)
     if plan.damage == "truncated":
-        os.truncate(video, round(TRUNCATED_SHARE * video.stat().st_size))
+        os.truncate(video, round(TRUNCATED_FRACTION * video.stat().st_size))
     if plan.has_cover:
         cover = ERROR_PAGE if plan.damage == "cover" else _to_jpeg(picture_cover(world, plan, config))
         (media / f"{plan.clip_id}.jpg").write_bytes(cover)

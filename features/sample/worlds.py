@@ -1,7 +1,7 @@
 """Panoramas that the camera moves along: open and low in the west, dense and tall in the east.
 
-Every scene keeps that order, and the sun or the moon stands in the west. Only so can a network that sees
-single pictures tell where in a panorama each of them lies; the direction of a pan is then in their order.
+Every scene keeps that order, and the sun or the moon is in the west. Only so can a network that sees
+single pictures find where in a panorama each of them is; the direction of a pan is then in their order.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def build_label_space(
         for name in sorted(name for name, count in counts.items() if count < min_clips):
             line, clip_id = first_seen[kind, name]
             detail = (
-                f"{kind} {name!r} stands on {counts[name]} clip(s), fewer than min_clips_per_label ="
+                f"{kind} {name!r} occurs on {counts[name]} clip(s), fewer than min_clips_per_label ="
                 f" {min_clips}: the label is left out, its clips stay"
             )
             rejections.append(Rejection(line, f"rare_{kind}", detail, clip_id))

@@ -32,7 +32,7 @@ Float32 = npt.NDArray[np.float32]
 
 FIELDS = ("video", "cover", "title", "asr", "ocr")
 MEDIA = ("video", "cover")
-# Scripts of a title; a column holds the position in this tuple.
+# Scripts of a title; a column contains the position in this tuple.
 SCRIPTS = ("none", "chinese", "latin", "chinese and latin", "other")
 _CHINESE = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fffd]")
 _AUTHORITY = re.compile("https?://([^/?#]*)", re.IGNORECASE)

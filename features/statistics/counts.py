@@ -104,7 +104,7 @@ class CorpusStatistics:
     modalities: Mapping[str, Mapping[str, int]]
 
 
-def describe(columns: Columns) -> CorpusStatistics:
+def corpus_statistics(columns: Columns) -> CorpusStatistics:
     """Return the statistics of a corpus."""
     num_tags = np.diff(columns.tag_offsets)
     known = columns.category >= 0

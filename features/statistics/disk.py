@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 LATEST_NAME = "latest"
 _FINGERPRINT = re.compile(r"[0-9a-f]{12}")
-BLOCK_BYTES = 512  # the unit of st_blocks, whatever the file system
+STAT_BLOCK_BYTES = 512  # the unit of st_blocks, whatever the file system
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _measure(files: Iterator[os.stat_result], seen: set[tuple[int, int]]) -> tup
     """Return the number of files, their bytes, and the bytes of those not in ``seen``; adds them to ``seen``."""
     count = total = own = 0
     for stat in files:
-        size = stat.st_blocks * BLOCK_BYTES
+        size = stat.st_blocks * STAT_BLOCK_BYTES
         count += 1
         total += size
         # Only a file with several hard links can occur twice.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def render_markdown(table: AblationTable) -> str:
+def table_to_markdown(table: AblationTable) -> str:
     """Return the page: the findings, the headline differences, every score, and the runs that failed."""
     failures = failure_lines(table)
     parts = [
@@ -48,14 +48,14 @@ def about(table: AblationTable) -> str:
     return " ".join(filter(None, (text, about_split(table.split))))
 
 
-def render_json(table: AblationTable) -> str:
+def table_to_json(table: AblationTable) -> str:
     """Return the table, its findings and its runs as one JSON object."""
     document = {**asdict(table), "num_comparisons": table.num_comparisons, "sentences": findings(table)}
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def parse_json(text: str) -> AblationTable:
-    """Return the table that :func:`render_json` wrote, summarised again from its runs.
+def table_from_json(text: str) -> AblationTable:
+    """Return the table that :func:`table_to_json` wrote, summarised again from its runs.
 
     Raises:
         DataError: The text is no such document.
@@ -67,7 +67,7 @@ def parse_json(text: str) -> AblationTable:
         reference, split = str(document["reference"]), str(document["split"])
         headlines = [current_name(str(name)) for name in document["headlines"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"the text is no ablation ({error}): give one that render_json wrote") from error
+        raise DataError(f"the text is no ablation ({error}): give one that table_to_json wrote") from error
     return summarise(runs, reference, headlines=headlines, split=split, failures=failures)
 
 

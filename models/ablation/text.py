@@ -19,7 +19,7 @@ def scored_text(estimate: Estimate | None, num_seeds: int) -> str:
         return NOTHING
     half_width = "" if estimate.high is None else f" ± {estimate.high - estimate.mean:.3f}"
     seeds = "" if estimate.num_seeds == num_seeds else f" (n {estimate.num_seeds})"
-    return f"{score_text(estimate.mean)}{half_width}{seeds}"
+    return f"{three_decimals(estimate.mean)}{half_width}{seeds}"
 
 
 def difference_text(summary: MetricSummary) -> str:
@@ -28,7 +28,7 @@ def difference_text(summary: MetricSummary) -> str:
     return NOTHING if found is None else f"{signed_text(found.mean)} ({interval_text(found)})"
 
 
-def score_text(value: float) -> str:
+def three_decimals(value: float) -> str:
     """Return a score or a bound with three decimals and a real minus."""
     rounded = round(value, 3)
     return f"{rounded or 0.0:.3f}".replace("-", "−")
@@ -44,7 +44,7 @@ def interval_text(estimate: Estimate) -> str:
     """Return the 95 % interval, ``0.004 to 0.020``, or why there is none."""
     if estimate.low is None or estimate.high is None:
         return "one seed, no interval"
-    return f"{score_text(estimate.low)} to {score_text(estimate.high)}"
+    return f"{three_decimals(estimate.low)} to {three_decimals(estimate.high)}"
 
 
 def seeds_text(variant: VariantSummary) -> str:

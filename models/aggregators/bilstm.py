@@ -19,7 +19,7 @@ class BiLstm(Aggregator):
     """One layer in both directions over the valid steps, then their attention-weighted mean.
 
     Each direction is an LSTM of its own that reads padding only after the last valid step, where it has no influence
-    any more. (A packed sequence is 1.7 times slower on a CPU, and cannot hold empty rows.)
+    any more. (A packed sequence is 1.7 times slower on a CPU, and cannot contain empty rows.)
     """
 
     order_aware = True

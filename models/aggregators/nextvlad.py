@@ -2,7 +2,7 @@
 
 Lin, Xiao, Fan 2018, "NeXtVLAD: An Efficient Neural Network to Aggregate Frame-level Features for Large-scale
 Video Classification", arXiv 1811.05014, section 3.2. With N = ``input_dim`` and the paper's names, the module
-holds lambda N (N + G + K (G + (H + 1) / G)) weights, the count of the paper's section 3.3, and besides them
+has lambda N (N + G + K (G + (H + 1) / G)) weights, the count of the paper's section 3.3, and besides them
 the biases of the expansion (lambda N) and of the attention (G) and the scales and shifts of the three batch
 norms (2 G K + 2 K lambda N / G + 2 H). The assignment has no bias: its batch norm shifts it.
 """

@@ -164,7 +164,7 @@ def best_threshold(scores: Scores, labels: BoolArray) -> float:
 def _fit_category(
     scores: Scores, category: Int64, priors: Float64, generator: np.random.Generator
 ) -> tuple[float, float, list[str]]:
-    """Return temperature, tau and notes for ``(M, K)`` scores of clips whose category is known."""
+    """Return temperature, tau and notes, fitted on ``(M, K)`` scores of clips of known category."""
     if not len(priors):
         return 1.0, 0.0, []
     logits = category_logits(scores)
@@ -175,7 +175,7 @@ def _fit_category(
 
 
 def _fit_tags(scores: Scores, tags: BoolArray) -> tuple[float, Float64, list[str]]:
-    """Return temperature, thresholds and notes for ``(M, C)`` scores of clips whose tags are known."""
+    """Return temperature, thresholds and notes, fitted on ``(M, C)`` scores of clips with known tags."""
     if not tags.shape[1]:
         return 1.0, np.zeros(0), []
     temperature, why_none = fit_tag_temperature(tag_logits(scores), tags)

@@ -61,7 +61,7 @@ class Calibration:
                     raise DataError(f"{name} hold {value}: give 0 to 1 for each")
 
 
-def identity(num_categories: int, num_tags: int) -> Calibration:
+def no_calibration(num_categories: int, num_tags: int) -> Calibration:
     """Return the calibration that changes nothing: every category as frequent as the others, every threshold 0.5."""
     priors = (1 / num_categories,) * num_categories if num_categories else ()
     return Calibration(1.0, 1.0, 0.0, priors, (TAG_THRESHOLD,) * num_tags)
@@ -108,13 +108,13 @@ def read_calibration(folder: Path) -> Calibration | None:
     return _parse(path, content)
 
 
-def read_or_identity(folder: Path, num_categories: int, num_tags: int) -> Calibration:
-    """The calibration of the checkpoint in ``folder``, or the one that changes nothing where there is none.
+def read_or_default(folder: Path, num_categories: int, num_tags: int) -> Calibration:
+    """Return the calibration of the checkpoint in ``folder``, or :func:`no_calibration` where there is none.
 
     Raises:
         CheckpointError: As :func:`read_calibration`, or it is of another number of categories or tags.
     """
-    found = read_calibration(folder) or identity(num_categories, num_tags)
+    found = read_calibration(folder) or no_calibration(num_categories, num_tags)
     sizes = len(found.category_priors), len(found.tag_thresholds)
     if sizes != (num_categories, num_tags):
         raise CheckpointError(
@@ -128,11 +128,11 @@ def read_members(folders: Sequence[Path], num_categories: int, num_tags: int) ->
     """Return the calibrations of the members of an ensemble; None where none of them has one.
 
     Raises:
-        CheckpointError: As :func:`read_or_identity`.
+        CheckpointError: As :func:`read_or_default`.
     """
     if all(read_calibration(folder) is None for folder in folders):
         return None
-    return tuple(read_or_identity(folder, num_categories, num_tags) for folder in folders)
+    return tuple(read_or_default(folder, num_categories, num_tags) for folder in folders)
 
 
 def remove_calibration(folder: Path) -> None:

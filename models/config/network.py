@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from features.base.errors import SettingError
 from features.base.modalities import network_group
-from features.base.settings import at_least, check_settings, check_share, one_of, setting
+from features.base.settings import at_least, check_fraction_below_one, check_settings, one_of, setting
 from models.aggregators import AGGREGATORS
 from models.fusion import FUSIONS
 from models.heads import HEADS
@@ -106,8 +106,10 @@ class NetworkConfig:
     cover_width: int = setting(128, check=at_least(0))
     hidden_width: int = setting(256, check=at_least(0))
     embedding_width: int = setting(128, check=at_least(1))
-    dropout: float = setting(0.3, check=check_share, arguments=dict.fromkeys(("nextvlad", *_RELATIONS), "dropout"))
-    modality_dropout: float = setting(0.1, check=check_share)
+    dropout: float = setting(
+        0.3, check=check_fraction_below_one, arguments=dict.fromkeys(("nextvlad", *_RELATIONS), "dropout")
+    )
+    modality_dropout: float = setting(0.1, check=check_fraction_below_one)
     nextvlad_clusters: int = _size(16, 1, nextvlad="num_clusters")
     nextvlad_groups: int = _size(4, 1, nextvlad="num_groups")
     nextvlad_expansion: int = _size(2, 1, nextvlad="expansion")
@@ -137,6 +139,6 @@ class NetworkConfig:
         return tuple(part.strip() for part in self.modalities.split(",") if part.strip())
 
     def aggregator_of(self, modality: str) -> str:
-        """Return the name of the aggregator of a sequence modality: that of its group of modalities."""
+        """Return the aggregator name of a sequence modality, which its group decides."""
         name: str = getattr(self, f"{network_group(modality)}_aggregator")
         return name

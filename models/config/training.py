@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from features.base.errors import SettingError
-from features.base.settings import at_least, check_device, check_positive, check_settings, check_share, one_of, setting
+from features.base.settings import (
+    at_least,
+    check_device,
+    check_fraction_below_one,
+    check_positive,
+    check_settings,
+    one_of,
+    setting,
+)
 from models.losses import CATEGORY_LOSSES, TAG_LOSSES
 from models.metrics import METRICS
 
@@ -61,7 +69,7 @@ class TrainConfig:
         asymmetric_negative: Exponent of the asymmetric loss for tags that a clip lacks; at least 0.
         asymmetric_margin: Probability below which a tag that a clip lacks costs nothing in the asymmetric
             loss; 0 to below 1.
-        class_weight_power: Damping of class weights: a category weighs (1 / its share)^power, and a tag's
+        class_weight_power: Damping of class weights: a category weighs (1 / its fraction)^power, and a tag's
             positives (negatives / positives)^power; 0 = all the same, 1 = balanced.
         flood_level: Lower bound b of the loss by flooding, |loss - b| + b; 0 turns the flooding off.
         auxiliary_weight: Factor of the losses of the modalities' own heads; at least 0.
@@ -86,7 +94,7 @@ class TrainConfig:
             on the validation clips; otherwise probabilities are not corrected, and a tag is given from 0.5 on.
         precision: ``float32``, or ``bfloat16`` for the forward pass (torch's autocast): faster on GPUs and on CPUs
             with AMX or AVX512-BF16.
-        device: ``cpu``, ``cuda``, or ``auto`` for CUDA where there is a GPU.
+        device: ``auto`` (the first GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
         num_processes: Processes that share each batch, one for each GPU if there are GPUs; 0 = one for each GPU. The
             result is the same up to rounding and the random numbers of dropout and random steps.
         cache_megabytes: Memory of each process for clips that were read once, in MB (10^6 bytes); 0 reads them
@@ -108,10 +116,10 @@ class TrainConfig:
     schedule: str = setting("cosine", check=one_of(SCHEDULES))
     final_rate_fraction: float = setting(0.01, check=_check_final_rate)
     weight_decay: float = setting(0.05, check=at_least(0))
-    warmup_fraction: float = setting(0.1, check=check_share)
+    warmup_fraction: float = setting(0.1, check=check_fraction_below_one)
     gradient_clip: float = setting(1.0, check=at_least(0))
-    ema_decay: float = setting(0.97, check=check_share)
-    label_smoothing: float = setting(0.1, check=check_share)
+    ema_decay: float = setting(0.97, check=check_fraction_below_one)
+    label_smoothing: float = setting(0.1, check=check_fraction_below_one)
     category_weight: float = setting(1.0, check=at_least(0))
     category_loss: str = setting("cross_entropy", check=one_of(CATEGORY_LOSSES))
     tag_weight: float = setting(5.0, check=at_least(0))
@@ -119,7 +127,7 @@ class TrainConfig:
     focal_gamma: float = setting(2.0, check=at_least(0))
     asymmetric_positive: float = setting(0.0, check=at_least(0))
     asymmetric_negative: float = setting(4.0, check=at_least(0))
-    asymmetric_margin: float = setting(0.05, check=check_share)
+    asymmetric_margin: float = setting(0.05, check=check_fraction_below_one)
     class_weight_power: float = setting(0.0, check=at_least(0))
     flood_level: float = setting(0.0, check=at_least(0))
     auxiliary_weight: float = setting(0.3, check=at_least(0))

@@ -13,7 +13,7 @@ from features.base.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Sequence, Sized
 
-# Category of a clip whose category is not known.
+# Category of a clip of unknown category.
 UNKNOWN_CATEGORY = -1
 
 # Positions of clips.

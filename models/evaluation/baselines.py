@@ -73,7 +73,7 @@ def run_baselines(
     """
     model, of_validation = _fit(source, labels, train, validation, settings)
     parts = [
-        model.predict(pool(source, scored[start : start + NUM_CLIPS_AT_ONCE]))
+        model.predict(pooled_features(source, scored[start : start + NUM_CLIPS_AT_ONCE]))
         for start in range(0, max(1, len(scored)), NUM_CLIPS_AT_ONCE)
     ]
     known = take(labels, train)
@@ -112,7 +112,7 @@ def _fit(
     """Return the regression fitted on subsampled splits, and the validation one of them."""
     generator = np.random.default_rng(settings.seed)
     chosen = [subsample(indices, settings.max_clips, generator) for indices in (train, validation)]
-    splits = [Split(pool(source, indices), take(labels, indices)) for indices in chosen]
+    splits = [Split(pooled_features(source, indices), take(labels, indices)) for indices in chosen]
     return fit_logistic(splits[0], splits[1], settings), splits[1]
 
 
@@ -174,7 +174,7 @@ def _join(parts: Sequence[Float32 | None]) -> Float32 | None:
     return np.concatenate(present) if present else None
 
 
-def pool(source: FeatureSource, indices: npt.NDArray[np.integer]) -> Float32:
+def pooled_features(source: FeatureSource, indices: npt.NDArray[np.integer]) -> Float32:
     """Return ``(N, D)`` features of the clips at ``indices``: each modality's mean over its steps, in a row.
 
     D is the sum of the modalities' widths, in the order of their names, plus one presence flag per modality

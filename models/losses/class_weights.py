@@ -32,7 +32,7 @@ class ClassWeights:
 def class_weights(labels: Labels, train_indices: Indices, power: float) -> ClassWeights:
     """Return the weights for some training clips.
 
-    A category weighs share^-power, scaled so that the labelled training clips weigh 1 on average. A tag weighs
+    A category weighs fraction^-power, scaled so that the labelled training clips weigh 1 on average. A tag weighs
     (negatives / positives)^power. A category that no training clip has weighs 1, and so does a tag that none,
     or each, of them has.
 
@@ -53,9 +53,9 @@ def _category_weights(category: npt.NDArray[np.int64], num_categories: int, powe
     counts = np.bincount(category[category != UNKNOWN_CATEGORY], minlength=num_categories)
     occurring = counts > 0
     weights = np.ones(num_categories)
-    share = counts[occurring] / max(1, counts.sum())
-    weights[occurring] = share**-power
-    weights[occurring] /= (share * weights[occurring]).sum()
+    fraction = counts[occurring] / max(1, counts.sum())
+    weights[occurring] = fraction**-power
+    weights[occurring] /= (fraction * weights[occurring]).sum()
     return weights.astype(np.float32)
 
 

@@ -129,7 +129,7 @@ def confusion_matrix(true: npt.ArrayLike, predicted: npt.ArrayLike, num_classes:
     """Return ``(K, K)`` counts of clips, row = true class, column = predicted; inputs ``(N,)`` in 0..K-1.
 
     Raises:
-        DataError: The two differ in length, or hold something other than whole numbers in 0..K-1.
+        DataError: The two differ in length, or contain something other than whole numbers in 0..K-1.
     """
     checked_true, checked_predicted = _check_classes(true, predicted, num_classes)
     cells = np.bincount(checked_true * num_classes + checked_predicted, minlength=num_classes * num_classes)

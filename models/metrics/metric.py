@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Head = Literal["category", "tags"]
-HEADS: tuple[Head, ...] = ("category", "tags")
+HEAD_NAMES: tuple[Head, ...] = ("category", "tags")
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Metric:
             ``micro.f1``; by name, so that the table loads no numpy.
         is_headline: Whether it decides if a variant of an ablation helped, and is shown large in the report.
         is_in_summary: Whether the closing table and that of the cross-validation have a column of it.
-        selection_name: Name by which ``[train] selection_metric`` and ``history.jsonl`` know it; ``""`` for a metric
+        selection_name: Name by which ``[train] selection_metric`` and ``history.jsonl`` name it; ``""`` for a metric
             that is not computed on the validation clips of each epoch.
         former_key: Its key in files of earlier versions, where another metric of the other head has that key now.
     """

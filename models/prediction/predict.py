@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from features.base.errors import CheckpointError, SettingError
 from models.calibration.fit import apply_calibration
-from models.calibration.schema import Calibration, identity, mean_thresholds, read_or_identity
+from models.calibration.schema import Calibration, mean_thresholds, no_calibration, read_or_default
 from models.config.network import NetworkConfig
 from models.data.batching import Batch, iterate_batches
 from models.heads.logits import category_probabilities, tag_probabilities
@@ -120,7 +120,9 @@ class Predictor:
                 )
             checkpoint.network.to(torch.device(device))
             sizes = len(info.category_names), len(info.tag_names)
-            members.append(Member(checkpoint, read_or_identity(folder, *sizes) if calibrated else identity(*sizes)))
+            members.append(
+                Member(checkpoint, read_or_default(folder, *sizes) if calibrated else no_calibration(*sizes))
+            )
         return cls(tuple(members), torch.device(device))
 
     @property

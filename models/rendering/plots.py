@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from features.base.figures import SVG_PIXELS_PER_INCH, THEME, new_figure, set_tooltip, svg_text
-from features.base.text import display_width, one_line
+from features.base.text import display_width, shorten_line
 from models.rendering.markup import Html
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def count_matrix(
 ) -> Html:
     """Return an ``(R, K)`` matrix of counts as a picture, R and K >= 1.
 
-    The number of a cell is its count, its shade the count over the total of its row; an empty cell is left blank.
+    Each cell shows its count, shaded by its fraction of the row total; empty cells are blank.
 
     Args:
         title: The label for screen readers.
@@ -54,7 +54,7 @@ def count_matrix(
         row_totals: One a row.
         joint: Text between the names of row and column in a tooltip.
     """
-    rows, columns = ([one_line(name, LABEL_COLUMNS) for name in side] for side in names)
+    rows, columns = ([shorten_line(name, LABEL_COLUMNS) for name in side] for side in names)
     left = max(map(display_width, rows)) * COLUMN_PIXELS + 12
     # The labels of the columns lean by 45 degrees: they take this much above the cells, and right of them.
     lean = (max(map(display_width, columns)) * COLUMN_PIXELS + 12) * math.sin(math.radians(45)) + 20

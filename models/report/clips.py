@@ -25,7 +25,7 @@ def confusion_section(data: ReportData) -> Html:
     counts = matrix.sum(axis=1)
     shown = np.sort(np.argsort(-counts, kind="stable")[:MAX_CONFUSED_CLASSES])
     total = len(matrix)
-    note = "Rows are the true categories, columns the predicted ones; the shade of a cell is its share of the row."
+    note = "Rows are the true categories, columns the predicted ones; the shade of a cell is its fraction of the row."
     if len(shown) < total:
         note += f" The {len(shown)} categories with the most clips of {total}."
     names = [data.category_names[index] for index in shown]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from models.calibration.schema import TAG_THRESHOLD
 from models.metrics import METRICS
-from models.metrics.metric import HEADS
+from models.metrics.metric import HEAD_NAMES
 from models.rendering.html_page import NOTHING, bar_row, difference, legend, score_text, section, table, tile
 from models.rendering.markup import Html, element
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from models.metrics.metric import Head, Metric
     from models.report.data import ReportData
 
-HEAD_NAMES: Mapping[Head, str] = {"category": "Category", "tags": "Tags"}
+HEAD_TITLES: Mapping[Head, str] = {"category": "Category", "tags": "Tags"}
 MAX_OPEN_ROWS = 40  # further classes are collapsed
 
 
@@ -38,10 +38,10 @@ def scores_section(data: ReportData) -> Html:
     """Return the table of all metrics, one column a system, the best of each row in bold."""
     systems = {data.model_name: data.model, **data.baselines}
     rows = []
-    for head in HEADS:
+    for head in HEAD_NAMES:
         if data.model[head] is None:
             continue
-        heading = f"{HEAD_NAMES[head]}, {data.model['num_evaluated'][head]:,} clips"
+        heading = f"{HEAD_TITLES[head]}, {data.model['num_evaluated'][head]:,} clips"
         rows.append(element("tr", element("td", heading, colspan=len(systems) + 2), class_="group"))
         rows.extend(
             _score_row(data, metric, [_score(system, metric) for system in systems.values()])
@@ -67,7 +67,7 @@ def per_class_section(data: ReportData, head: Head, heading: str) -> Html:
     rival = _best_baseline(data, next(item for item in METRICS if (item.head, item.key) == (head, "map")))
     marks = [
         ("", f"average precision of {data.model_name}"),
-        ("chance", "chance: the share of clips with this class"),
+        ("chance", "chance: the fraction of clips with this class"),
     ]
     others: dict[str, ClassRow] = {}
     if rival is not None:

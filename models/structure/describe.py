@@ -18,7 +18,7 @@ from models.config.artifacts import STRUCTURE_JSON_NAME, STRUCTURE_MARKDOWN_NAME
 from models.data.batching import Batch
 from models.fusion.base import Fusion
 from models.network.token_embedding import TextTable
-from models.structure.formatting import render_markdown
+from models.structure.formatting import structure_to_markdown
 from models.structure.picture import draw_network
 from models.structure.probe import Passes, probe, shape_texts
 from models.structure.structure import (
@@ -29,7 +29,7 @@ from models.structure.structure import (
     ModalityPath,
     ModuleRow,
     Structure,
-    render_json,
+    structure_to_json,
 )
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ _DEPTH = 3
 # Containers: only their children have rows.
 _GROUPS = (nn.ModuleDict, nn.ModuleList)
 # Modules without effect in evaluation.
-_PASSING = (nn.Identity, nn.Dropout)
-# Modules whose children have no rows: to a reader they are one step.
+_HIDDEN_MODULES = (nn.Identity, nn.Dropout)
+# Modules shown as one step: their children have no rows.
 _WHOLE = (Aggregator, Fusion, TextTable)
 
 
 @dataclass(frozen=True)
-class _Place:
+class _ListedModule:
     """A module that gets a row, and its position in the network."""
 
     path: str
@@ -60,7 +60,7 @@ class _Place:
     module: nn.Module
 
 
-def describe(network: VideoNetwork, batch: Batch) -> Structure:
+def describe_network(network: VideoNetwork, batch: Batch) -> Structure:
     """Return the structure of a network, measured in forward passes over a batch; the network is not changed.
 
     Args:
@@ -98,22 +98,24 @@ def describe(network: VideoNetwork, batch: Batch) -> Structure:
     )
 
 
-def _places(network: VideoNetwork) -> Iterator[_Place]:
+def _places(network: VideoNetwork) -> Iterator[_ListedModule]:
     """Yield the network and the modules in it that get a row, each before its children."""
-    yield _Place(WHOLE, "network", 0, network)
+    yield _ListedModule(WHOLE, "network", 0, network)
     yield from _children(network, "", "", 1)
 
 
-def _children(module: nn.Module, path: str, prefix: str, level: int) -> Iterator[_Place]:
+def _children(module: nn.Module, path: str, prefix: str, level: int) -> Iterator[_ListedModule]:
     """Yield the places of the children; ``prefix`` is the part of ``path`` that has no row of its own."""
     for key, child in module.named_children():
         own_path, name = f"{path}.{key}".lstrip("."), f"{prefix}.{key}".lstrip(".")
-        if isinstance(child, _PASSING) or (own_path.startswith("experts.") and not _is_in_first_expert(own_path)):
+        if isinstance(child, _HIDDEN_MODULES) or (
+            own_path.startswith("experts.") and not _is_in_first_expert(own_path)
+        ):
             continue
         if isinstance(child, _GROUPS):
             yield from _children(child, own_path, name, level)
             continue
-        yield _Place(own_path, name, level, child)
+        yield _ListedModule(own_path, name, level, child)
         if isinstance(child, Joined) or (level < _DEPTH and not isinstance(child, _WHOLE)):
             yield from _children(child, own_path, "", level + 1)
 
@@ -122,7 +124,7 @@ def _is_in_first_expert(path: str) -> bool:
     return f"{path}.".startswith(f"{FIRST_EXPERT}.")
 
 
-def _row(place: _Place, passes: list[Calls], network: VideoNetwork, num_clips: int) -> ModuleRow:
+def _row(place: _ListedModule, passes: list[Calls], network: VideoNetwork, num_clips: int) -> ModuleRow:
     once, more_clips, more_steps = passes
     return ModuleRow(
         path=place.path,
@@ -180,7 +182,7 @@ def example_batch(network: VideoNetwork, num_clips: int = 2, num_steps: int = 16
 
 
 def _repeated(batch: Batch, *, clips: int = 1, steps: int = 1) -> Batch:
-    """Return the batch with its clips, and the steps of each, repeated so many times."""
+    """Return the batch with clips and steps repeated the given number of times."""
     features, masks = {}, {}
     for name, tensor in batch.features.items():
         times = steps if has_steps(name) else 1
@@ -198,10 +200,10 @@ def write_structure(folder: Path, network: VideoNetwork) -> Structure:
     Raises:
         OSError: The folder cannot be written.
     """
-    structure = describe(network, example_batch(network))
+    structure = describe_network(network, example_batch(network))
     files = {
-        STRUCTURE_JSON_NAME: render_json(structure),
-        STRUCTURE_MARKDOWN_NAME: render_markdown(structure, picture_name=STRUCTURE_PICTURE_NAME),
+        STRUCTURE_JSON_NAME: structure_to_json(structure),
+        STRUCTURE_MARKDOWN_NAME: structure_to_markdown(structure, picture_name=STRUCTURE_PICTURE_NAME),
         STRUCTURE_PICTURE_NAME: f"{draw_network(structure, standalone=True)}\n",
     }
     for name, content in files.items():

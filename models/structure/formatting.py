@@ -53,7 +53,7 @@ def summary(structure: Structure) -> str:
     )
 
 
-def render_markdown(structure: Structure, *, picture_name: str) -> str:
+def structure_to_markdown(structure: Structure, *, picture_name: str) -> str:
     """Return the page: the picture, the summary, and one row a module, indented below its parent."""
     rule = ["---"] * 5 + ["---:"] * 2
     rows = []

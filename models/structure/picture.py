@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from features.base.figures import SVG_PIXELS_PER_INCH, THEME, new_figure, set_tooltip, svg_text
-from features.base.text import one_line
+from features.base.text import shorten_line
 from models.structure.formatting import count_text
 from models.structure.structure import FIRST_EXPERT, TRAINED_TABLE
 
@@ -27,7 +27,7 @@ FONT_PIXELS, COLUMN_PIXELS = 11, 6.3  # of a letter, the wider ones
 
 @dataclass(frozen=True)
 class Box:
-    """One step of the network: whether it has parameters, and its middle in pixels, y downwards."""
+    """A box of the drawing: its title, lines, and centre in pixels (y down)."""
 
     title: str
     lines: tuple[str, ...]
@@ -162,7 +162,7 @@ def _draw_box(axes: Axes, box: Box) -> None:
         axes.text(
             box.x,
             first + number * LINE_HEIGHT,
-            one_line(line, int((WIDTH - 8) / COLUMN_PIXELS)),
+            shorten_line(line, int((WIDTH - 8) / COLUMN_PIXELS)),
             color=THEME["soft" if number else "ink"][0],
             fontweight="normal" if number else "bold",
             fontsize=FONT_PIXELS,

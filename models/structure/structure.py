@@ -121,14 +121,14 @@ class Structure:
         return {row.path: row for row in self.rows}
 
 
-def render_json(structure: Structure) -> str:
+def structure_to_json(structure: Structure) -> str:
     """Return the structure and its totals as one JSON object."""
     totals = {name: getattr(structure, name) for name in _TOTALS}
     return json.dumps({**totals, **asdict(structure)}, indent=1, ensure_ascii=False) + "\n"
 
 
-def parse_json(text: str) -> Structure:
-    """Return the structure that ``render_json`` wrote.
+def structure_from_json(text: str) -> Structure:
+    """Return the structure that ``structure_to_json`` wrote.
 
     Raises:
         DataError: The text is not such an object.
@@ -140,7 +140,7 @@ def parse_json(text: str) -> Structure:
         others = {name: value for name, value in document.items() if name not in (*_TOTALS, "modalities", "rows")}
         return Structure(modalities=modalities, rows=rows, **others)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"the text is no structure of a network ({error}): give one that render_json wrote") from error
+        raise DataError(f"the text is no structure of a network ({error}): give the text of a network.json") from error
 
 
 def read_structure(folder: Path) -> Structure | None:
@@ -151,7 +151,7 @@ def read_structure(folder: Path) -> Structure | None:
     """
     path = folder / STRUCTURE_JSON_NAME
     try:
-        return parse_json(path.read_text(encoding="utf-8"))
+        return structure_from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except DataError as error:

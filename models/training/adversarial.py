@@ -50,7 +50,7 @@ def adversarial_step(
 
     The gradients of that loss, and ``adversarial_weight`` times those of the loss of the perturbed clips, are added to
     the gradients of the weights. One backward pass gives the former and the first perturbation. The running
-    statistics are those of the unperturbed clips; dropout is drawn anew in each pass.
+    statistics are those of the unperturbed clips; dropout is drawn again in each pass.
 
     Args:
         loss_of: Forward pass of ``network`` over the batch, without any backward pass.

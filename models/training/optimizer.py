@@ -20,7 +20,7 @@ _MATRIX_RANK = 2
 # Where the trained text table is in a ``VideoNetwork``.
 _TABLE = "prepare.table."
 
-# The parts of an expert that hold one module for each modality.
+# The parts of an expert that have one module for each modality.
 _OF_MODALITY = ("encoders", "modality_heads")
 
 

@@ -82,12 +82,12 @@ def _failing(stage: ShardedStage) -> Iterator[str]:
 
 def _failures(stage: ShardedStage) -> tuple[dict[str, int], dict[str, int]]:
     """Return the transient and the permanent failures in the stage's receipts, by code."""
-    passing: Counter[str] = Counter()
+    transient: Counter[str] = Counter()
     permanent: Counter[str] = Counter()
     for receipt in _receipts(stage):
         for outcome in receipt.problems:
-            (passing if is_transient(outcome.code) else permanent)[outcome.code] += 1
-    return dict(passing), dict(permanent)
+            (transient if is_transient(outcome.code) else permanent)[outcome.code] += 1
+    return dict(transient), dict(permanent)
 
 
 def _receipts(stage: ShardedStage) -> Iterator[FileReceipt]:

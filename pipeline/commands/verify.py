@@ -157,7 +157,7 @@ def _problem(item: _Expected, seen: dict[tuple[int, int], str]) -> tuple[str, st
 
 
 def _broken_records() -> Iterator[Path]:
-    """Yield receipts and accounts that cannot be read."""
+    """Yield receipts and records of stages that cannot be read."""
     for folder in stage_folders():
         success = folder / SUCCESS_NAME
         if success.exists() and read_success(folder) is None:
@@ -170,7 +170,7 @@ def _broken_records() -> Iterator[Path]:
 def _broken_record(path: Path, *, dry_run: bool) -> Damage:
     if not dry_run:
         path.unlink()
-    return Damage(_shown(path), "unreadable", "no account that could be read", not dry_run)
+    return Damage(_shown(path), "unreadable", "no record that could be read", not dry_run)
 
 
 def _shown(path: Path) -> str:

@@ -10,7 +10,7 @@ from features.manifests.categories import other_name
 from features.manifests.corpus import read_labels
 from features.statistics.columns import Columns, read_columns
 from features.statistics.cost import DownloadCost, download_cost
-from features.statistics.counts import CorpusStatistics, describe
+from features.statistics.counts import CorpusStatistics, corpus_statistics
 from features.statistics.disk import FolderUsage, disk_usage
 from features.statistics.media import DecodedDurations, decoded_durations, read_media
 from features.statistics.pairs import CoOccurrence, co_occurrence
@@ -130,7 +130,7 @@ def read_stats(corpus: PublishedCorpus) -> Stats:
         ShardError: A published file is damaged.
     """
     columns, facts, shards = corpus.columns, corpus.success.facts, corpus.shards()
-    described = describe(columns)
+    described = corpus_statistics(columns)
     media = read_media([(downloaded_shard(shard), shard.rows) for shard in shards])
     return Stats(
         root=str(root_folder()),

@@ -87,7 +87,7 @@ def pairs_section(stats: Stats) -> Html:
     return section(
         "Label co-occurrence",
         *parts,
-        note="A cell counts the clips with both labels; its shade is their share of the clips of the row. Lift is the"
+        note="A cell counts the clips with both labels; its shade is their fraction of the row's clips. Lift is the"
         " observed count over the count expected by chance. Only the most frequent labels are shown; pairs are counted"
         f" among {together.num_paired_tags:,} tags.",
     )

@@ -68,7 +68,7 @@ def clips_text(count: int) -> str:
 
 
 def share_text(part: float, whole: float) -> str:
-    """Return a share in per cent, empty for a whole of 0."""
+    """Return a fraction in per cent, empty for a whole of 0."""
     return f"{part / whole:.1%}" if whole else ""
 
 

@@ -48,7 +48,7 @@ _CONFIG_CLASSES = {name: _config_class(name, section) for name, section in SECTI
 
 
 def read_settings() -> Settings:
-    """Return all settings as Luigi holds them now.
+    """Return all settings as Luigi has them now.
 
     Raises:
         SettingError: An unknown key, a value of the wrong type or out of range, or a contradiction between two
@@ -113,7 +113,7 @@ def _made(name: str, kind: type[Any], values: Mapping[str, object]) -> Any:  # n
 
 def _value(section: str, key: str, text: str, hint: object) -> object:
     try:
-        # A command line that is no UTF-8 arrives with lone surrogates, which no file on disk can hold.
+        # A command line that is no UTF-8 arrives with lone surrogates, which no file on disk can contain.
         text.encode("utf-8")
         if hint is bool:
             return {"true": True, "false": False}[text.strip().lower()]
@@ -150,15 +150,15 @@ def check_keys() -> None:
         if section not in SECTIONS and section.lower() in SECTIONS:
             raise SettingError(f"unknown section [{section}] in the configuration: write [{section.lower()}]")
         if section not in known and not section.startswith(("logger_", "handler_", "formatter_")):
-            raise SettingError(f"unknown section [{section}] in the configuration{nearest(section, [*SECTIONS])}")
+            raise SettingError(f"unknown section [{section}] in the configuration{suggestion(section, [*SECTIONS])}")
         if section in SECTIONS:
             names = list(SECTIONS[section].names())
             for key in config[section]:
                 if key not in names:
-                    raise SettingError(f"unknown setting {key!r} in [{section}]{nearest(key, names)}")
+                    raise SettingError(f"unknown setting {key!r} in [{section}]{suggestion(key, names)}")
 
 
-def nearest(word: str, known: Sequence[str]) -> str:
+def suggestion(word: str, known: Sequence[str]) -> str:
     """Return the end of a message that names the known word nearest to ``word``."""
     near = difflib.get_close_matches(word, known, n=1)
     return f": did you mean {near[0]!r}?" if near else f": expected one of {', '.join(known)}"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """What holds for all stages of one run.
+    """What all stages of one run share.
 
     Attributes:
         settings: All settings.

@@ -51,7 +51,7 @@ class Section:
     beside: type[Any] | None = None
 
     def names(self) -> dict[str, object]:
-        """Return setting -> default; of a section with presets, that of the preset ``default``."""
+        """Return setting -> default. A section with presets uses the preset ``default``."""
         own = {item.name: item.default for item in fields(self.kind) if item.name not in self.fixed}
         beside = {item.name: item.default for item in fields(self.beside)} if self.beside else {}
         return {**beside, **own, **self.preset_values(PresetConfig.preset), **self.defaults}

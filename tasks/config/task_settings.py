@@ -34,7 +34,7 @@ class FeaturesConfig:
 
     Attributes:
         modalities: Names separated by commas, of frames, motion, audio, cover, text.
-        max_failed_fraction: An Extract or Recognize stage fails when a larger share of its clips failed.
+        max_failed_fraction: An Extract or Recognize stage fails when a larger fraction of its clips failed.
     """
 
     modalities: str = ", ".join(name for name, entry in MODALITIES.items() if entry.is_default)
@@ -103,7 +103,7 @@ class PredictConfig:
         checkpoint: Folder of a checkpoint; empty = the one that Train makes in this run.
         batch_size: Clips that the network sees at once.
         top_k: Labels listed for each clip in ``predictions.jsonl``.
-        device: ``cpu``, ``cuda``, or ``auto`` for CUDA where there is a GPU.
+        device: ``auto`` (the first GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
     """
 
     checkpoint: str = setting("", identity=False)
@@ -151,7 +151,7 @@ class EvaluateConfig:
     """What is measured.
 
     Attributes:
-        split: ``test``, ``validation`` or ``train``; with [ensemble] folds only ``test``, which no fold holds.
+        split: ``test``, ``validation`` or ``train``; with [ensemble] folds only ``test``, which is in no fold.
         num_pictures: Worst errors that the report shows with a picture.
         ablation: Whether the report shows the table of the task Ablation, which then runs first.
     """

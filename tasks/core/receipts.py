@@ -28,7 +28,7 @@ class FileReceipt:
         name: File name in the stage's folder.
         bytes: Size.
         sha256: Digest of the content.
-        rows: Clips, or lines, that it holds.
+        rows: Clips, or lines, in it.
         key: What the content is a function of: settings and inputs; ``""`` for a file that is no shard.
         counts: Clips by status.
         codes: Clips by code.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from features.base.outcomes import Tally
     from tasks.core.receipts import Success
 
-    # Writes the shard of a job to a path; returns its account and its timings in seconds.
+    # Writes the shard of a job to a path; returns the tally of its outcomes and its timings in seconds.
     ShardBuilder = Callable[["ShardJob", Path], tuple[Tally, dict[str, float]]]
 
 
@@ -65,8 +65,8 @@ class Stopwatch:
         self._lock = threading.Lock()
         self._last = time.monotonic()
 
-    def lap(self) -> float:
-        """Return the seconds since the last lap, so that the laps of all shards add up to the whole."""
+    def split(self) -> float:
+        """Return the seconds since the last split, so that those of all shards add up to the whole."""
         with self._lock:
             now = time.monotonic()
             seconds, self._last = now - self._last, now
@@ -134,7 +134,7 @@ class ShardedStage(Stage):
         """
 
     def key_settings(self) -> Mapping[str, object]:
-        """Return what a shard's key holds beside its inputs; the inputs' own settings are in their bytes."""
+        """Return what a shard's key contains beside its inputs; the inputs' own settings are in their bytes."""
         return self.identity_settings()
 
     def jobs(self) -> list[ShardJob]:
@@ -164,13 +164,13 @@ class ShardedStage(Stage):
         jobs = self.jobs()
         receipts = {} if self.is_forced() else self._kept(jobs)
         pending = [job for job in jobs if job.name not in receipts]
-        laps = Stopwatch()
+        stopwatch = Stopwatch()
         with Progress(self.stage_name, sum(job.rows for job in pending), self.folder) as progress:
             for receipt in receipts.values():
                 self.shard_done(receipt)
             if pending:
                 with self.shard_builder(progress) as builder:
-                    build = functools.partial(self._publish, builder=builder, laps=laps)
+                    build = functools.partial(self._publish, builder=builder, stopwatch=stopwatch)
                     for job, receipt in run_local(build, pending, self.shards_at_a_time):
                         receipts[job.name] = receipt
                         self.shard_done(receipt)
@@ -204,7 +204,7 @@ class ShardedStage(Stage):
         write_receipt(self.folder, receipt)
         return receipt
 
-    def _publish(self, job: ShardJob, *, builder: ShardBuilder, laps: Stopwatch) -> FileReceipt:
+    def _publish(self, job: ShardJob, *, builder: ShardBuilder, stopwatch: Stopwatch) -> FileReceipt:
         job = replace(job, previous=self._previous(job))
         with published(self.folder / job.name) as temporary:
             tally, timings = builder(job, temporary)
@@ -214,7 +214,7 @@ class ShardedStage(Stage):
             receipt = replace(receipt, taken_over=int(timings.pop(TAKEN_OVER, 0)))
             # The old receipt is removed before the new content is published: it never describes other bytes.
             receipt_path(self.folder, job.name).unlink(missing_ok=True)
-        timings = {**timings, "wall_seconds": laps.lap()}
+        timings = {**timings, "wall_seconds": stopwatch.split()}
         receipt = replace(receipt, timings={name: round(value, 3) for name, value in timings.items()})
         write_receipt(self.folder, receipt)
         return receipt
@@ -249,16 +249,16 @@ class ShardedStage(Stage):
         codes: dict[str, int] = {}
         for path in sorted(self.folder.glob("*.receipt.json")) if self.can_retry else ():
             receipt = read_receipt(self.folder, path.name)
-            passing = receipt.transient_codes() if receipt is not None else {}
-            if receipt is not None and passing:
+            transient = receipt.transient_codes() if receipt is not None else {}
+            if receipt is not None and transient:
                 write_receipt(self.folder, replace(receipt, retry=True))
-                codes = {code: codes.get(code, 0) + passing.get(code, 0) for code in {*codes, *passing}}
+                codes = {code: codes.get(code, 0) + transient.get(code, 0) for code in {*codes, *transient}}
         if codes:
             (self.folder / SUCCESS_NAME).unlink(missing_ok=True)
         return codes
 
     def check_failures(self, success: Success, failures: Counter[str]) -> None:
-        """Refuse to call a stage done when too many clips failed; those that may do better get another try then."""
+        """Raise when too many clips failed; the next run attempts those with transient failures again."""
         try:
             super().check_failures(success, failures)
         except StageFailedError:

@@ -157,7 +157,7 @@ class Stage(luigi.Task):
         return found
 
     def complete(self) -> bool:
-        """Return whether everything is published and made of what its inputs hold now. Changes nothing on disk."""
+        """Return whether everything is published and made of what its inputs contain now. Changes nothing on disk."""
         start_run(self.force)
         return self.is_complete({})
 

@@ -18,7 +18,7 @@ from tasks.core.receipts import FileReceipt
 from tasks.core.stage import Stage
 from tasks.stages.dataset import extract_stages, read_labelled_corpus, record_paths, shard_paths
 from tasks.stages.manifest import Manifest
-from tasks.training.ablation_runs import BaselineRun, Run, forget, jobs_of, plan_runs
+from tasks.training.ablation_runs import BaselineRun, PlannedRun, forget, jobs_of, plan_runs
 from tasks.training.training_job import TrainingData
 from tasks.training.variants import BASELINES, read_variants
 from tasks.training.worker_pool import run_jobs
@@ -85,7 +85,7 @@ class Ablation(Stage):
         """Return where the runs are kept."""
         return self.folder.parent / RUNS_FOLDER
 
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[PlannedRun]:
         """Return every run of a variant, once the inputs are complete."""
         config = settings().ablation
         return plan_runs(read_variants(), config.split, config.seeds, self.runs_folder(), self._data_digest())
@@ -99,7 +99,7 @@ class Ablation(Stage):
         return sha256_of_json({name: stage.published_success().digest for name, stage in self.inputs().items()})
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
-        """Do the runs that are not there yet, and sum all of them up."""
+        """Execute the missing runs and publish the table of all runs."""
         from models.ablation.text import findings  # noqa: PLC0415 - loads numpy
 
         runs, baselines = self.runs(), self.baselines()
@@ -120,8 +120,8 @@ class Ablation(Stage):
         receipts = [FileReceipt.of(self.folder, name, 1) for name in (DOCUMENT_NAME, MARKDOWN_NAME, PAGE_NAME)]
         return receipts, len(receipts), {"runs": len(runs), "failed": [_named(run) for run in failed]}
 
-    def _run_missing(self, runs: Sequence[Run], baselines: BaselineRun) -> _Failures:
-        """Do what is not done; return what failed, by folder."""
+    def _run_missing(self, runs: Sequence[PlannedRun], baselines: BaselineRun) -> _Failures:
+        """Execute the missing runs; return the failures by folder."""
         jobs: dict[Path, Any] = {} if baselines.file.exists() else {baselines.folder: baselines.job()}
         jobs |= jobs_of([run for run in runs if not run.is_done()], settings().predict.device)
         failures = _Failures({}, {})
@@ -132,15 +132,15 @@ class Ablation(Stage):
         results = run_jobs(command, list(jobs.values()), settings().ablation.workers)
         folders = list(jobs)
         with Progress(self.stage_name, len(jobs), self.folder, unit="run") as progress, closing(results):
-            for answer in results:
-                if answer.death:
-                    failures.deaths[folders[answer.number]] = answer.death
-                elif answer.value["error"]:
-                    failures.errors[folders[answer.number]] = answer.value["error"]
+            for result in results:
+                if result.death:
+                    failures.deaths[folders[result.number]] = result.death
+                elif result.value["error"]:
+                    failures.errors[folders[result.number]] = result.value["error"]
                 progress.advance()
         return failures
 
-    def _table(self, runs: Sequence[Run], baselines: BaselineRun, failed: Sequence[FailedRun]) -> AblationTable:
+    def _table(self, runs: Sequence[PlannedRun], baselines: BaselineRun, failed: Sequence[FailedRun]) -> AblationTable:
         from models.ablation.table import summarise  # noqa: PLC0415 - loads numpy
 
         results = [run.result() for run in runs if run.is_done()]
@@ -150,10 +150,10 @@ class Ablation(Stage):
         return summarise(results, config.reference, split=config.split, failures=failed)
 
     def _publish(self, table: AblationTable) -> None:
-        from models.ablation.documents import render_json, render_markdown  # noqa: PLC0415 - loads numpy
+        from models.ablation.documents import table_to_json, table_to_markdown  # noqa: PLC0415 - loads numpy
         from models.report.page import write_ablation_page  # noqa: PLC0415 - loads numpy
 
-        for name, text in ((DOCUMENT_NAME, render_json(table)), (MARKDOWN_NAME, render_markdown(table))):
+        for name, text in ((DOCUMENT_NAME, table_to_json(table)), (MARKDOWN_NAME, table_to_markdown(table))):
             with published(self.folder / name) as temporary:
                 temporary.write_text(text, encoding="utf-8")
         write_ablation_page(table, self.folder / PAGE_NAME)
@@ -161,9 +161,9 @@ class Ablation(Stage):
 
 def read_ablation(folder: Path) -> AblationTable:
     """Return the table of a published ablation."""
-    from models.ablation.documents import parse_json  # noqa: PLC0415 - loads numpy
+    from models.ablation.documents import table_from_json  # noqa: PLC0415 - loads numpy
 
-    return parse_json((folder / DOCUMENT_NAME).read_text(encoding="utf-8"))
+    return table_from_json((folder / DOCUMENT_NAME).read_text(encoding="utf-8"))
 
 
 def terminal_table(table: AblationTable) -> str:
@@ -181,7 +181,7 @@ def terminal_table(table: AblationTable) -> str:
     return render_table(["variant", "seeds", *map(metric_label, table.headlines)], rows)
 
 
-def _failed_runs(failures: _Failures, runs: Sequence[Run], baselines: BaselineRun) -> list[FailedRun]:
+def _failed_runs(failures: _Failures, runs: Sequence[PlannedRun], baselines: BaselineRun) -> list[FailedRun]:
     """Return the runs without a score, each with its reason."""
     reasons = {**failures.errors, **failures.deaths}
     # Of the variants that share a training, some may be scored and others not.
@@ -193,7 +193,7 @@ def _failed_runs(failures: _Failures, runs: Sequence[Run], baselines: BaselineRu
 
 
 def _report(failed: Sequence[FailedRun]) -> None:
-    """Say which runs failed, and why."""
+    """Print the failed runs with their reasons."""
     for run in failed:
         say(f"ablation        {_named(run)}, failed: {run.reason}")
 

@@ -55,7 +55,7 @@ class ClipStage(ShardedStage):
         return self.decodes_media
 
     def inputs(self) -> Mapping[str, Stage]:
-        """Return the stage that holds the clips."""
+        """Return the stage with the clips."""
         if self.decodes_media:
             return {"download": Download()}
         return {"decode": Decode()}
@@ -65,7 +65,7 @@ class ClipStage(ShardedStage):
         return {"decode": Decode().fingerprint}
 
     def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
-        """Return the shards that hold the clips."""
+        """Return the shards with the clips."""
         return {name: (stage, ".tar" if name == "decode" else ".jsonl") for name, stage in self.inputs().items()}
 
     def key_settings(self) -> Mapping[str, object]:
@@ -120,7 +120,7 @@ class ClipStage(ShardedStage):
         """Write the shard of a job to a path, and return its outcomes and timings."""
 
     def reusable_paths(self, job: ShardJob) -> list[Path]:
-        """Return the older shards that may hold rows of a new one: of other settings, and last the one in this folder.
+        """Return the older shards that may have rows of a new one: of other settings, and last the one in this folder.
 
         Under other settings of Decode the model may get another input of a clip. That is known only once it is
         decoded, so the shards of other settings do not count where this stage decodes.
@@ -166,7 +166,7 @@ class ClipOpener:
 
 @contextmanager
 def some_clips(clip_ids: Collection[str], positions: Sequence[int], folder: Path) -> Iterator[Iterator[OpenedClip]]:
-    """Yield decoded clips, among them those that are named, from whatever holds them.
+    """Yield decoded clips, among them those that are named, from whatever contains them.
 
     Args:
         clip_ids: The clips that are wanted.

@@ -9,7 +9,7 @@ from features.base.machine import resolve_device
 from features.splits.stratified_split import NO_FOLD
 from models.ablation.runs import HELD_OUT_FOLDS
 from models.metrics import METRICS
-from models.metrics.metric import HEADS
+from models.metrics.metric import HEAD_NAMES
 from models.rendering.terminal_table import render_table
 from tasks.config.run import settings
 from tasks.core.console import Progress, say
@@ -51,7 +51,7 @@ class CrossValidate(Stage):
 
     def build(self) -> tuple[Sequence[FileReceipt], int, Mapping[str, object]]:
         """Score each fold's clips by the network that was not trained on them."""
-        from models.data.labels import positions_of  # noqa: PLC0415 - loads torch
+        from models.data.labels import positions_of  # noqa: PLC0415 - loads numpy
 
         corpus, clips = read_labelled_corpus(Manifest()), open_clips()
         folds = corpus_folds(corpus.records, corpus.splits)
@@ -106,7 +106,7 @@ class CrossValidate(Stage):
 
 
 def _row(stage: Train, corpus: LabelledCorpus, scores: Predictions, held_out: Indices) -> dict[str, Any]:
-    from models.evaluation.evaluate import evaluate  # noqa: PLC0415 - loads torch and scikit-learn
+    from models.evaluation.evaluate import evaluate  # noqa: PLC0415 - loads numpy and scikit-learn
 
     evaluation = evaluate(scores, corpus.labels, held_out)
     return {
@@ -123,7 +123,7 @@ def _mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     from models.ablation.significance import estimate  # noqa: PLC0415 - loads numpy
 
     result: dict[str, dict[str, Any]] = {}
-    for head in HEADS:
+    for head in HEAD_NAMES:
         blocks = [row[head] for row in rows if row[head] is not None]
         for name in blocks[0] if blocks else ():
             found = estimate([block[name] for block in blocks])

@@ -41,7 +41,7 @@ class Decode(ShardedStage):
 
     @property
     def can_retry(self) -> bool:
-        """Whether clips may fail here for reasons that pass."""
+        """Whether clips may fail here for transient reasons."""
         return True
 
     def identity_settings(self) -> Mapping[str, object]:
@@ -72,7 +72,7 @@ class Decode(ShardedStage):
 
     @contextmanager
     def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
-        """Hold the threads that wait for ffmpeg, and yield what decodes the clips of one shard."""
+        """Keep the threads that wait for ffmpeg, and yield what decodes the clips of one shard."""
         config = settings().decode
         folders = media_folders(Manifest())
         with (

@@ -36,12 +36,12 @@ class Download(ShardedStage):
 
     stage_version: ClassVar[int] = 2
     suffix: ClassVar[str] = ".jsonl"
-    # While the slowest clips of one shard hold on, the others' workers are at the next.
+    # While the slowest clips of one shard are fetched, the other workers fetch the next one.
     shards_at_a_time: ClassVar[int] = 2
 
     @property
     def can_retry(self) -> bool:
-        """Whether clips may fail here for reasons that pass."""
+        """Whether clips may fail here for transient reasons."""
         return True
 
     def identity_settings(self) -> Mapping[str, object]:
@@ -65,7 +65,7 @@ class Download(ShardedStage):
 
     @contextmanager
     def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
-        """Hold the connections and the store, and yield what fetches the media of one shard."""
+        """Keep the connections and the store open, and yield what fetches the media of one shard."""
         config = settings().download
         folders = media_folders(Manifest())
         window = settings().manifest.clips_per_shard

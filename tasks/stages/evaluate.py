@@ -102,8 +102,8 @@ class Evaluate(Stage):
         return join_predictions([read_predictions(stage.folder / name, with_embedding=False) for name in names])
 
     def _measure(self, predictions: PredictionShard) -> SplitEvaluation:
-        from models.data.labels import labels_in_space, positions_of  # noqa: PLC0415 - loads torch
-        from models.evaluation.evaluate import evaluate_split  # noqa: PLC0415 - loads torch and scikit-learn
+        from models.data.labels import labels_in_space, positions_of  # noqa: PLC0415 - loads numpy
+        from models.evaluation.evaluate import evaluate_split  # noqa: PLC0415 - loads numpy and scikit-learn
 
         split = settings().evaluate.split
         clips = open_clips()
@@ -121,7 +121,7 @@ class Evaluate(Stage):
         )
 
     def _write_report(self, found: SplitEvaluation, predictions: PredictionShard) -> None:
-        from models.report.page import write_report  # noqa: PLC0415 - loads torch
+        from models.report.page import write_report  # noqa: PLC0415 - loads numpy
 
         predict = Predict()
         split = settings().evaluate.split
@@ -170,8 +170,8 @@ class Evaluate(Stage):
 
     def _worst_errors(self, predictions: PredictionShard, split: str) -> list[WorstError]:
         from features.formats.matroska import clip_pictures  # noqa: PLC0415 - loads codecs
-        from models.data.labels import labels_in_space, positions_of  # noqa: PLC0415 - loads torch
-        from models.evaluation.evaluate import most_confident_errors  # noqa: PLC0415 - loads torch
+        from models.data.labels import labels_in_space, positions_of  # noqa: PLC0415 - loads numpy
+        from models.evaluation.evaluate import most_confident_errors  # noqa: PLC0415 - loads numpy and scikit-learn
 
         labels = labels_in_space(self.corpus.labels, predictions.categories, predictions.tags)
         scored = positions_of(self.corpus.splits, split)

@@ -94,7 +94,7 @@ class Extract(ClipStage):
         return self.entry.is_decoded and super().decodes_media
 
     def inputs(self) -> Mapping[str, Stage]:
-        """Return the stages of records and recognised texts for text, else the stage that holds the clips."""
+        """Return the stages of records and recognised texts for text, else the stage with the clips."""
         if self.entry.is_decoded:
             return super().inputs()
         recognized = {stage.stage_name: stage for stage in self.recognized().values()}

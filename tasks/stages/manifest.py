@@ -16,6 +16,7 @@ from features.base.settings import identity_values
 from features.decoding.ffmpeg import find_ffmpeg
 from features.manifests.corpus import build_corpus
 from features.manifests.source import check_manifest, manifest_digest, manifest_folder
+from features.sample.config import MANIFEST_NAME
 from tasks.config.run import settings
 from tasks.core.console import Progress, say
 from tasks.core.receipts import FileReceipt
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from features.manifests.config import CorpusConfig
-
-MANIFEST_NAME = "manifest.jsonl"
 
 
 class SampleCorpus(Stage):

@@ -146,7 +146,7 @@ class Predict(ShardedStage):
     ) -> tuple[Tally, dict[str, float]]:
         from features.formats import prediction_shard as formats  # noqa: PLC0415 - loads HDF5
         from features.formats.sharded_clips import ShardedClips  # noqa: PLC0415 - loads HDF5
-        from models.data.labels import every_position  # noqa: PLC0415 - loads torch
+        from models.data.labels import every_position  # noqa: PLC0415 - loads numpy
 
         clips = ShardedClips({name: [file] for name, file in job.inputs.items()})
         batch_size = settings().predict.batch_size
@@ -253,12 +253,12 @@ def _list_labels(shards: Sequence[Path], checkpoints: Sequence[Path], path: Path
 
 def _lines(shard: PredictionShard, checkpoints: Sequence[Path]) -> Iterator[dict[str, object]]:
     """Yield the best labels of each clip, and all the tags that it is given."""
-    from models.calibration.schema import mean_thresholds, read_or_identity  # noqa: PLC0415 - loads numpy
+    from models.calibration.schema import mean_thresholds, read_or_default  # noqa: PLC0415 - loads numpy
     from models.prediction.predict import predicted_tags, top_labels  # noqa: PLC0415 - loads torch
 
     best = functools.partial(top_labels, limit=settings().predict.top_k)
     sizes = len(shard.categories), len(shard.tags)
-    thresholds = mean_thresholds([read_or_identity(folder, *sizes) for folder in checkpoints])
+    thresholds = mean_thresholds([read_or_default(folder, *sizes) for folder in checkpoints])
     for row, clip_id in enumerate(shard.clip_ids):
         yield {
             "clip_id": clip_id,

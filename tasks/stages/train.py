@@ -90,7 +90,7 @@ class Train(Stage):
         with Progress(self.stage_name, plan.train.epochs, self.folder, unit="epoch") as progress:
             facts = _train(data, plan, progress)
         receipts = self._receipts(facts.num_epochs)
-        return receipts, len(receipts), _told(facts)
+        return receipts, len(receipts), _facts_of(facts)
 
     def _forget_other_training(self) -> None:
         """Remove what a killed training left if it saw other features, or if this one is to start afresh."""
@@ -118,7 +118,7 @@ def _train(data: TrainingData, plan: TrainingPlan, progress: Progress) -> Traini
     return TrainingFacts.of(train_here(data, plan, on_epoch=lambda _: progress.advance()))
 
 
-def _told(facts: TrainingFacts) -> dict[str, object]:
+def _facts_of(facts: TrainingFacts) -> dict[str, object]:
     return {
         "epochs": facts.num_epochs,
         "selected_epoch": facts.selected_epoch,

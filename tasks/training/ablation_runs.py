@@ -54,7 +54,7 @@ class Scoring:
 
 
 @dataclass(frozen=True)
-class Run:
+class PlannedRun:
     """One cell of the table: a variant with a seed.
 
     Attributes:
@@ -91,7 +91,7 @@ class Run:
 
 def plan_runs(
     variants: Sequence[Variant], scored_split: str, num_seeds: int, folder: Path, data_digest: str
-) -> list[Run]:
+) -> list[PlannedRun]:
     """Return every run, all variants with the first seed first: an interrupted ablation has a whole table.
 
     Args:
@@ -108,7 +108,7 @@ def plan_runs(
             train = replace(variant.train, seed=seed, num_threads=1, num_processes=1, tensorboard=False)
             own = folder / training_digest(variant.network, train, data_digest)
             plan = TrainingPlan(variant.network, train, own)
-            runs.append(Run(variant.name, seed, plan, Scoring(scored_split, variant.hidden)))
+            runs.append(PlannedRun(variant.name, seed, plan, Scoring(scored_split, variant.hidden)))
     return runs
 
 
@@ -166,7 +166,7 @@ class BaselineRun:
         return {"baselines": {"file": str(self.file), "split": self.split, "calibrated": self.calibrated}}
 
 
-def jobs_of(runs: Sequence[Run], device: str = "cpu") -> dict[Path, dict[str, Any]]:
+def jobs_of(runs: Sequence[PlannedRun], device: str = "cpu") -> dict[Path, dict[str, Any]]:
     """Return the worker's job of each training, by its folder, in the order of the runs.
 
     Args:

@@ -1,6 +1,6 @@
-"""The process that does the runs of an ablation: ``python -m tasks.training.ablation_worker DATA.json``.
+"""The process that executes the runs of an ablation: ``python -m tasks.training.ablation_worker DATA.json``.
 
-It reads a job a line, and answers each with a line: ``{"error": ""}``, or what was wrong with that job.
+It reads one job a line and writes one result a line: ``{"error": ""}``, or what was wrong with that job.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.base.errors import PipelineError, one_line
 from features.base.files import publish_json
+from features.base.machine import resolve_device
 from features.base.process import die_with_parent
 from models.ablation.runs import run_metrics
 from tasks.training.ablation_runs import TRAINING_NAME, Scoring
@@ -23,18 +24,18 @@ if TYPE_CHECKING:
 
 
 def main(data_path: Path) -> None:
-    """Do the jobs of the standard input until it ends."""
+    """Run the jobs of the standard input until it ends."""
     die_with_parent()
-    # What libraries print goes where errors go; the standard output is for the answers.
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    # What libraries print goes where errors go; the standard output is for the results.
+    results = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     data = TrainingData.read(data_path)
     for line in sys.stdin:
-        print(json.dumps({"error": do_job(data, json.loads(line))}), file=answers, flush=True)
+        print(json.dumps({"error": do_job(data, json.loads(line))}), file=results, flush=True)
 
 
 def do_job(data: TrainingData, job: Mapping[str, Any]) -> str:
-    """Do one job as far as it is not done; return what was wrong with it, or nothing."""
+    """Run one job, skipping finished parts; return its error or ``""``."""
     try:
         if "baselines" in job:
             _score_baselines(data, **job["baselines"])
@@ -48,14 +49,14 @@ def do_job(data: TrainingData, job: Mapping[str, Any]) -> str:
 def _train_and_score(data: TrainingData, plan: TrainingPlan, scorings: list[dict[str, Any]], device: str) -> None:
     if not (plan.folder / TRAINING_NAME).exists():
         summary = train_here(data, plan)
-        account = {
+        record = {
             **plan.to_json(),
             "num_parameters": summary.num_parameters,
             "num_epochs": summary.num_epochs,
             "selected_epoch": summary.selected_epoch,
             "seconds_per_epoch": summary.seconds / summary.num_epochs,
         }
-        publish_json(plan.folder / TRAINING_NAME, account)
+        publish_json(plan.folder / TRAINING_NAME, record)
     for item in scorings:
         scoring = Scoring(item["split"], tuple(item["hidden"]))
         if not (plan.folder / scoring.file_name).exists():
@@ -63,9 +64,8 @@ def _train_and_score(data: TrainingData, plan: TrainingPlan, scorings: list[dict
 
 
 def _score(data: TrainingData, plan: TrainingPlan, scoring: Scoring, device: str) -> dict[str, float]:
-    from features.base.machine import resolve_device  # noqa: PLC0415 - loads torch
-    from models.data.labels import positions_of  # noqa: PLC0415 - loads torch
-    from models.evaluation.evaluate import evaluate  # noqa: PLC0415 - loads torch and scikit-learn
+    from models.data.labels import positions_of  # noqa: PLC0415 - loads numpy
+    from models.evaluation.evaluate import evaluate  # noqa: PLC0415 - loads numpy and scikit-learn
     from models.prediction.predict import predict  # noqa: PLC0415 - loads torch
 
     scored = positions_of(data.splits, scoring.split)
@@ -82,9 +82,9 @@ def _score(data: TrainingData, plan: TrainingPlan, scoring: Scoring, device: str
 
 
 def _score_baselines(data: TrainingData, file: str, split: str, *, calibrated: bool) -> None:
-    from models.data.labels import positions_of  # noqa: PLC0415 - loads torch
+    from models.data.labels import positions_of  # noqa: PLC0415 - loads numpy
     from models.evaluation.baselines import run_baselines  # noqa: PLC0415 - loads scikit-learn
-    from models.evaluation.evaluate import evaluate  # noqa: PLC0415 - loads torch and scikit-learn
+    from models.evaluation.evaluate import evaluate  # noqa: PLC0415 - loads numpy and scikit-learn
     from models.evaluation.logistic_regression import LogisticSettings  # noqa: PLC0415 - loads scikit-learn
 
     scored = positions_of(data.splits, split)

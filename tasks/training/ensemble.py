@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from features.formats.records import ClipRecord
     from models.config.training import TrainConfig
 
+# The only member without an ensemble.
 ALONE = ""
-"""The member that there is without an ensemble."""
-
 FOLDS_UNLESS_SET = 5
 _MEMBER = re.compile(r"(fold|seed)-(0|[1-9][0-9]*)")
 

@@ -93,7 +93,7 @@ def train_together(data: TrainingData, plan: TrainingPlan, number: int, on_epoch
     publish_json(files[1], plan.to_json())
     files[2].unlink(missing_ok=True)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(number)]
-    # The folder that a run is started in may hold packages of the same names.
+    # The folder that a run is started in may contain packages of the same names.
     environment = {**os.environ, "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": str(max(1, plan.train.num_threads))}
     seen = _num_epochs(plan.folder)
     with subprocess.Popen(
@@ -106,11 +106,11 @@ def train_together(data: TrainingData, plan: TrainingPlan, number: int, on_epoch
         try:
             while process.poll() is None:
                 time.sleep(_POLL_SECONDS)
-                seen = _tell_new(plan.folder, seen, on_epoch)
+                seen = _report_new_epochs(plan.folder, seen, on_epoch)
         finally:
             # torchrun ends its processes on SIGTERM.
             process.terminate()
-    _tell_new(plan.folder, seen, on_epoch)
+    _report_new_epochs(plan.folder, seen, on_epoch)
     if process.returncode or not files[2].exists():
         raise StageFailedError(
             f"the {number} processes of the training ended with exit code {process.returncode}: fix the errors"
@@ -122,7 +122,7 @@ def train_together(data: TrainingData, plan: TrainingPlan, number: int, on_epoch
     return facts
 
 
-def _tell_new(folder: Path, seen: int, on_epoch: Callable[[], None]) -> int:
+def _report_new_epochs(folder: Path, seen: int, on_epoch: Callable[[], None]) -> int:
     now = _num_epochs(folder)
     # A training that starts afresh has fewer epochs than the one before it.
     for _ in range(now - min(seen, now)):

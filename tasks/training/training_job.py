@@ -120,7 +120,7 @@ def train_here(
     device: str | None = None,
 ) -> TrainSummary:
     """Train in this process; a killed training resumes after its last epoch."""
-    from models.data.labels import positions_of  # noqa: PLC0415 - loads torch
+    from models.data.labels import positions_of  # noqa: PLC0415 - loads numpy
     from models.training.train import train  # noqa: PLC0415 - loads torch
 
     return train(
@@ -139,7 +139,7 @@ def train_here(
 
 def labels_of(records: Sequence[ClipRecord], corpus: Path) -> Labels:
     """Return the labels of records in the label space of the corpus in a folder."""
-    from models.data.labels import build_labels  # noqa: PLC0415 - loads torch
+    from models.data.labels import build_labels  # noqa: PLC0415 - loads numpy
 
     space = read_labels(corpus)
     return build_labels(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from features.base.errors import SettingError, one_line
 from features.base.modalities import TEXT, has_steps, network_group
 from models.config.presets import PRESETS
-from tasks.config.load import nearest, read_section
+from tasks.config.load import read_section, suggestion
 from tasks.config.run import settings
 from tasks.config.schema import SECTIONS
 
@@ -100,7 +100,7 @@ def _check_key(place: str, key: str) -> None:
         raise SettingError(f"{place} sets {key!r}: expected network.KEY, train.KEY or {HIDDEN_KEY}")
     known = list(SECTIONS[section].names())
     if setting not in known:
-        raise SettingError(f"{place} sets {key!r}, and [{section}] has no {setting!r}{nearest(setting, known)}")
+        raise SettingError(f"{place} sets {key!r}, and [{section}] has no {setting!r}{suggestion(setting, known)}")
     if key == "train.seed":
         raise SettingError(f"{place} sets {key!r}: every variant runs with the same seeds, as [ablation] seeds says")
 

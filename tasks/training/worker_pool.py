@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 END_SECONDS = 10.0
 # One thread a process: several processes share the cores.
 _THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-# The folder that a run is started in may hold packages of the same names.
+# The folder that a run is started in may contain packages of the same names.
 _ENVIRONMENT = {**_THREADS, "PYTHONSAFEPATH": "1"}
 
 
@@ -54,16 +54,16 @@ def run_jobs(command: Sequence[str], jobs: Sequence[object], num_workers: int) -
     for worker in workers:
         idle.put(worker)
 
-    def answer(number: int) -> JobResult:
+    def result_of(number: int) -> JobResult:
         worker = idle.get()
         try:
-            return worker.answer(number, jobs[number])
+            return worker.result(number, jobs[number])
         finally:
             idle.put(worker)
 
     try:
         with ThreadPoolExecutor(max(1, len(workers))) as threads:
-            futures = [threads.submit(answer, number) for number in range(len(jobs))]
+            futures = [threads.submit(result_of, number) for number in range(len(jobs))]
             try:
                 for future in as_completed(futures):
                     yield future.result()
@@ -87,7 +87,7 @@ class _Worker:
         self._killed = False
         self._starting = threading.Lock()
 
-    def answer(self, number: int, job: object) -> JobResult:
+    def result(self, number: int, job: object) -> JobResult:
         """Return the process's result of a job."""
         process = self._started()
         line = ""

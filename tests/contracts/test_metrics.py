@@ -15,7 +15,7 @@ from sklearn import metrics as sk
 
 from models.metrics import METRICS
 from models.metrics.head_scores import HeadScores
-from models.metrics.metric import HEADS
+from models.metrics.metric import HEAD_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,7 +152,7 @@ for _name in ("precision", "recall", "f1"):
     COUNTERPARTS["category", f"macro_{_name}"] = _averaged(_name, "macro", only_occurring=True)
     COUNTERPARTS["tags", f"micro_{_name}"] = _averaged(_name, "micro")
     COUNTERPARTS["tags", f"macro_{_name}_all_tags"] = _averaged(_name, "macro")
-for _head in HEADS:
+for _head in HEAD_NAMES:
     COUNTERPARTS[_head, "map"] = _mean_ap
     COUNTERPARTS[_head, "gap_at_20"] = _pooled_ap
 

@@ -3,7 +3,7 @@
 The embedding of a window is, by the first rule that fits:
 
 1. CLAP: ``get_audio_features``, the one that can be compared with the text tower. A window is shorter than
-   what the model takes, so nothing of it is cut out at random, and the branch for longer sound is not used;
+   what the model takes, so random cropping never applies, and the branch for longer sound is not used;
 2. AST: ``pooler_output``;
 3. Whisper: the mean of the encoder's last hidden state over the steps that the window covers, not over its
    filling up to 30 s;
@@ -27,8 +27,8 @@ import transformers
 from scipy.signal import firwin, resample_poly
 from torch import nn
 
-from features.backbones.audio.logmel import SAMPLE_RATE_HZ
 from features.base.errors import SourceError, one_line
+from features.formats.tar_shard import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -108,7 +108,7 @@ class _Front:
         self.rate_hz = int(extractor.sampling_rate)
 
     def samples_at_rate(self, num_samples: int) -> int:
-        """Return how many samples at the model's rate stand for ``num_samples`` at 16 kHz."""
+        """Return how many samples at the model's rate correspond to ``num_samples`` at 16 kHz."""
         return math.ceil(num_samples * self.rate_hz / SAMPLE_RATE_HZ)
 
     def arrays(self, samples: Float32, **options: Any) -> dict[str, npt.NDArray[Any]]:  # noqa: ANN401

@@ -12,11 +12,12 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
+from features.formats.tar_shard import SAMPLE_RATE_HZ
+
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 # When what is computed here or in ``logmel_extractor`` changes, so does the version in ``features.backbones.families``.
-SAMPLE_RATE_HZ = 16_000
 FRAME_SAMPLES = 400
 HOP_SAMPLES = 160
 FFT_SAMPLES = 512
@@ -65,7 +66,7 @@ def log_mel(samples: Float32) -> Float32:
 
     Frame f covers the samples from ``160 f`` to ``160 f + 400``; sound shorter than one frame is filled up
     with zeros. Powers below ``POWER_FLOOR`` count as the floor, so silence is finite. A sample that is not
-    finite makes the frames that hold it NaN.
+    finite makes the frames that contain it NaN.
     """
     missing = max(0, FRAME_SAMPLES - samples.shape[0])
     whole = np.pad(samples, (0, missing)) if missing else samples

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.backbones.audio.logmel import FRAME_SAMPLES, HOP_SAMPLES, NUM_BANDS, POWER_FLOOR, SAMPLE_RATE_HZ, log_mel
+from features.backbones.audio.logmel import FRAME_SAMPLES, HOP_SAMPLES, NUM_BANDS, POWER_FLOOR, log_mel
 from features.backbones.audio.sound_windows import SampleReader, WindowSizes, check_sample_rate, window_starts
 from features.backbones.extractor.extractor import BatchedExtractor, StepLabels
 from features.backbones.extractor.streaming import Computed
 from features.base.errors import SettingError
 from features.base.machine import tool_versions
+from features.formats.tar_shard import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ class LogMelExtractor(BatchedExtractor["Sound"]):
     shorter than a window gives one window over what there is. The features of a window are the mean of each
     of the 64 bands over its frames, then the standard deviation (divided by the count) of each: 128 numbers.
     The time of a window is its centre. Silence gives the logarithm of the floor, with deviation 0. A sample
-    that is not finite makes the windows that hold it NaN.
+    that is not finite makes the windows that contain it NaN.
     """
 
     def __init__(self, config: ExtractConfig) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.backbones.audio.logmel import SAMPLE_RATE_HZ
 from features.base.errors import SettingError
+from features.formats.tar_shard import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

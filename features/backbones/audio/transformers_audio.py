@@ -10,11 +10,11 @@ import numpy as np
 import transformers
 
 from features.backbones.audio.audio_models import longest_window_seconds, sound_model
-from features.backbones.audio.logmel import SAMPLE_RATE_HZ
 from features.backbones.audio.sound_windows import Window, WindowSizes, check_sample_rate, windows
 from features.backbones.extractor.extractor import Backbone, NetworkExtractor, one_step
 from features.backbones.pretrained.transformers_models import Pretrained, quiet
 from features.base.errors import SettingError, ShardError, SourceError
+from features.formats.tar_shard import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

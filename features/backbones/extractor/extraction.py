@@ -33,7 +33,7 @@ def extract_shard(
     on_clip: Callable[[], None] = lambda: None,
     reusable: ReusableShard[EmbeddedRow] | None = None,
 ) -> ShardRun:
-    """Write the embedding shard of ``clips`` to ``path`` and return its account.
+    """Write the embedding shard of ``clips`` to ``path`` and return its outcomes.
 
     Features that are not finite are left out and the clip is ``failed`` with ``non_finite_features``; a clip that
     cannot be read is ``failed`` with ``unreadable_clip``.

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.backbones.extractor.streaming import BatchSettings, Item, stream_clips
-from features.backbones.families import resolve
+from features.backbones.families import load_function
 from features.base.errors import SourceError, ToolError
 from features.base.machine import tool_versions
 from features.base.modalities import MODALITIES
@@ -164,7 +164,7 @@ class NetworkExtractor(BatchedExtractor[InputT]):
         SettingError, ToolError: As ``load_runner``.
     """
 
-    # Dimensions of the network's output, what one vector of it stands for, and what to choose where it has others.
+    # Dimensions of the network's output, what one vector of it represents, and what to choose where it has others.
     output_ndim: ClassVar[int] = ROWS_NDIM
     step: ClassVar[str]
     advice: ClassVar[str]
@@ -291,7 +291,7 @@ def load_extractor(config: ExtractConfig) -> Extractor[Any]:
     if key in _kept:
         _kept.move_to_end(key)
     else:
-        extractor: Extractor[Any] = resolve(config.family.loader)(config)
+        extractor: Extractor[Any] = load_function(config.family.loader)(config)
         _kept[key] = extractor
         while len(_kept) > MAX_KEPT_EXTRACTORS:
             _kept.popitem(last=False)

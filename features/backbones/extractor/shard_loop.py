@@ -50,7 +50,7 @@ class Sink(Protocol[ResultT_contra, RowT_contra]):
 
 @dataclass(frozen=True)
 class ShardRun:
-    """The account of one shard.
+    """The outcomes and the cost of one shard.
 
     Attributes:
         outcomes: One a clip.

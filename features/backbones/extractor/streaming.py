@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 ClipT = TypeVar("ClipT")
-# What a result stands for: its time in the clip, for example.
+# What a result refers to: its time in the clip, for example.
 MarkT = TypeVar("MarkT")
 MarkT_contra = TypeVar("MarkT_contra", contravariant=True)
 ResultT = TypeVar("ResultT")
@@ -45,7 +45,7 @@ class Item(Generic[MarkT]):
     Attributes:
         arrays: One row of each of the network's inputs, without the batch dimension. Items share a batch when
             shapes and types are equal.
-        mark: What the result stands for.
+        mark: What the result refers to.
     """
 
     arrays: tuple[npt.NDArray[Any], ...]
@@ -57,7 +57,7 @@ class Computed(Generic[MarkT, ResultT]):
     """A result that needs no network.
 
     Attributes:
-        mark: What it stands for.
+        mark: What it refers to.
         result: The result.
     """
 
@@ -128,7 +128,7 @@ class StreamedClip(Generic[MarkT, ResultT]):
         return len(self.found) == self.num_items
 
     def results(self) -> list[tuple[MarkT, ResultT]]:
-        """Return marks and results in order; none of a clip that has a problem."""
+        """Return marks and results in order; an empty list for a clip with a problem."""
         return [] if self.problem else [self.found[position] for position in range(self.num_items)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from features.base.files import sha256_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 # What from_pretrained reads: settings, vocabularies, merges, sentence pieces, weights. No read-me, no
 # picture.
 MODEL_SUFFIXES = (".json", ".txt", ".model", ".safetensors", ".bin", ".jinja")
@@ -26,11 +28,16 @@ def is_folder_name(name: str) -> bool:
     return name.startswith(("/", ".", "~")) or Path(name).is_dir()
 
 
+def is_hub_id(name: str) -> bool:
+    """Return whether ``name`` has the form of an id on the hub: ``name`` or ``owner/name``."""
+    return _HUB_ID.fullmatch(name) is not None
+
+
 def model_folder(name: str) -> Path:
     """Return the folder that ``name`` means.
 
     Raises:
-        SourceError: It does not exist, or holds no ``config.json``.
+        SourceError: It does not exist, or has no ``config.json``.
     """
     folder = Path(name).expanduser()
     if not folder.is_dir():
@@ -68,7 +75,7 @@ def sha256_of_file(path: Path) -> str:
 
 
 def sha256_of_model(folder: Path) -> str:
-    """Return the hex sha256 over names and contents of the model files that lie directly in ``folder``.
+    """Return the hex sha256 over names and contents of the model files directly in ``folder``.
 
     Counted are the files with a suffix of ``MODEL_SUFFIXES``; the folder's path does not matter.
     """

@@ -39,7 +39,7 @@ class Pretrained:
     """A model in a folder, or on the hub, from where its files are fetched first.
 
     Raises:
-        SourceError: The folder does not exist or holds no model, or the hub does not give it.
+        SourceError: The folder does not exist or has no model, or the hub does not give it.
     """
 
     def __init__(self, name: str, revision: str = "main", *, pinned_sha256: str | None = None) -> None:
@@ -110,7 +110,7 @@ def quiet() -> Iterator[None]:
 
 
 def hub_model(name: str, revision: str) -> Path:
-    """Return the folder of the local cache that holds the files of a model.
+    """Return the folder of the local cache with the files of a model.
 
     The commit that the cache has for ``revision`` is used, although a branch may have moved on since: files in the
     cache are not requested again. With ``HF_HUB_OFFLINE=1``, or when the hub cannot be reached, the cache

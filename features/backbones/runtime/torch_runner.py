@@ -26,10 +26,10 @@ GPU_BATCHES_IN_FLIGHT = 2
 
 
 class TorchRunner:
-    """Plain torch in a thread of its own, so that the thread that starts a batch can go on with other work.
+    """Plain torch in a thread of its own, so that the thread that starts a batch can continue with other work.
 
-    Weights lie in channels_last, and so do planes ``(B, C, h, w)``; autocast to a 16-bit type where
-    ``autocast`` names one.
+    Weights and float planes ``(B, C, h, w)`` use channels_last; the network runs under autocast to ``autocast`` if
+    given.
     """
 
     def __init__(self, network: nn.Module, device: torch.device, autocast: torch.dtype | None = None) -> None:
@@ -103,7 +103,7 @@ def forward(network: nn.Module, tensors: list[torch.Tensor], autocast: torch.dty
     """Return the network's output as float32, on the device of the tensors.
 
     Raises:
-        ToolError: The memory does not hold the batch.
+        ToolError: The batch does not fit into the memory.
     """
     device = tensors[0].device.type
     try:

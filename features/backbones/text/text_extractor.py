@@ -107,7 +107,7 @@ def _network(config: ExtractConfig, pretrained: Pretrained, example: tuple[Int64
 
 
 def _check_length(network: nn.Module, input_ids: torch.Tensor, config: ExtractConfig) -> None:
-    """Check that the network takes texts of ``max_tokens``, which the tokenizer may not know.
+    """Check that the network takes texts of ``max_tokens``, which the tokenizer may not state.
 
     Raises:
         SettingError: It does not.
@@ -249,7 +249,7 @@ def _shorten(
     expected: torch.Tensor,
     example: tuple[torch.Tensor, torch.Tensor],
 ) -> None:
-    """Take away the layers from ``keep`` on, unless the example then gives anything else than ``expected``."""
+    """Remove the layers from ``keep`` on, unless the example then gives anything else than ``expected``."""
     stacks = [part for part in network.modules() if isinstance(part, nn.ModuleList) and len(part) == num_layers]
     if keep >= num_layers or len(stacks) != 1:
         return

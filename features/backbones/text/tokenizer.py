@@ -24,7 +24,7 @@ LENGTH_STEP = 8
 # Characters that are tokenised for each token that is wanted: English has about 4 a token, Chinese 1 to 2, and the
 # words of the bundled vocabulary at most 18.
 CHARACTERS_PER_TOKEN = 64
-# transformers gives tokenizers that know no limit one of 1e30.
+# transformers gives tokenizers without a limit one of 1e30.
 NO_LIMIT = 1_000_000
 
 

@@ -70,7 +70,7 @@ def efficientnet_lite(name: str, weights: Path) -> nn.Module:
 
     Raises:
         ToolError: timm is not installed.
-        SourceError: The file cannot be read or holds other tensors.
+        SourceError: The file cannot be read or has other tensors.
     """
     try:
         import timm  # noqa: PLC0415 - optional package
@@ -84,7 +84,7 @@ def efficientnet_lite(name: str, weights: Path) -> nn.Module:
     except (OSError, RuntimeError, ValueError, EOFError, AttributeError, pickle.UnpicklingError) as error:
         reason = one_line(error)[:200]
         raise SourceError(
-            f"{weights} does not hold the weights of {name} ({reason}): reinstall the package that it lies in"
+            f"{weights} does not contain the weights of {name} ({reason}): reinstall its package"
         ) from error
     # Any: the type of a module lists no methods of its own.
     headless: Any = network

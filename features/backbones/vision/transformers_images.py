@@ -51,7 +51,7 @@ def _backbone(pretrained: Pretrained) -> Backbone:
     network, lacking = pretrained.network(_loader(pretrained))
     images = list(probe_images()[0])
     preprocess = processor.preprocess(images)
-    pooled, rule = pool(network.eval(), preprocess.preprocessed(images), has_pooler=not lacking)
+    pooled, rule = pooled_output(network.eval(), preprocess.preprocessed(images), has_pooler=not lacking)
     return Backbone(
         network=preprocess.attach(pooled),
         prepare=preprocess.prepare,
@@ -87,7 +87,7 @@ class PooledImage(nn.Module):
         return embeddings.flatten(1) if embeddings.shape[2:].numel() == 1 else embeddings
 
 
-def pool(model: nn.Module, images: torch.Tensor, *, has_pooler: bool) -> tuple[PooledImage, str]:
+def pooled_output(model: nn.Module, images: torch.Tensor, *, has_pooler: bool) -> tuple[PooledImage, str]:
     """Return the model with the first rule that fits it, and that rule in words.
 
     Raises:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.backbones.audio.logmel import FRAME_SAMPLES, HOP_SAMPLES, NUM_BANDS, SAMPLE_RATE_HZ, hz_to_mel, log_mel
+from features.backbones.audio.logmel import FRAME_SAMPLES, HOP_SAMPLES, NUM_BANDS, hz_to_mel, log_mel
 from features.base.figures import COLOURS, new_figure, save_png
+from features.formats.tar_shard import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -93,7 +93,7 @@ def test_shards_that_do_not_belong_together_are_named(paths: dict[str, list[Path
     with pytest.raises(ShardError, match="audio and frames have different numbers of shards: run Extract again"):
         ShardedClips({**paths, "audio": paths["audio"][:2]})
     other = write(tmp_path / "other.h5", range(3), 4, prefix="other")
-    with pytest.raises(ShardError, match=r"other\.h5 and .*frames-0\.h5 hold different clips: run Extract again"):
+    with pytest.raises(ShardError, match=r"other\.h5 and .*frames-0\.h5 have different clips: run Extract again"):
         ShardedClips({**paths, "audio": [other, *paths["audio"][1:]]})
     with pytest.raises(ShardError, match="no modality to read"):
         ShardedClips({})
@@ -116,7 +116,7 @@ def test_a_recipe_names_what_made_the_features(paths: dict[str, list[Path]], tmp
 
 def test_shards_of_another_width_are_refused_by_name(paths: dict[str, list[Path]], tmp_path: Path) -> None:
     other = write(tmp_path / "other.h5", range(4, 8), 5)
-    with pytest.raises(ShardError, match=r"other.h5 holds features of width 5, .*audio-0.h5 of width 4: delete"):
+    with pytest.raises(ShardError, match=r"other.h5 has features of width 5, .*audio-0.h5 of width 4: delete"):
         ShardedClips({**paths, "audio": [*paths["audio"][:2], other]})
 
 

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from features.base.errors import ClipError
-from features.http.guard import is_public, resolve
+from features.http.guard import is_public, resolve_host
 
 
 @pytest.mark.parametrize(
@@ -37,14 +37,14 @@ def test_others_are_not(address: str) -> None:
 )
 def test_every_spelling_of_this_machine_is_refused(host: str) -> None:
     with pytest.raises(ClipError, match=r"address_not_allowed: .* no public address; see allow_private_addresses"):
-        resolve(host, 80, allow_private=False)
-    assert resolve(host, 80, allow_private=True)
+        resolve_host(host, 80, allow_private=False)
+    assert resolve_host(host, 80, allow_private=True)
 
 
 def test_a_trailing_dot_is_no_way_round() -> None:
     # Some systems know the name with its dot, some do not; none may give an address to connect to.
     with pytest.raises((ClipError, socket.gaierror)):
-        resolve("localhost.", 80, allow_private=False)
+        resolve_host("localhost.", 80, allow_private=False)
 
 
 def test_one_private_address_among_public_ones_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,4 +53,4 @@ def test_one_private_address_among_public_ones_is_enough(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(socket, "getaddrinfo", mixed)
     with pytest.raises(ClipError, match=r"two\.example is 10\.0\.0\.1"):
-        resolve("two.example", 80, allow_private=False)
+        resolve_host("two.example", 80, allow_private=False)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.inspect.similarity import BLOCK_ROWS, CosineFitness, fitness, nearest, statistics, unit_rows
+from features.inspect.similarity import BLOCK_ROWS, CosineFitness, fitness, nearest_rows, statistics, unit_rows
 from tests.features.inspect.published import FEATURES
 
 
@@ -33,9 +33,9 @@ def test_unit_rows_have_length_1_and_zeros_stay() -> None:
 
 def test_a_row_is_never_its_own_neighbour_even_beside_its_twin() -> None:
     units = np.array([[1, 0], [1, 0], [0.6, 0.8]], np.float32)
-    assert nearest(units, 1) == [(0, 1.0), (2, pytest.approx(0.6))]
-    assert nearest(units[:1], 0) == []
-    assert len(nearest(np.eye(9, dtype=np.float32), 4)) == 5
+    assert nearest_rows(units, 1) == [(0, 1.0), (2, pytest.approx(0.6))]
+    assert nearest_rows(units[:1], 0) == []
+    assert len(nearest_rows(np.eye(9, dtype=np.float32), 4)) == 5
 
 
 def test_fitness_of_four_vectors_by_hand() -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from features.base.errors import SettingError
 from features.formats.records import ClipRecord
-from features.manifests.config import PRESETS, CorpusConfig, ManifestConfig
+from features.manifests.config import FIELD_MAPS, CorpusConfig, ManifestConfig
 
-PLAIN = PRESETS["plain"]
+PLAIN = FIELD_MAPS["plain"]
 
 
 def test_a_field_map_changes_names() -> None:
@@ -53,7 +53,7 @@ def test_bad_settings_of_the_corpus_are_named(values: dict[str, Any]) -> None:
 
 def test_every_preset_names_record_fields_only_and_an_id() -> None:
     known = {field.name for field in fields(ClipRecord)}
-    for names in PRESETS.values():
+    for names in FIELD_MAPS.values():
         assert "clip_id" in names
         assert set(names) <= known
     assert set(PLAIN) == known

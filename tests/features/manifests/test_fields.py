@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.formats.records import ClipRecord, RowError
-from features.manifests.config import PRESETS
+from features.manifests.config import FIELD_MAPS
 from features.manifests.fields import parse_row
 
-PLAIN = PRESETS["plain"]
+PLAIN = FIELD_MAPS["plain"]
 
 
 def parse(**row: object) -> ClipRecord:
@@ -144,7 +144,7 @@ def test_checksums_that_are_none(value: str) -> None:
 
 
 def test_without_a_field_for_tags_the_category_is_the_tag() -> None:
-    names = PRESETS["xinpianchang"]
+    names = FIELD_MAPS["xinpianchang"]
     record = parse_row({"mp4_id": 1, "video_label": "x"}, names, str.upper)
     assert (record.category, record.tags) == ("X", ("X",))
     assert parse_row({"mp4_id": 1, "video_label": " "}, names) == ClipRecord("1")

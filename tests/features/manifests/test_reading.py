@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from features.base.errors import SourceError
 from features.formats.records import KEPT_ROW_CODES
 from features.manifests.compressed import MAX_LINE_BYTES
-from features.manifests.config import PRESETS, CorpusConfig
+from features.manifests.config import FIELD_MAPS, CorpusConfig
 from features.manifests.reading import Reading, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-JSON_PRESETS = sorted(set(PRESETS) - {"xinpianchang-folder"})
+JSON_PRESETS = sorted(set(FIELD_MAPS) - {"xinpianchang-folder"})
 GOOD = b'{"id": "good", "video": "v.mp4"}\n'
 
 
@@ -179,7 +179,7 @@ ROWS = st.one_of(
 def test_every_row_is_a_record_or_merged_or_rejected(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], preset: str
 ) -> None:
-    known = json.dumps({PRESETS[preset]["clip_id"]: "known"}).encode()
+    known = json.dumps({FIELD_MAPS[preset]["clip_id"]: "known"}).encode()
     reading = read(tmp_path_factory.mktemp("rows", numbered=True), known, *lines, preset=preset)
     lost = [row for row in reading.rejections if row.code not in KEPT_ROW_CODES]
     assert reading.num_rows == len([line for line in [known, *lines] if line.strip()])

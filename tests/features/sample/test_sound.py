@@ -6,7 +6,7 @@ import pytest
 
 from features.sample.config import SampleConfig
 from features.sample.plan import ClipPlan
-from features.sample.sound import SAMPLE_RATE_HZ, record_sound
+from features.sample.sound import WAV_RATE_HZ, record_sound
 
 CONFIG = SampleConfig()
 
@@ -26,17 +26,17 @@ def overlay(plan: ClipPlan) -> npt.NDArray[np.float64]:
 
 
 def peak_hz(samples: npt.NDArray[np.float64]) -> float:
-    return float(np.argmax(power(samples)) * SAMPLE_RATE_HZ / len(samples))
+    return float(np.argmax(power(samples)) * WAV_RATE_HZ / len(samples))
 
 
 def test_the_sound_is_as_long_as_the_frames() -> None:
-    assert len(record_sound(make_plan(), CONFIG)) == 2.6 * SAMPLE_RATE_HZ
+    assert len(record_sound(make_plan(), CONFIG)) == 2.6 * WAV_RATE_HZ
 
 
 def test_a_motor_is_low_and_birds_are_high() -> None:
     def centre_hz(sound: str, index: int) -> float:
         spectrum = power(record_sound(make_plan(sound=sound, index=index), CONFIG).astype(float))
-        hertz = np.linspace(0, SAMPLE_RATE_HZ / 2, len(spectrum))
+        hertz = np.linspace(0, WAV_RATE_HZ / 2, len(spectrum))
         return float((spectrum * hertz).sum() / spectrum.sum())
 
     centres = {sound: [centre_hz(sound, index) for index in range(5)] for sound in ("motor", "birdsong")}
@@ -46,7 +46,7 @@ def test_a_motor_is_low_and_birds_are_high() -> None:
 @pytest.mark.parametrize("index", range(3))
 def test_a_rising_tone_rises_and_a_falling_one_is_the_same_backwards(index: int) -> None:
     rising, falling = (overlay(make_plan(tone=tone, index=index)) for tone in ("rising tone", "falling tone"))
-    whole = 2 * SAMPLE_RATE_HZ
+    whole = 2 * WAV_RATE_HZ
     assert peak_hz(rising[: whole // 8]) * 2 < peak_hz(rising[whole * 7 // 8 : whole])
     # Rounding to 16 bits happens after the sum.
     np.testing.assert_allclose(falling[:whole], rising[:whole][::-1], atol=2)

@@ -19,7 +19,7 @@ def test_names_are_sorted_and_rare_ones_get_a_reason_with_the_line_of_their_firs
         (9, "rare_category", "6"),
         (6, "rare_tag", "5"),
     ]
-    assert "'once' stands on 1 clip(s), fewer than min_clips_per_label = 2" in rejections[0].detail
+    assert "'once' occurs on 1 clip(s), fewer than min_clips_per_label = 2" in rejections[0].detail
 
 
 def test_the_bound_is_the_first_number_that_is_enough() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from features.base.errors import SourceError
 from features.formats.records import SPLITS, ClipRecord
 from features.statistics.columns import read_columns, script_of
-from features.statistics.counts import describe
+from features.statistics.counts import corpus_statistics
 from features.statistics.pairs import MAX_PAIRED_TAGS, co_occurrence
 from tests.features.corpora import published_columns
 
@@ -32,7 +32,7 @@ SPLIT_NAMES = ["train", "train", "test", "validation", "train"]
 
 
 def test_a_corpus_counted_by_hand(tmp_path: Path) -> None:
-    found = describe(published_columns(tmp_path, RECORDS, SPLIT_NAMES))
+    found = corpus_statistics(published_columns(tmp_path, RECORDS, SPLIT_NAMES))
 
     assert found.clips == 5
     assert found.splits == {"train": 3, "validation": 1, "test": 1}
@@ -49,7 +49,7 @@ def test_a_corpus_counted_by_hand(tmp_path: Path) -> None:
 
 
 def test_durations_counted_by_hand(tmp_path: Path) -> None:
-    found = describe(published_columns(tmp_path, RECORDS, SPLIT_NAMES)).durations
+    found = corpus_statistics(published_columns(tmp_path, RECORDS, SPLIT_NAMES)).durations
 
     assert (found.known, found.missing) == (3, 2)
     assert found.total_hours == pytest.approx(4002.5 / 3600)
@@ -58,7 +58,7 @@ def test_durations_counted_by_hand(tmp_path: Path) -> None:
 
 
 def test_titles_counted_by_hand(tmp_path: Path) -> None:
-    found = describe(published_columns(tmp_path, RECORDS, SPLIT_NAMES)).titles
+    found = corpus_statistics(published_columns(tmp_path, RECORDS, SPLIT_NAMES)).titles
 
     # "The Beach" and "the  beach" are one title to the splits.
     assert (found.present, found.distinct, found.longest_characters) == (4, 3, 10)
@@ -78,7 +78,7 @@ def test_scripts(title: str, script: str) -> None:
 
 def test_a_corpus_without_labels_durations_and_titles(tmp_path: Path) -> None:
     columns = published_columns(tmp_path, [ClipRecord("a")], ["train"])
-    found = describe(columns)
+    found = corpus_statistics(columns)
     together = co_occurrence(columns, num_pairs=5, matrix_size=5)
 
     assert (found.categories, found.tags, found.without_category, found.tags_unknown) == ((), (), 1, 1)
@@ -129,7 +129,7 @@ def test_any_corpus_against_plain_loops(records: list[ClipRecord]) -> None:
     splits = [SPLITS[number % len(SPLITS)] for number in range(len(records))]
     with tempfile.TemporaryDirectory() as folder:
         columns = published_columns(Path(folder), records, splits, per_shard=5)
-    found = describe(columns)
+    found = corpus_statistics(columns)
     together = co_occurrence(columns, num_pairs=100, matrix_size=8)
 
     tags = Counter((tag, split) for record, split in zip(records, splits, strict=True) for tag in record.tags or ())

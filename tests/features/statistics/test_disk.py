@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from features.statistics.disk import BLOCK_BYTES, disk_usage
+from features.statistics.disk import STAT_BLOCK_BYTES, disk_usage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ def _root(folder: Path) -> Path:
 
 
 def _blocks(*paths: Path) -> int:
-    return sum(path.stat().st_blocks for path in paths) * BLOCK_BYTES
+    return sum(path.stat().st_blocks for path in paths) * STAT_BLOCK_BYTES
 
 
 def test_the_latest_stands_first_and_shared_files_count_once(tmp_path: Path) -> None:

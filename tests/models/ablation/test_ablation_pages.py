@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from features.base.errors import DataError
-from models.ablation.documents import parse_json, render_json, render_markdown
+from models.ablation.documents import table_from_json, table_to_json, table_to_markdown
 from models.ablation.runs import AblationRun, FailedRun
 from models.ablation.table import summarise
 from models.report.page import write_ablation_page
@@ -37,7 +37,7 @@ FAILURES = [
 
 
 def markdown_rows(name: str) -> list[list[str]]:
-    lines = [line for line in render_markdown(TABLE).splitlines() if line.startswith(f"| {name} ")]
+    lines = [line for line in table_to_markdown(TABLE).splitlines() if line.startswith(f"| {name} ")]
     return [line.strip("| ").split(" | ") for line in lines]
 
 
@@ -53,7 +53,7 @@ def test_markdown_has_the_differences_and_the_scores() -> None:
 
 
 def test_markdown_shows_missing_seeds_and_escapes_names() -> None:
-    text = render_markdown(TABLE)
+    text = table_to_markdown(TABLE)
     assert "2 of 3, without 2" in text
     assert "<script" not in text.replace("\\<script", "")
     assert text.startswith("# Ablation\n\n3 variants, 8 runs, seeds 1, 2, 3.")
@@ -61,8 +61,8 @@ def test_markdown_shows_missing_seeds_and_escapes_names() -> None:
 
 
 def test_json_has_every_figure_and_comes_back() -> None:
-    text = render_json(TABLE)
-    assert parse_json(text) == TABLE
+    text = table_to_json(TABLE)
+    assert table_from_json(text) == TABLE
     document = json.loads(text)
     assert len(document["runs"]) == 8
     helped = document["variants"][1]["metrics"]["tag map"]
@@ -76,24 +76,24 @@ def test_json_has_every_figure_and_comes_back() -> None:
     "text", ["[]", "{}", "nothing", '{"runs": [{"variant": 1}], "reference": "x", "headlines": []}']
 )
 def test_json_of_something_else_is_refused(text: str) -> None:
-    with pytest.raises(DataError, match="give one that render_json wrote"):
-        parse_json(text)
+    with pytest.raises(DataError, match="give one that table_to_json wrote"):
+        table_from_json(text)
 
 
 def test_runs_that_failed_stand_on_every_page_with_their_reasons(tmp_path: Path) -> None:
     table = summarise(RUNS, "default", failures=FAILURES)
-    text = render_markdown(table)
+    text = table_to_markdown(table)
     assert text.endswith(
         "## Runs that failed\n\n* fgm (seed 1, 3): the loss became \\<b>infinite\\</b>\n"
         "* fgm (seed 2): no clip\n* majority: no label\n"
     )
-    rows = json.loads(render_json(table))["failures"]
+    rows = json.loads(table_to_json(table))["failures"]
     assert rows[3] == {"variant": "majority", "seed": None, "reason": "no label"}
-    assert parse_json(render_json(table)) == table
+    assert table_from_json(table_to_json(table)) == table
     write_ablation_page(table, tmp_path / "a.html")
     page = Page((tmp_path / "a.html").read_text(encoding="utf-8"))
     assert "fgm (seed 1, 3): the loss became <b>infinite</b>" in page.text
-    assert "Runs that failed" not in render_markdown(TABLE)
+    assert "Runs that failed" not in table_to_markdown(TABLE)
     assert "b" not in {tag for tag, _ in page.tags}
 
 
@@ -109,10 +109,10 @@ def test_it_is_said_what_the_scored_clips_were_also_used_for(
     tmp_path: Path, split: str, told: tuple[str, ...], not_told: str
 ) -> None:
     table = summarise(RUNS, "default", split=split)
-    assert json.loads(render_json(table))["split"] == split
-    assert parse_json(render_json(table)) == table
+    assert json.loads(table_to_json(table))["split"] == split
+    assert table_from_json(table_to_json(table)) == table
     write_ablation_page(table, tmp_path / "a.html")
-    for text in (render_markdown(table), Page((tmp_path / "a.html").read_text(encoding="utf-8")).text):
+    for text in (table_to_markdown(table), Page((tmp_path / "a.html").read_text(encoding="utf-8")).text):
         assert all(words in text for words in told)
         assert not_told not in text
 

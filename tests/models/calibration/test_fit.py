@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score
 
 from features.base.errors import DataError
 from models.calibration.fit import MIN_POSITIVES, apply_calibration, category_priors, fit_calibration
-from models.calibration.schema import Calibration, identity, mean_thresholds
+from models.calibration.schema import Calibration, mean_thresholds, no_calibration
 
 Float32 = npt.NDArray[np.float32]
 PRIORS = np.array([0.7, 0.2, 0.1])
@@ -44,7 +44,7 @@ def test_apply_is_the_formula_of_both_papers() -> None:
 
 def test_the_identity_keeps_every_bit() -> None:
     scores = random_scores(20, 1)
-    for found, given_scores in zip(apply_calibration(identity(3, 4), *scores), scores, strict=True):
+    for found, given_scores in zip(apply_calibration(no_calibration(3, 4), *scores), scores, strict=True):
         assert found.tobytes() == given_scores.tobytes()
 
 
@@ -128,7 +128,7 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
     with pytest.raises(DataError, match=r"tags have shape \(5, 4\): give \(4, 4\)"):
         fit_calibration(categories, np.zeros(5, np.int64), tags, tags > 0.5, known[:4], PRIORS)
     with pytest.raises(DataError, match=r"tag scores have shape \(4,\): give \(3,\)"):
-        apply_calibration(identity(3, 3), categories, tags)
+        apply_calibration(no_calibration(3, 3), categories, tags)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from features.base.errors import CheckpointError
 from models.calibration.schema import (
     Calibration,
-    identity,
+    no_calibration,
     read_calibration,
-    read_or_identity,
+    read_or_default,
     remove_calibration,
     write_calibration,
 )
@@ -45,8 +45,8 @@ def test_what_is_written_is_read_to_the_last_bit(folder: Path) -> None:
     write_calibration(folder, FOUND)
     assert read_calibration(folder) == FOUND
     assert sorted(path.name for path in folder.iterdir()) == ["calibration.json", "model.json"]
-    write_calibration(folder, identity(2, 3))
-    assert read_calibration(folder) == identity(2, 3)
+    write_calibration(folder, no_calibration(2, 3))
+    assert read_calibration(folder) == no_calibration(2, 3)
     remove_calibration(folder)
     remove_calibration(folder)
     assert read_calibration(folder) is None
@@ -60,11 +60,11 @@ def test_equal_calibrations_are_equal_files(folder: Path) -> None:
 
 
 def test_where_there_is_none_nothing_is_changed(folder: Path) -> None:
-    assert read_or_identity(folder, 2, 3) == identity(2, 3)
+    assert read_or_default(folder, 2, 3) == no_calibration(2, 3)
     write_calibration(folder, FOUND)
-    assert read_or_identity(folder, 2, 3) == FOUND
+    assert read_or_default(folder, 2, 3) == FOUND
     with pytest.raises(CheckpointError, match="is of 2 categories and 3 tags, the network has 2 and 4: train again"):
-        read_or_identity(folder, 2, 4)
+        read_or_default(folder, 2, 4)
 
 
 def test_a_calibration_of_other_weights_is_refused(folder: Path) -> None:

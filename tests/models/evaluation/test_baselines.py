@@ -13,7 +13,7 @@ import pytest
 from features.base.errors import DataError, SettingError
 from models.calibration.fit import apply_calibration, category_priors, fit_calibration
 from models.data.labels import Labels
-from models.evaluation.baselines import BaselineScores, majority, pool, run_baselines, subsample
+from models.evaluation.baselines import BaselineScores, majority, pooled_features, run_baselines, subsample
 from models.evaluation.logistic_regression import LogisticSettings
 from tests.models.evaluation.scored import evaluate_arrays
 
@@ -90,17 +90,17 @@ def make_source(num_clips: int) -> tuple[ListSource, Labels]:
 def test_pooling_is_the_mean_over_time_and_zeros_with_a_flag_where_missing() -> None:
     source = ListSource([make_clip([[1, 2], [3, 6]], [[5]]), make_clip([], [[7], [8]]), make_clip([], [])])
     # audio, frames (by name), then the flags in the same order
-    assert pool(source, np.array([2, 0, 1])).tolist() == [
+    assert pooled_features(source, np.array([2, 0, 1])).tolist() == [
         [0, 0, 0, 0, 0],
         [5, 2, 4, 1, 1],
         [7.5, 0, 0, 1, 0],
     ]
-    assert pool(source, np.array([], dtype=int)).shape == (0, 5)
+    assert pooled_features(source, np.array([], dtype=int)).shape == (0, 5)
 
 
 def test_pooling_sums_in_single_precision() -> None:
     clip = make_clip([[60000.0, 0.0]] * 4, [])  # a float16 sum would overflow beyond 65,504
-    assert pool(ListSource([clip]), np.array([0]))[0].tolist() == [0, 60000, 0, 0, 1]
+    assert pooled_features(ListSource([clip]), np.array([0]))[0].tolist() == [0, 60000, 0, 0, 1]
 
 
 def test_thinning_draws_clips_that_cover_a_corpus_of_alternating_categories() -> None:

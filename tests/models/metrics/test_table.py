@@ -13,7 +13,7 @@ import models.metrics
 from models.ablation.runs import HEADLINES, current_metrics, metric_label, run_metrics
 from models.config.training import SELECTION_METRICS, TrainConfig
 from models.metrics import METRICS
-from models.metrics.metric import HEADS
+from models.metrics.metric import HEAD_NAMES
 
 HOME = Path(__file__).resolve().parents[3]
 
@@ -31,7 +31,7 @@ def test_every_metric_has_names_of_its_own() -> None:
 
 
 def test_the_public_keys_are_as_they_were() -> None:
-    keys = {head: [metric.key for metric in METRICS if metric.head == head] for head in HEADS}
+    keys = {head: [metric.key for metric in METRICS if metric.head == head] for head in HEAD_NAMES}
     assert {"accuracy", "macro_precision", "macro_recall", "macro_f1", "map", "gap_at_20"} <= set(keys["category"])
     assert {"map", "gap_at_20", "micro_precision", "micro_recall", "micro_f1"} <= set(keys["tags"])
     # Averages over all tags do not share a key with averages over the categories that occur.
@@ -101,7 +101,7 @@ def test_the_docs_list_every_metric_under_its_head() -> None:
     listed = set()
     for row in rows.splitlines():
         names, *cells = [cell.strip() for cell in row.strip("|").split("|")]
-        heads = [head for head, cell in zip(HEADS, cells, strict=True) if cell]
+        heads = [head for head, cell in zip(HEAD_NAMES, cells, strict=True) if cell]
         listed |= {(head, key) for key in re.findall(r"`(\w+)`", names) for head in heads}
     assert listed == {(metric.head, metric.key) for metric in METRICS}
 

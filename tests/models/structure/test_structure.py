@@ -15,8 +15,8 @@ from models.data.batching import Batch
 from models.fusion import FUSIONS
 from models.heads import HEADS
 from models.network.network import VideoNetwork
-from models.structure.describe import describe, example_batch
-from models.structure.structure import ModuleRow, Structure, parse_json, render_json
+from models.structure.describe import describe_network, example_batch
+from models.structure.structure import ModuleRow, Structure, structure_from_json, structure_to_json
 from models.tag_heads import TAG_HEADS
 from tests.models.synthetic import SMALL_NETWORK
 
@@ -50,7 +50,7 @@ def network_of(config: NetworkConfig, *names: str, num_categories: int = 3, num_
 
 def structure_of(config: NetworkConfig, *names: str, num_clips: int = 2, num_steps: int = 6) -> Structure:
     network = network_of(config, *names)
-    return describe(network, example_batch(network, num_clips, num_steps))
+    return describe_network(network, example_batch(network, num_clips, num_steps))
 
 
 def expected(structure: Structure, path: str) -> ModuleRow:
@@ -110,7 +110,9 @@ def test_nextvlad_is_counted_by_its_products_at_any_size(width: int, num_steps: 
     # the larger one is computed by oneDNN, whose operations have other names
     config = replace(HAND, frames_aggregator="nextvlad", nextvlad_clusters=clusters, nextvlad_width=16)
     network = VideoNetwork(config, {"frames": width}, 3, 2)
-    row = expected(describe(network, example_batch(network, 2, num_steps)), f"{EXPERT}.encoders.frames.aggregate")
+    row = expected(
+        describe_network(network, example_batch(network, 2, num_steps)), f"{EXPERT}.encoders.frames.aggregate"
+    )
     groups, expanded = 2, 2 * width
     expand = num_steps * width * expanded
     attend_and_assign = num_steps * expanded * (groups + groups * clusters)
@@ -176,19 +178,19 @@ def check(structure: Structure, network: VideoNetwork) -> None:
         assert "(B, T)" in rows[f"{EXPERT}.encoders.{name}"].masks or name == "cover"
     assert structure.num_categories == 3
     assert structure.num_tags == 2
-    assert parse_json(render_json(structure)) == structure
+    assert structure_from_json(structure_to_json(structure)) == structure
 
 
 @pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS)
 def test_every_network_can_be_described(config: NetworkConfig) -> None:
     network = network_of(config)
-    check(describe(network, example_batch(network)), network)
+    check(describe_network(network, example_batch(network)), network)
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if "large" not in name])
 def test_every_preset_can_be_described(name: str) -> None:
     network = network_of(PRESETS[name].network)
-    check(describe(network, example_batch(network)), network)
+    check(describe_network(network, example_batch(network)), network)
 
 
 def test_the_path_of_a_modality() -> None:
@@ -205,7 +207,7 @@ def test_the_network_is_left_as_it_is() -> None:
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     random_state = torch.get_rng_state()
     batch = example_batch(network)
-    describe(network, batch)
+    describe_network(network, batch)
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert all(module.training for module in network.modules())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
@@ -217,4 +219,4 @@ def test_a_batch_without_clips_is_refused() -> None:
     network = network_of(HAND, "frames")
     nothing = Batch({"frames": torch.zeros(0, 1, 10)}, {"frames": torch.zeros(0, 1, dtype=torch.bool)}, None)
     with pytest.raises(DataError, match="a batch of 0 clips: give at least one"):
-        describe(network, nothing)
+        describe_network(network, nothing)

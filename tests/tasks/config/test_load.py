@@ -18,7 +18,7 @@ from features.base.settings import identity_values
 from features.decoding.config import DecodeConfig
 from models.config.presets import PRESETS
 from pipeline.workflow import RunAll
-from tasks.config.load import check_keys, nearest, read_section, read_settings
+from tasks.config.load import check_keys, read_section, read_settings, suggestion
 from tasks.config.run import settings
 from tasks.config.schema import SECTIONS
 
@@ -323,8 +323,8 @@ def test_sections_of_loggers_may_have_any_name(configure: Configure) -> None:
 
 
 def test_the_nearest_word_is_named_and_else_all_of_them() -> None:
-    assert nearest("workrs", ["workers", "store"]) == ": did you mean 'workers'?"
-    assert nearest("zzz", ["workers", "store"]) == ": expected one of workers, store"
+    assert suggestion("workrs", ["workers", "store"]) == ": did you mean 'workers'?"
+    assert suggestion("zzz", ["workers", "store"]) == ": expected one of workers, store"
 
 
 def test_changes_of_other_sections_do_not_concern_a_section(configure: Configure) -> None:

@@ -471,14 +471,14 @@ def test_a_consumer_that_stops_iterating_stops_the_building() -> None:
         STOPPING.clear()
 
 
-def test_laps_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_splits_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    laps = Stopwatch()
+    stopwatch = Stopwatch()
     found = []
     for moment in (101.5, 101.5, 104.0):
         now[0] = moment
-        found.append(laps.lap())
+        found.append(stopwatch.split())
     assert found == [1.5, 0.0, 2.5]
 
 

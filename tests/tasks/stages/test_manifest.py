@@ -11,9 +11,10 @@ import pytest
 
 from features.base.errors import SourceError
 from features.manifests.corpus import build_corpus
+from features.sample.config import MANIFEST_NAME
 from tasks.config.run import forget_run, settings
 from tasks.stages import manifest as manifest_module
-from tasks.stages.manifest import MANIFEST_NAME, Manifest, ManifestFile, SampleCorpus
+from tasks.stages.manifest import Manifest, ManifestFile, SampleCorpus
 from tests.tasks.stages.small import CLIPS, ROWS, publish_manifest, sections_of, write_manifest
 
 if TYPE_CHECKING:

@@ -115,7 +115,7 @@ def test_new_epochs_are_told_one_by_one_and_a_fresh_start_none_twice(tmp_path: P
     def look(text: str, seen: int) -> tuple[int, int]:
         told.clear()
         (tmp_path / HISTORY_NAME).write_text(text, encoding="utf-8")
-        return torchrun._tell_new(tmp_path, seen, lambda: told.append(1)), len(told)
+        return torchrun._report_new_epochs(tmp_path, seen, lambda: told.append(1)), len(told)
 
     assert torchrun._num_epochs(tmp_path) == 0
     assert look("a\nb\n", 0) == (2, 2)

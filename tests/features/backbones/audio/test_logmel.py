@@ -5,14 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from features.backbones.audio.logmel import (
-    POWER_FLOOR,
-    hann_window,
-    hz_to_mel,
-    log_mel,
-    mel_filters,
-    mel_to_hz,
-)
+from features.backbones.audio.logmel import POWER_FLOOR, hann_window, hz_to_mel, log_mel, mel_filters, mel_to_hz
 
 
 def _triangle(hz: float, left: float, centre: float, right: float) -> float:

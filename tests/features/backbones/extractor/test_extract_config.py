@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from features.backbones.extractor.extract_config import ONLY_FOR, ExtractConfig
-from features.backbones.families import FAMILIES, Family, TorchvisionFamily, family_of, resolve
+from features.backbones.families import FAMILIES, Family, TorchvisionFamily, family_of, load_function
 from features.base.errors import SettingError
 from features.base.modalities import MODALITIES, Modality
 
@@ -109,9 +109,9 @@ def test_a_modality_uses_its_own_settings_only(modality: str, used: set[str]) ->
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: f"{family.kind} {family.source}")
 def test_families_name_functions_that_exist(family: Family) -> None:
-    assert callable(resolve(family.loader))
+    assert callable(load_function(family.loader))
     if isinstance(family, TorchvisionFamily):
-        assert callable(resolve(family.checker))
+        assert callable(load_function(family.checker))
 
 
 @pytest.mark.parametrize("entry", MODALITIES.values(), ids=lambda entry: entry.name)

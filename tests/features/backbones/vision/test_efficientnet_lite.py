@@ -134,5 +134,5 @@ def test_a_file_that_holds_other_things_is_refused(tmp_path: Path, content: byte
         path.write_bytes(content)
     else:
         torch.save(content, path)
-    with pytest.raises(SourceError, match="does not hold the weights of efficientnet_lite0 "):
+    with pytest.raises(SourceError, match="does not contain the weights of efficientnet_lite0 "):
         efficientnet_lite("efficientnet_lite0", path)
