@@ -106,8 +106,7 @@ class PublishedCorpus:
 
     def shards(self) -> list[FileReceipt]:
         """Return the receipts of the record shards, in order."""
-        by_name = self.success.by_name()
-        return [by_name[name] for name in self.success.file_names(".jsonl")]
+        return self.success.shards(self.stage.suffix)
 
 
 def read_corpus() -> PublishedCorpus:

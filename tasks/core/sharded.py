@@ -114,7 +114,6 @@ TAKEN_OVER = "clips_taken_over"
 class ShardedStage(Stage):
     """A stage that builds its shard i from shard i of its inputs."""
 
-    suffix: ClassVar[str] = ""
     shards_at_a_time: ClassVar[int] = 1
 
     @property
@@ -122,9 +121,9 @@ class ShardedStage(Stage):
         """Whether clips fail here for reasons that another attempt may not meet (see features.base.outcomes)."""
         return False
 
-    @abstractmethod
-    def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
-        """Return the sharded inputs: name -> the stage and the suffix of its shards."""
+    def shard_inputs(self) -> Mapping[str, Stage]:
+        """Return the stages whose shard i goes into shard i of this one, by the name under which a job has it."""
+        return self.inputs()
 
     @abstractmethod
     def shard_builder(self, progress: Progress) -> AbstractContextManager[ShardBuilder]:
@@ -140,8 +139,8 @@ class ShardedStage(Stage):
     def jobs(self) -> list[ShardJob]:
         """Return every shard of the stage."""
         shards, folders = {}, {}
-        for name, (stage, suffix) in self.shard_inputs().items():
-            shards[name] = stage.published_success().shards(suffix)
+        for name, stage in self.shard_inputs().items():
+            shards[name] = stage.published_success().shards(stage.suffix)
             folders[name] = stage.folder
         base = {
             "stage": self.stage_name,

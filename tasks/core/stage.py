@@ -63,6 +63,8 @@ class Stage(luigi.Task):
     # Raise it when the same settings and inputs give other bytes than before.
     stage_version: ClassVar[int] = 1
 
+    # Ending of the names of its shards; empty where it has none.
+    suffix: ClassVar[str] = ""
     # Whether its time is that of training networks, for the summary of a run.
     is_training: ClassVar[bool] = False
     # Values of a parameter that name a part of the stage: Extract-frames is forced by that name too.
@@ -155,6 +157,15 @@ class Stage(luigi.Task):
         if found is None:
             raise SourceError(f"{self.folder} is not complete: run {type(self).__name__} first")
         return found
+
+    def shard_paths(self) -> tuple[Path, ...]:
+        """Return the published shards in order.
+
+        Raises:
+            SourceError: The stage is not complete.
+        """
+        folder = self.folder
+        return tuple(folder / shard.name for shard in self.published_success().shards(self.suffix))
 
     def complete(self) -> bool:
         """Return whether everything is published and made of what its inputs contain now. Changes nothing on disk."""

@@ -16,7 +16,7 @@ from tasks.config.run import settings
 from tasks.core.console import Progress, say
 from tasks.core.receipts import FileReceipt
 from tasks.core.stage import Stage
-from tasks.stages.dataset import extract_stages, read_labelled_corpus, record_paths, shard_paths
+from tasks.stages.dataset import extract_stages, read_labelled_corpus, shard_paths
 from tasks.stages.manifest import Manifest
 from tasks.training.ablation_runs import BaselineRun, PlannedRun, forget, jobs_of, plan_runs
 from tasks.training.training_job import TrainingData
@@ -126,7 +126,7 @@ class Ablation(Stage):
         jobs |= jobs_of([run for run in runs if not run.is_done()], settings().predict.device)
         failures = _Failures({}, {})
         manifest = Manifest()
-        data = TrainingData(shard_paths(), record_paths(manifest), tuple(read_labelled_corpus(manifest).splits))
+        data = TrainingData(shard_paths(), manifest.shard_paths(), tuple(read_labelled_corpus(manifest).splits))
         data.write(self.folder / DATA_NAME)
         command = [sys.executable, "-m", "tasks.training.ablation_worker", str(self.folder / DATA_NAME)]
         results = run_jobs(command, list(jobs.values()), settings().ablation.workers)

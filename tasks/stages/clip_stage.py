@@ -64,10 +64,6 @@ class ClipStage(ShardedStage):
         """Return Decode's fingerprint, also where its work is done here."""
         return {"decode": Decode().fingerprint}
 
-    def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
-        """Return the shards with the clips."""
-        return {name: (stage, ".tar" if name == "decode" else ".jsonl") for name, stage in self.inputs().items()}
-
     def key_settings(self) -> Mapping[str, object]:
         """Return the settings, with Decode's where the inputs are media."""
         if not self.decodes_media:

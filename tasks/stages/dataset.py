@@ -28,17 +28,16 @@ def extract_stages() -> dict[str, Extract]:
 
 def recognize_stages() -> dict[str, Recognize]:
     """Return the stages that read text from the media for the modalities that are used, by their folder's name."""
-    stages = [found for stage in extract_stages().values() for found in stage.recognized().values()]
-    return {stage.stage_name: stage for stage in stages}
+    found = {}
+    for extract in extract_stages().values():
+        for stage in extract.recognized().values():
+            found[stage.stage_name] = stage
+    return found
 
 
 def shard_paths() -> dict[str, tuple[Path, ...]]:
     """Return modality -> its published embedding shards in order, of every modality that is used."""
-    paths = {}
-    for stage in extract_stages().values():
-        names = stage.published_success().file_names(stage.suffix)
-        paths[stage.modality] = tuple(stage.folder / name for name in names)
-    return paths
+    return {stage.modality: stage.shard_paths() for stage in extract_stages().values()}
 
 
 def open_clips() -> ShardedClips:
@@ -59,13 +58,7 @@ class LabelledCorpus:
 
 def read_labelled_corpus(manifest: Manifest) -> LabelledCorpus:
     """Return the records of a published corpus with labels and splits."""
-    records = [record for path in record_paths(manifest) for record in read_records(path)]
+    records = [record for path in manifest.shard_paths() for record in read_records(path)]
     splits = read_splits(manifest.folder)
     labels = labels_of(records, manifest.folder)
     return LabelledCorpus(records, [splits[record.clip_id] for record in records], labels)
-
-
-def record_paths(manifest: Manifest) -> tuple[Path, ...]:
-    """Return the published record shards in order."""
-    names = manifest.published_success().file_names(".jsonl")
-    return tuple(manifest.folder / name for name in names)

@@ -59,12 +59,8 @@ class Decode(ShardedStage):
         return {name: getattr(config, name) for name in used}
 
     def inputs(self) -> Mapping[str, Stage]:
-        """Return the downloaded media."""
+        """Return the stage with the rows of the downloaded clips."""
         return {"download": Download()}
-
-    def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
-        """Return the rows of the downloaded clips."""
-        return {"download": (self.inputs()["download"], ".jsonl")}
 
     def max_failed_fraction(self) -> float:
         """Return the setting."""

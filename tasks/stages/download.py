@@ -55,10 +55,6 @@ class Download(ShardedStage):
         """Return the corpus."""
         return {"manifest": Manifest()}
 
-    def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
-        """Return the record shards."""
-        return {"manifest": (self.inputs()["manifest"], ".jsonl")}
-
     def max_failed_fraction(self) -> float:
         """Return the setting."""
         return settings().download.max_failed_fraction

@@ -97,9 +97,7 @@ class Evaluate(Stage):
     def _predictions(self) -> PredictionShard:
         from features.formats.prediction_shard import join_predictions, read_predictions  # noqa: PLC0415 - loads HDF5
 
-        stage = Predict()
-        names = stage.published_success().file_names(stage.suffix)
-        return join_predictions([read_predictions(stage.folder / name, with_embedding=False) for name in names])
+        return join_predictions([read_predictions(path, with_embedding=False) for path in Predict().shard_paths()])
 
     def _measure(self, predictions: PredictionShard) -> SplitEvaluation:
         from models.data.labels import labels_in_space, positions_of  # noqa: PLC0415 - loads numpy

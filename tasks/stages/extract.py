@@ -111,12 +111,6 @@ class Extract(ClipStage):
             return super().upstream_fingerprints()
         return {name: stage.fingerprint for name, stage in self.inputs().items()}
 
-    def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
-        """Return the shards that are read."""
-        if self.entry.is_decoded:
-            return super().shard_inputs()
-        return {name: (stage, ".jsonl") for name, stage in self.inputs().items()}
-
     def max_failed_fraction(self) -> float:
         """Return the setting."""
         return settings().features.max_failed_fraction

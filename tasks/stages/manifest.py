@@ -77,6 +77,7 @@ class Manifest(Stage):
     """The normalised corpus: record shards, label space, splits, and the rows that were rejected and why."""
 
     stage_version: ClassVar[int] = 2
+    suffix: ClassVar[str] = ".jsonl"
 
     def identity_settings(self) -> Mapping[str, object]:
         """Return how the manifest is read, and the digest of its content."""

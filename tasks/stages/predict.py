@@ -102,9 +102,9 @@ class Predict(ShardedStage):
         """Return the embeddings, and the trainings unless a checkpoint is given."""
         return {**({} if self.is_given() else train_stages()), **extract_stages()}
 
-    def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
-        """Return the embedding shards of every modality."""
-        return {stage.modality: (stage, stage.suffix) for stage in extract_stages().values()}
+    def shard_inputs(self) -> Mapping[str, Stage]:
+        """Return the stages with the embedding shards, by modality."""
+        return {stage.modality: stage for stage in extract_stages().values()}
 
     def key_settings(self) -> Mapping[str, object]:
         """Return the checkpoint by its content; ``top_k`` is not in the shards."""
@@ -132,9 +132,8 @@ class Predict(ShardedStage):
 
         if not self.is_calibrated():
             return None
-        success = self.published_success()
-        receipts = [success.by_name()[name] for name in success.file_names(self.suffix)]
-        kept = read_uncalibrated({self.folder / _companion(item.name): item.key for item in receipts})
+        shards = self.published_success().shards(self.suffix)
+        kept = read_uncalibrated({self.folder / _companion(shard.name): shard.key for shard in shards})
         if kept is not None:
             return kept[positions]
         # The stage was published by an earlier version, which did not keep them.

@@ -13,7 +13,7 @@ from tasks.config.run import settings
 from tasks.core.console import Progress
 from tasks.core.receipts import FileReceipt
 from tasks.core.stage import Stage
-from tasks.stages.dataset import extract_stages, read_labelled_corpus, record_paths, shard_paths
+from tasks.stages.dataset import extract_stages, read_labelled_corpus, shard_paths
 from tasks.stages.manifest import Manifest
 from tasks.training.ensemble import (
     ALONE,
@@ -76,7 +76,7 @@ class Train(Stage):
         manifest = Manifest()
         corpus = read_labelled_corpus(manifest)
         splits = member_splits(corpus.records, corpus.splits, self.member)
-        return TrainingData(shard_paths(), record_paths(manifest), tuple(splits), corpus.labels)
+        return TrainingData(shard_paths(), manifest.shard_paths(), tuple(splits), corpus.labels)
 
     def check_before_build(self) -> None:
         """Check that the machine has the devices that the settings name."""

@@ -27,6 +27,8 @@ BUILT: list[str] = []
 class CopySource(Stage):
     """Writes the shards that CORPUS names."""
 
+    suffix: ClassVar[str] = ".txt"
+
     def identity_settings(self) -> Mapping[str, object]:
         return {"corpus": dict(CORPUS)}
 
@@ -50,9 +52,6 @@ class CopyStage(ShardedStage):
 
     def inputs(self) -> Mapping[str, Stage]:
         return {"copysource": CopySource()}
-
-    def shard_inputs(self) -> Mapping[str, tuple[Stage, str]]:
-        return {"copysource": (self.inputs()["copysource"], ".txt")}
 
     def max_failed_fraction(self) -> float:
         return 0.5

@@ -188,9 +188,10 @@ def test_key_settings_may_say_less_than_the_identity(monkeypatch: pytest.MonkeyP
 
 
 def test_inputs_of_different_numbers_of_shards_are_a_bug_and_no_short_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    run()
-    source = CopySource()
-    monkeypatch.setattr(CopyStage, "shard_inputs", lambda _: {"one": (source, ".txt"), "two": (source, "1.txt")})
+    stage = run()
+    # One of its two shards.
+    monkeypatch.setattr(CopyStage, "suffix", "1.upper")
+    monkeypatch.setattr(CopyStage, "shard_inputs", lambda _: {"one": CopySource(), "two": stage})
     with pytest.raises(ValueError, match="zip"):
         CopyStage().jobs()
 
@@ -198,7 +199,7 @@ def test_inputs_of_different_numbers_of_shards_are_a_bug_and_no_short_result(mon
 def test_several_inputs_are_joined_shard_by_shard(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = run()
     alone = [job.key for job in stage.jobs()]
-    inputs = {"one": (CopySource(), ".txt"), "two": (stage, ".upper")}
+    inputs = {"one": CopySource(), "two": stage}
     monkeypatch.setattr(CopyStage, "shard_inputs", lambda _: inputs)
 
     jobs = CopyStage().jobs()

@@ -216,7 +216,7 @@ def test_the_recipe_of_texts_holds_how_they_were_recognised(configure: Configure
         "recognize-asr": Recognize(field="asr").fingerprint,
         "recognize-ocr": Recognize(field="ocr").fingerprint,
     }
-    assert {name: suffix for name, (_, suffix) in stage.shard_inputs().items()} == dict.fromkeys(
+    assert {name: source.suffix for name, source in stage.shard_inputs().items()} == dict.fromkeys(
         ("manifest", "recognize-asr", "recognize-ocr"), ".jsonl"
     )
 

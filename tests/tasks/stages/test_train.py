@@ -15,7 +15,7 @@ from models.config.artifacts import RESUME_NAME
 from models.training.train import TrainSummary
 from tasks.config.run import forget_run, settings
 from tasks.stages import train as train_module
-from tasks.stages.dataset import extract_stages, read_labelled_corpus, record_paths, shard_paths
+from tasks.stages.dataset import extract_stages, read_labelled_corpus, shard_paths
 from tasks.stages.decode import Decode
 from tasks.stages.download import Download
 from tasks.stages.extract import Extract
@@ -237,7 +237,7 @@ def test_a_labelled_corpus_is_in_the_order_of_its_records(ready: Path) -> None:
     corpus = read_labelled_corpus(Manifest())
 
     assert [record.clip_id for record in corpus.records] == list(CLIPS)
-    assert [record.clip_id for path in record_paths(Manifest()) for record in read_records(path)] == list(CLIPS)
+    assert [record.clip_id for path in Manifest().shard_paths() for record in read_records(path)] == list(CLIPS)
     names = corpus.labels.category_names
     assert [names[label] if label >= 0 else "" for label in corpus.labels.category] == [
         name if name in names else "" for name in ("x", "y", "x", "y", "x")
