@@ -121,14 +121,16 @@ class ShardWriter:
     def _flush(self) -> None:
         for name, parts in self._buffers.items():
             if parts:
-                _append(self._columns[name], np.concatenate(parts))
+                rows, column = np.concatenate(parts), self._columns[name]
+                start = len(column)
+                column.resize(start + len(rows), axis=0)
+                column[start:] = rows
             self._buffers[name] = []
         self._buffered = 0
 
     def _finish(self) -> None:
         self._flush()
-        inputs = [digest.hex() for digest in self._digests]
-        key = sha256_of_json({"made_by": self._attributes, "inputs": inputs})
+        key = sha256_of_json({"made_by": self._attributes, "inputs": list(map(bytes.hex, self._digests))})
         for name, value in sorted({**self._attributes, "key": key}.items()):
             self._file.attrs[name] = value
         outcomes = self._outcomes
@@ -157,12 +159,6 @@ def _column(file: h5py.File, name: str, dim: int | None, dtype: type[np.generic]
         fletcher32=True,
         track_times=False,
     )
-
-
-def _append(column: h5py.Dataset, rows: npt.NDArray[Any]) -> None:
-    start = len(column)
-    column.resize(start + len(rows), axis=0)
-    column[start:] = rows
 
 
 def _array(file: h5py.File, name: str, values: npt.NDArray[Any]) -> None:
