@@ -115,7 +115,7 @@ def test_preprocessing_that_keeps_the_form_of_a_picture_is_refused() -> None:
 
 
 def test_a_network_without_one_vector_a_picture_is_refused() -> None:
-    with pytest.raises(SourceError, match=r"gives shape \(2, 3, 8, 8\), not one embedding"):
+    with pytest.raises(SourceError, match=r"gives shape \(3, 3, 8, 8\), not one embedding"):
         _extractor(nn.Identity())
 
 

@@ -192,7 +192,7 @@ def test_a_text_model_without_image_processor_is_named(tmp_path: Path) -> None:
 def test_a_model_for_pictures_of_many_sizes_is_refused(tmp_path: Path) -> None:
     backbone = tiny_models.save_resnet(tmp_path)
     transformers.BitImageProcessor(size={"shortest_edge": 32}, do_center_crop=False).save_pretrained(tmp_path)
-    with pytest.raises(SourceError, match="choose a model that sees pictures of one size"):
+    with pytest.raises(SourceError, match="choose a model for pictures of one size"):
         load(_config(backbone))
 
 
