@@ -41,22 +41,22 @@ WORDS = (
 def main() -> None:
     """Measure, print, and keep the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--share", type=float, default=1.0, help="of the rows, for a quick look")
+    parser.add_argument("--fraction", type=float, default=1.0, help="of the rows, for a quick look")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/manifest_scale.json"))
     options = parser.parse_args()
-    figures = measure(options.share)
+    figures = measure(options.fraction)
     for name, value in figures.items():
         print(f"{name:<24} {value:>12,}")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
-def measure(share: float) -> dict[str, float]:
-    """Return the figures of a corpus of ``share`` of the rows, from an own process for each form of the file."""
+def measure(fraction: float) -> dict[str, float]:
+    """Return the figures of a corpus of ``fraction`` of the rows, from an own process for each form of the file."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         manifest = folder / "manifest.jsonl"
-        write_manifest(manifest, share)
+        write_manifest(manifest, fraction)
         figures = _in_child(manifest, folder / "corpus")
         with manifest.open("rb") as source, gzip.open(folder / "manifest.jsonl.gz", "wb", compresslevel=1) as target:
             while piece := source.read(1 << 20):
@@ -67,10 +67,10 @@ def measure(share: float) -> dict[str, float]:
     return figures
 
 
-def write_manifest(path: Path, share: float = 1.0) -> None:
+def write_manifest(path: Path, fraction: float = 1.0) -> None:
     """Write synthetic rows with the data set's duplicates, in an order without sense."""
     source = random.Random(0)  # noqa: S311 - the same rows each time
-    num_ids, num_titles, num_rows = (round(share * number) for number in (NUM_IDS, NUM_TITLES, NUM_ROWS))
+    num_ids, num_titles, num_rows = (round(fraction * number) for number in (NUM_IDS, NUM_TITLES, NUM_ROWS))
     counts = [1] * num_ids
     counts[0] = MAX_CATEGORIES_OF_AN_ID
     for _ in range(num_rows - num_ids - MAX_CATEGORIES_OF_AN_ID + 1):

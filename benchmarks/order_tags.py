@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def _one_split(corpus: LabelledCorpus, aggregator: str, seed: int) -> dict[str, float]:
-    """Train on one split; return right-in-pair shares and average precisions on its test clips."""
+    """Train on one split; return right-in-pair fractions and average precisions on its test clips."""
     records = [replace(record, split="") for record in corpus.records]
     splits = assign_splits(records, validation_fraction=0.15, test_fraction=0.25, seed=seed)
     clips = open_clips()

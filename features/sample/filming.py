@@ -42,11 +42,11 @@ ACTORS = {
     "city": (draw_car, 0.13, 0.97),
     "forest": (draw_deer, 0.24, 0.93),
 }
-ACTOR_SHARE = 0.75
+ACTOR_FRACTION = 0.75
 # Factor on red, green, blue and opacity.
 NIGHT_SHADE = (0.45, 0.45, 0.55, 1.0)
 BALLOON_HEIGHT = 0.34
-OTHER_BALLOON_SHARE = 0.35
+OTHER_BALLOON_FRACTION = 0.35
 # Seeds of the independent streams of one clip: (seed, stream, index).
 WORLD_STREAM, FILM_STREAM, COVER_STREAM = 2, 3, 4
 
@@ -122,8 +122,8 @@ def _expose(move: str, progress: Float64, rng: np.random.Generator) -> Float64:
     """Return ``(T,)`` factors of brightness: even, or from dark to full."""
     gain = rng.uniform(0.85, 1.05)
     dark = rng.uniform(0.02, 0.4)
-    share = dark + (1.0 - dark) * progress if move.startswith("fade") else np.ones_like(progress)
-    return np.asarray(gain * share)
+    fraction = dark + (1.0 - dark) * progress if move.startswith("fade") else np.ones_like(progress)
+    return np.asarray(gain * fraction)
 
 
 def _cast_actor(plan: ClipPlan, config: SampleConfig, lefts: Int64, rng: np.random.Generator) -> list[Figure]:
@@ -139,13 +139,13 @@ def _cast_actor(plan: ClipPlan, config: SampleConfig, lefts: Int64, rng: np.rand
     middle = (lefts[0] + lefts[-1]) / 2 + config.width * rng.uniform(0.2, 0.8)
     columns = np.rint(middle + across - picture.shape[1] / 2).astype(np.int64)
     tops = np.full(len(lefts), round(foot * config.height) - rows)
-    return [Figure(picture, columns, tops)] if rng.random() < ACTOR_SHARE else []
+    return [Figure(picture, columns, tops)] if rng.random() < ACTOR_FRACTION else []
 
 
 def _cast_balloon(plan: ClipPlan, config: SampleConfig, lefts: Int64, rng: np.random.Generator) -> list[Figure]:
     """Return the red balloon, seldom one of another colour instead, or nothing; it stays in view."""
     colour = OTHER_BALLOONS[int(rng.integers(len(OTHER_BALLOONS)))]
-    is_other = rng.random() < OTHER_BALLOON_SHARE
+    is_other = rng.random() < OTHER_BALLOON_FRACTION
     rows = round(BALLOON_HEIGHT * config.height * rng.uniform(0.5, 1.1))
     middle = config.width * rng.uniform(0.3, 0.7)
     across = _drift(len(lefts), 0.25 * config.width, rng)

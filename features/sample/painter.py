@@ -30,14 +30,14 @@ class Palette:
 
     Attributes:
         shade: Factor on red, green and blue of everything that does not shine.
-        lit_share: Share of windows with a light behind them.
+        lit_fraction: Fraction of windows with a light behind them.
     """
 
     sky_top: Colour
     sky_low: Colour
     orb: Colour
     shade: tuple[float, float, float]
-    lit_share: float
+    lit_fraction: float
     is_night: bool
 
     def tint(self, colour: Colour, factor: float = 1.0) -> Colour:
@@ -101,8 +101,8 @@ class Painter:
         """Fill the whole length between two heights, from one colour to the other."""
         first, last = round(top * self._scale), round(bottom * self._scale)
         for row in range(first, last):
-            share = (row - first) / (last - first)
-            mixed = tuple(round(a + (b - a) * share) for a, b in zip(upper, lower, strict=True))
+            fraction = (row - first) / (last - first)
+            mixed = tuple(round(a + (b - a) * fraction) for a, b in zip(upper, lower, strict=True))
             self._draw.line([(0, row), (self._image.width, row)], fill=mixed)
 
     def pixels(self) -> UInt8:

@@ -57,7 +57,7 @@ T = TypeVar("T")
 # second meets its first and its last frame, and reads the same frames when the clip runs backwards.
 HALF_SECONDS = (4, 5, 6, 7)
 DAMAGES = ("truncated", "html", "empty", "cover")
-TAG_SHARE = 0.35
+TAG_FRACTION = 0.35
 TITLES_SHARED = 5
 # Seeds of the independent streams of one corpus; clips take (seed, stream, index).
 PLAN_STREAM, TITLE_STREAM = 0, 1
@@ -131,7 +131,7 @@ def _draw_labels(config: SampleConfig, rng: np.random.Generator) -> list[ClipPla
     tones = _deal(TONES, count, rng)
     lengths = _deal(HALF_SECONDS, count, rng)
     free = [tag for tag in TAGS if tag not in MOVES and tag not in TONES]
-    present = {tag: _deal_share(TAG_SHARE, count, rng) for tag in free}
+    present = {tag: _deal_fraction(TAG_FRACTION, count, rng) for tag in free}
     plans = []
     for i in range(count):
         scene, sound = cells[i]
@@ -168,7 +168,7 @@ def _draw_titles(plans: list[ClipPlan], seed: int) -> list[ClipPlan]:
 def _remove_modalities(plans: list[ClipPlan], rng: np.random.Generator) -> list[ClipPlan]:
     """Take the sound from 8 %, the title from 8 % and the cover from 10 %; some 2 % of the clips lose two."""
     order = rng.permutation(len(plans))
-    eighth, tenth, both = (round(len(plans) * share) for share in (0.08, 0.10, 0.01))
+    eighth, tenth, both = (round(len(plans) * fraction) for fraction in (0.08, 0.10, 0.01))
     silent = set(order[:eighth])
     untitled = set(order[eighth - both : 2 * eighth - both])
     bare = set(order[2 * eighth - 2 * both : 2 * eighth - 2 * both + tenth])
@@ -210,5 +210,5 @@ def _deal(values: Sequence[T], count: int, rng: np.random.Generator) -> list[T]:
     return [values[i % len(values)] for i in rng.permutation(count)]
 
 
-def _deal_share(share: float, count: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    return rng.permutation(count) < round(share * count)
+def _deal_fraction(fraction: float, count: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    return rng.permutation(count) < round(fraction * count)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # What a title gives away, and how often: then titles alone reach about a third of the category accuracy.
 HINTS = ("scene", "sound", "both", "neither")
 HINT_SHARES = (0.35, 0.25, 0.10, 0.30)
-CHINESE_SHARE = 0.12
+CHINESE_FRACTION = 0.12
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def compose_title(scene: str, sound: str, tags: AbstractSet[str], rng: np.random
 
     Nothing else of ``tags`` has any influence.
     """
-    words = CHINESE if rng.random() < CHINESE_SHARE else ENGLISH
+    words = CHINESE if rng.random() < CHINESE_FRACTION else ENGLISH
     hint = str(rng.choice(HINTS, p=HINT_SHARES))
     subject = _subject(words, hint, words.scenes[scene], words.sounds[sound], rng)
     opening = _pick(words.tutorial if "tutorial" in tags else words.plain, rng).format(subject)

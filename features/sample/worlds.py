@@ -23,11 +23,11 @@ WALLS = ((150, 104, 88), (186, 172, 150), (118, 126, 140), (98, 116, 132), (170,
 # The forest.
 MEADOW = 0.6
 NUM_TREES = 46
-CABIN_SHARE = 0.4
+CABIN_FRACTION = 0.4
 # The harbour.
 HORIZON = 0.56
 QUAY = 0.74
-CRANE_SHARE = 0.6
+CRANE_FRACTION = 0.6
 SHED_COLOURS = ((176, 92, 74), (196, 170, 120), (120, 140, 150), (150, 110, 90))
 # Standard deviation of the grain, in levels of brightness.
 GRAIN_LEVELS = 3.0
@@ -79,7 +79,7 @@ def _paint_building(
     down = max(1, round(height / 0.085))
     for column in range(across):
         for row in range(down):
-            is_lit = rng.random() < palette.lit_share
+            is_lit = rng.random() < palette.lit_fraction
             light = WINDOW_LIGHT if is_lit else palette.tint((74, 96, 124))
             x = left + width * (column + 0.25) / across
             y = top + height * (row + 0.25) / (down + 0.3)
@@ -100,7 +100,7 @@ def paint_forest(painter: Painter, palette: Palette, rng: np.random.Generator) -
     painter.gradient(MEADOW, 1.0, palette.tint((132, 168, 92)), palette.tint((74, 112, 56)))
     lake = rng.uniform(0.15, 0.3) * painter.length
     painter.oval(lake, 0.7, rng.uniform(0.25, 0.45), 0.045, palette.tint((108, 158, 190)))
-    if rng.random() < CABIN_SHARE:
+    if rng.random() < CABIN_FRACTION:
         _paint_cabin(painter, palette, rng.uniform(0.3, 0.5) * painter.length)
     for _ in range(70):
         x, y = rng.uniform(0, painter.length), rng.uniform(0.72, 1.0)
@@ -155,7 +155,7 @@ def paint_harbour(painter: Painter, palette: Palette, rng: np.random.Generator) 
     while x < length - 0.3:
         _paint_shed(painter, palette, x, rng)
         x += rng.uniform(0.3, 0.5)
-    if rng.random() < CRANE_SHARE:
+    if rng.random() < CRANE_FRACTION:
         _paint_crane(painter, palette, rng.uniform(0.72, 0.82) * length, rng)
     _paint_lighthouse(painter, palette, rng.uniform(0.87, 0.94) * length)
 
@@ -177,7 +177,7 @@ def _paint_shed(painter: Painter, palette: Palette, left: float, rng: np.random.
     roof = [(left - 0.02, top), (left + width / 2, top - 0.09), (left + width + 0.02, top)]
     painter.polygon(roof, palette.tint((84, 72, 74)))
     painter.box(left + 0.4 * width, QUAY - 0.09, left + 0.6 * width, QUAY, palette.tint((66, 54, 50)))
-    light = WINDOW_LIGHT if rng.random() < palette.lit_share else palette.tint((70, 90, 110))
+    light = WINDOW_LIGHT if rng.random() < palette.lit_fraction else palette.tint((70, 90, 110))
     painter.box(left + 0.1 * width, top + 0.03, left + 0.28 * width, top + 0.08, light)
 
 

@@ -1,4 +1,4 @@
-"""Stratified splits and folds: each part gets its share of every label, and no group of clips is cut."""
+"""Stratified splits and folds: each part gets its fraction of every label, and no group of clips is cut."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class Part:
     """One part of the corpus while clips are assigned to it.
 
     Attributes:
-        share: Share of all clips, 0 to 1.
+        fraction: Fraction of all clips, 0 to 1.
         members: Positions of its clips.
     """
 
-    def __init__(self, share: float, totals: Sequence[int], num_records: int) -> None:
-        self.share = share
+    def __init__(self, fraction: float, totals: Sequence[int], num_records: int) -> None:
+        self.fraction = fraction
         self.members: list[int] = []
-        self._due = [share * count for count in totals]
+        self._due = [fraction * count for count in totals]
         self._missing = self._due.copy()
-        self._room = share * num_records
+        self._room = fraction * num_records
 
     def take(self, members: Sequence[int], labels: Sequence[Sequence[int]]) -> None:
         """Add the clips at ``members`` and update what is missing."""
@@ -43,13 +43,13 @@ class Part:
                 self._missing[label] -= 1
 
     def need(self, counts: Counter[int]) -> tuple[float, float]:
-        """Return the missing part of these labels as a share of the quota of each, and the same of clips."""
+        """Return the missing part of these labels as a fraction of the quota of each, and the same of clips."""
         by_label = 0.0
         num_labels = 0
         for label, number in counts.items():
             by_label += number * self._missing[label] / self._due[label]
             num_labels += number
-        return (by_label / max(1, num_labels), self._room / self.share)
+        return (by_label / max(1, num_labels), self._room / self.fraction)
 
 
 def assign_groups(
@@ -63,7 +63,7 @@ def assign_groups(
 
     Args:
         groups: Positions of the clips of each group.
-        parts: The parts to fill; each has a share above 0.
+        parts: The parts to fill; each has a fraction above 0.
         labels: Numbers of the labels of each clip.
         totals: Clips with each label.
         seed: Seed of the order among equals.
@@ -150,7 +150,7 @@ def assign_splits(
         zip(SPLITS, (1 - validation_fraction - test_fraction, validation_fraction, test_fraction), strict=True)
     )
     labels, totals = numbered_labels(records)
-    splits = [Part(share, totals, len(records)) for share in fractions.values()]
+    splits = [Part(fraction, totals, len(records)) for fraction in fractions.values()]
     by_name = dict(zip(SPLITS, splits, strict=True))
     free = []
     for members in group_clips(records):
@@ -159,7 +159,7 @@ def assign_splits(
             by_name[fixed].take(members, labels)
         else:
             free.append(members)
-    assign_groups(free, [split for split in splits if split.share > 0], labels, totals, seed)
+    assign_groups(free, [split for split in splits if split.fraction > 0], labels, totals, seed)
     result = [""] * len(records)
     for name, split in by_name.items():
         for position in split.members:

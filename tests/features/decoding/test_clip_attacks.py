@@ -19,7 +19,7 @@ from features.base.process import Limits, run
 from features.decoding.commands import VIDEO_FORMATS, clip_command
 from features.decoding.config import DecodeConfig
 from features.downloads.media_spec import COVER_KINDS, EXTRA_VIDEO_KINDS, SNIFF_BYTES, VIDEO_KINDS, kind_of
-from tests.features.decoding.test_rules import decode
+from tests.features.decoding.test_clip_rules import decode
 from tests.features.media import ffmpeg, render, render_clip
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def peak_megabytes(path: Path, cover: Path | None, **settings: object) -> tuple[
     """Decode in a process of its own; return the codes and the peak memory of ffmpeg."""
     code = (
         "import json, resource, sys; from pathlib import Path\n"
-        "from tests.features.decoding.test_rules import decode\n"
+        "from tests.features.decoding.test_clip_rules import decode\n"
         "video, cover, settings = json.loads(sys.argv[1])\n"
         "clip = decode(Path(video), Path(cover) if cover else None, **settings)\n"
         "peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024\n"
