@@ -159,7 +159,7 @@ def test_new_clips_below_leave_every_full_shard_as_it_was(
 
 
 def test_the_duplicates_of_the_data_set_in_small(tmp_path: Path) -> None:
-    write_manifest(tmp_path / "m.jsonl", share=0.002)
+    write_manifest(tmp_path / "m.jsonl", fraction=0.002)
     config = CorpusConfig(preset="xinpianchang")
     summary = build_corpus(tmp_path / "m.jsonl", config, ManifestConfig(), tmp_path / "out")
     assert (summary.num_rows, summary.num_clips, summary.num_merged) == (1125, 999, 126)
