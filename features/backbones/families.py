@@ -77,7 +77,7 @@ class Family:
         return self.names[name]
 
     def has_revisions(self, name: str) -> bool:  # noqa: ARG002 - of some families
-        """Return whether the setting ``revision`` says which weights a name has."""
+        """Return whether the setting ``revision`` decides which weights a name has."""
         return False
 
 

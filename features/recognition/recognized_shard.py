@@ -125,7 +125,7 @@ def read_made_by(path: Path) -> dict[str, str]:
     """Return what made a shard of recognised text.
 
     Raises:
-        ShardError: Its first line does not say it.
+        ShardError: Its first line does not state it.
     """
     with path.open(encoding="utf-8") as file:
         try:

@@ -111,7 +111,7 @@ class Train(Stage):
 
 
 def _train(data: TrainingData, plan: TrainingPlan, progress: Progress) -> TrainingFacts:
-    """Train in this process, or in several where the settings say so."""
+    """Train in this process, or in several as the settings decide."""
     number = num_processes(plan.train)
     if number > 1:
         return train_together(data, plan, number, progress.advance)

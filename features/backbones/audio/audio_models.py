@@ -65,7 +65,7 @@ class SoundModel:
 
 # Any, here and below: transformers' models and feature extractors have no common type.
 def longest_window_seconds(extractor: Any) -> float:  # noqa: ANN401
-    """Return how much sound the model takes at once; infinite where nothing in it says so."""
+    """Return how much sound the model takes at once; infinite where it states no limit."""
     if isinstance(extractor, transformers.ClapFeatureExtractor):
         return float(extractor.max_length_s)
     if isinstance(extractor, transformers.ASTFeatureExtractor):

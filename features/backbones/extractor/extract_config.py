@@ -87,7 +87,7 @@ class ExtractConfig:
     def weights_identity(self) -> str:
         """Return a text that changes when the weights change.
 
-        ``bundled``: the pinned sha256. ``torchvision``: the name, and the version that says which weights are its
+        ``bundled``: the pinned sha256. ``torchvision``: the name, and the version that decides which weights are its
         default. ``transformers``: the sha256 over a folder's files, or ``transformers:ID@REVISION`` for a hub id.
         ``dsp``: the version of the computation.
 

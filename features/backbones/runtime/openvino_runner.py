@@ -108,7 +108,7 @@ class OpenVinoRunner:
 def openvino_precisions() -> tuple[str, ...]:
     """Return the number types to try on this processor, fastest first.
 
-    Without the package the answer is ``("f32",)``, and ``openvino_runner`` says what is missing.
+    Without the package the answer is ``("f32",)``, and ``openvino_runner`` raises with what is missing.
     """
     try:
         openvino = import_openvino()
@@ -225,7 +225,7 @@ def _root_logger_kept() -> Iterator[None]:
 
 @contextmanager
 def _tracing_warnings_ignored() -> Iterator[None]:
-    """Silence what tracing says of every network: that it is deprecated, and that sizes become constants.
+    """Silence what tracing warns of for every network: that it is deprecated, and that sizes become constants.
 
     Sizes that matter are covered by comparing the result with plain torch on inputs of other sizes.
     """

@@ -124,7 +124,7 @@ def outputs(runner: Runner, batches: Iterable[Inputs]) -> Iterator[Float32]:
 def worst_cosine(expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> float:
     """Return the smallest cosine between rows (last dimension) of two arrays of one shape.
 
-    Rows that are zero or not finite in ``expected`` say nothing and are left out; 1.0 when no row is left. A
+    Rows that are zero or not finite in ``expected`` are left out; 1.0 when no row is left. A
     row of ``got`` that is zero or not finite counts as -1.
     """
     rows = expected.reshape(-1, expected.shape[-1]).astype(np.float64)

@@ -54,7 +54,7 @@ class TorchRunner:
 
 
 class CudaRunner:
-    """Torch on a GPU: pinned host memory, copies on a stream of their own, results copied back while work goes on."""
+    """Torch on a GPU: pinned host memory, copies on a stream of their own, results copied back while work continues."""
 
     def __init__(self, network: nn.Module, device: torch.device, autocast: torch.dtype | None = None) -> None:
         self._network = with_channels_last(network.to(device))
