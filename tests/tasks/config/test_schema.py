@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -176,18 +176,21 @@ def test_every_modality_is_among_the_lists() -> None:
             assert getattr(OTHER_DECODING, item.name) != item.default
 
 
-def test_settings_of_motion_are_no_identity_while_motion_is_disabled(configure: Configure) -> None:
-    only_motion = {"motion_frames_per_second", "motion_short_side_pixels", "max_motion_frames"}
+@pytest.mark.parametrize("modality", [name for name, entry in MODALITIES.items() if entry.rate_setting])
+def test_settings_of_a_modality_are_no_identity_while_its_rate_is_0(configure: Configure, modality: str) -> None:
+    rate = MODALITIES[modality].rate_setting
+    only_there = {rate, f"{modality}_short_side_pixels", f"max_{modality}_frames"}
 
-    configure(_decoded(replace(OTHER_DECODING, motion_frames_per_second=0.0)))
+    disabling: dict[str, Any] = {rate: 0.0}
+    configure(_decoded(replace(OTHER_DECODING, **disabling)))
     disabled = Decode().sampling()
     configure(_decoded(OTHER_DECODING))
     enabled = Decode().sampling()
 
-    assert set(enabled) - set(disabled) == only_motion
+    assert set(enabled) - set(disabled) == only_there
     assert enabled == identity_values(OTHER_DECODING)
-    assert disabled == {name: value for name, value in enabled.items() if name not in only_motion}
-    # Codec and sampling are of motion too, but not of it alone.
+    assert disabled == {name: value for name, value in enabled.items() if name not in only_there}
+    # Codec and sampling are of that modality too, but not of it alone.
     assert {"codec", "sampling", "max_seconds", "max_pixels"} <= set(disabled)
 
 
@@ -232,7 +235,7 @@ def test_a_network_of_unknown_or_left_out_modalities_is_refused(configure: Confi
 
     own.check_modalities(NetworkConfig(modalities=""))
     own.check_modalities(NetworkConfig(modalities="text, frames"))
-    with pytest.raises(SettingError, match=r"unknown modality 'smell', list some of frames, motion, audio"):
+    with pytest.raises(SettingError, match=f"unknown modality 'smell', list some of {', '.join(MODALITIES)}"):
         own.check_modalities(NetworkConfig(modalities="text, smell"))
     with pytest.raises(SettingError, match=r"leaves out motion: add it there, or name others of frames, audio, cover"):
         own.check_modalities(NetworkConfig(modalities="text, motion"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from features.base.errors import SettingError
+from features.base.modalities import MODALITIES
 from features.base.settings import identity_values
 from tasks.config.task_settings import (
     AblationConfig,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     ("kind", "values", "told"),
     [
         (PathsConfig, {"root": ""}, "root is empty: name a folder"),
-        (FeaturesConfig, {"modalities": ""}, "modalities is '': list each of frames, motion, audio, cover, text"),
+        (FeaturesConfig, {"modalities": ""}, f"modalities is '': list each of {', '.join(MODALITIES)}"),
         (FeaturesConfig, {"modalities": " , "}, "at least one"),
         (FeaturesConfig, {"modalities": "text, text"}, "at most once"),
         (FeaturesConfig, {"modalities": "Text"}, "modalities is 'Text'"),

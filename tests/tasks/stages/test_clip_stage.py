@@ -10,6 +10,7 @@ import pytest
 
 from features.base.errors import SettingError, ShardError
 from features.base.files import sha256_of
+from features.base.modalities import MODALITIES
 from features.decoding.clip import sources
 from features.decoding.config import DecodeConfig
 from features.downloads.download_rows import read_downloaded
@@ -354,6 +355,4 @@ def test_an_unknown_modality_is_refused(
     with pytest.raises(SystemExit) as stopped:
         Extract(modality=modality)
     assert stopped.value.code == 40
-    assert (
-        f"unknown modality {modality!r}: expected one of frames, motion, audio, cover, text" in capsys.readouterr().err
-    )
+    assert f"unknown modality {modality!r}: expected one of {', '.join(MODALITIES)}" in capsys.readouterr().err

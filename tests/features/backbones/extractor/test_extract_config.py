@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[4]
 @pytest.mark.parametrize(
     ("modality", "backbone", "message"),
     [
-        ("smell", "dsp:logmel", "unknown modality 'smell': expected one of frames, motion, audio, cover, text"),
+        ("smell", "dsp:logmel", f"unknown modality 'smell': expected one of {', '.join(MODALITIES)}"),
         ("frames", "resnet50", "must be written source:name, such as bundled:efficientnet_lite0"),
         ("frames", "torchvision:", "must be written source:name"),
         ("frames", ":resnet50", "must be written source:name"),
