@@ -112,7 +112,15 @@ def test_no_call_outlives_a_map_that_is_left() -> None:
         assert ended.is_set()
 
 
-def test_no_call_outlives_a_map_whose_caller_is_interrupted_while_it_waits() -> None:
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let SIGINT raise KeyboardInterrupt: a process started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_no_call_outlives_a_map_whose_caller_is_interrupted_while_it_waits(interruptible: None) -> None:
     ended = threading.Event()
     main = threading.get_ident()
 
