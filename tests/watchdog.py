@@ -1,7 +1,7 @@
-"""Ends a run over several workers that would not end by itself, and names the tests that were running.
+"""Ends a run whose workers have died or hang, and names the tests that were running.
 
-pytest-xdist learns of a worker's death when its pipe closes. A process that the worker has forked keeps that pipe open,
-and pytest-xdist waits for ever; so it does for a worker that hangs. How a worker died it does not say either.
+pytest-xdist notices a worker's death when its pipe closes. A process that the worker has forked keeps that pipe open,
+and pytest-xdist waits for ever, as it does for a worker that hangs. It does not report by which signal a worker died.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ INTERRUPTED = 2
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch over a process that hands out the tests to workers."""
+    """Register the watchdog in the process that distributes the tests."""
     if config.pluginmanager.hasplugin("dsession"):
         config.pluginmanager.register(Watchdog(), "watchdog")
 
 
 class Watchdog:
-    """Looks once a second; when the time is over or a worker is gone, it interrupts the run as Ctrl-C does."""
+    """Checks the workers once a second; interrupts the run as Ctrl-C does when the time is over or a worker is gone."""
 
     def __init__(self) -> None:
         self._running: dict[str, float] = {}
@@ -45,30 +45,30 @@ class Watchdog:
         self._reason = ""
 
     def pytest_sessionstart(self) -> None:
-        """Begin."""
+        """Start the watching thread."""
         threading.Thread(target=self._watch, daemon=True).start()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Look once more, before pytest-xdist ends its workers, and leave the run alone."""
+        """Collect the deaths before pytest-xdist ends its workers, and stop watching."""
         self._ended.set()
         self._deaths.update(_deaths())
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Hear that a test begins."""
+        """Record the start of a test."""
         self._running[nodeid] = time.monotonic()
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        """Hear that a test has ended."""
+        """Record the end of a test."""
         self._running.pop(nodeid, None)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, error: object) -> None:
-        """Hear that a worker has ended; there is no error where it did so in order."""
+        """Count a dead worker; a worker that ended in order has no error."""
         self._num_noticed += error is not None
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say at the end of the report how workers died, and why the run was ended."""
+        """Print how workers died and why the run was ended."""
         for line in filter(None, (*self._deaths.values(), self._reason)):
             terminalreporter.write_line(line, red=True)
 
