@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from features.backbones.extractor.streaming import BatchSettings, Item, stream_clips
 from features.backbones.pretrained.model_files import OCR_DETECTOR, OCR_READER, RAPIDOCR
-from features.backbones.runtime.openvino_runner import import_openvino, openvino_precisions
+from features.backbones.runtime.openvino_runner import import_openvino, kept_signal_stack, openvino_precisions
 from features.base.errors import SettingError, ToolError, one_line
 from features.base.machine import tool_versions
 from features.base.parallel import BusyTime, num_cpus
@@ -135,7 +135,8 @@ class _Networks:
         if config.num_threads is not None:
             settings["EngineConfig.openvino.inference_num_threads"] = config.num_threads
             _import("cv2").setNumThreads(config.num_threads)
-        self._rapidocr = rapidocr.RapidOCR(params=settings)
+        with kept_signal_stack():
+            self._rapidocr = rapidocr.RapidOCR(params=settings)
         self._min_confidence = config.min_confidence
         self.latest: tuple[UInt8, list[Line]] | None = None
         self.busy = BusyTime()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import logging
 import os
@@ -105,6 +106,32 @@ class OpenVinoRunner:
             raise ToolError(f"{self.name} failed on a batch ({reason}); set runtime to torch") from error
 
 
+class _SignalStack(ctypes.Structure):
+    """``stack_t`` of sigaltstack(2) on Linux."""
+
+    _fields_ = (("ss_sp", ctypes.c_void_p), ("ss_flags", ctypes.c_int), ("ss_size", ctypes.c_size_t))
+
+
+@contextmanager
+def kept_signal_stack() -> Iterator[None]:
+    """Give this thread back its alternate signal stack after a CPU plugin of OpenVINO was loaded.
+
+    Each ``Core`` loads a plugin of its own, which replaces the signal stack of its thread, and at its end puts the one
+    back that it found. Plugins end in any order, so that may be the stack of another one that has ended: memory that is
+    gone. Python's signal handlers run on that stack, and the next signal, such as SIGTERM or the SIGALRM of a test's
+    time limit, then ends the process by SIGSEGV. A plugin that does not find its own stack at its end leaves it alone.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    libc, stack = ctypes.CDLL(None), _SignalStack()
+    libc.sigaltstack(None, ctypes.byref(stack))
+    try:
+        yield
+    finally:
+        libc.sigaltstack(ctypes.byref(stack), None)
+
+
 def openvino_precisions() -> tuple[str, ...]:
     """Return the number types to try on this processor, fastest first.
 
@@ -114,7 +141,8 @@ def openvino_precisions() -> tuple[str, ...]:
         openvino = import_openvino()
     except ToolError:
         return ("f32",)
-    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    with kept_signal_stack():
+        capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return ("bf16", "f32") if "BF16" in capabilities else ("f32",)
 
 
@@ -151,7 +179,9 @@ def openvino_runner(
                 sizes = zip(*(array.shape for array in arrays), strict=True)
                 shapes[port] = openvino.PartialShape([size[0] if len(set(size)) == 1 else -1 for size in sizes])
             model.reshape(shapes)
-        return OpenVinoRunner(openvino.Core().compile_model(model, "CPU", options), precision, num_streams)
+        with kept_signal_stack():
+            compiled = openvino.Core().compile_model(model, "CPU", options)
+        return OpenVinoRunner(compiled, precision, num_streams)
     except Exception as error:
         # Conversion raises errors of any type, plain Exception included.
         reason = one_line(error)[:300]

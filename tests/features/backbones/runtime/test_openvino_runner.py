@@ -1,16 +1,25 @@
 from __future__ import annotations
 
+import ctypes
+import gc
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from torch import nn
 
 from features.backbones.extractor.clip_inputs import ClipInput
 from features.backbones.extractor.extraction import extract_shard
 from features.backbones.extractor.extractor import PROVENANCE_KEYS, StepLabels, embed_clips, one_step
 from features.backbones.extractor.streaming import BatchSettings, Item, Piece
-from features.backbones.runtime.openvino_runner import ROWS_PER_REQUEST, OpenVinoRunner
+from features.backbones.runtime.openvino_runner import (
+    ROWS_PER_REQUEST,
+    OpenVinoRunner,
+    openvino_precisions,
+    openvino_runner,
+)
 from features.backbones.runtime.runner import outputs
 from features.base.errors import ShardError, ToolError
 from features.base.outcomes import Outcome
@@ -150,3 +159,29 @@ def test_time_counts_once_for_requests_that_run_at_the_same_time() -> None:
     list(outputs(runner, [(_batch(number),) for number in range(9)]))
     # Nine requests of a second each, all started within a fraction of one.
     assert 1.0 <= runner.busy.seconds < 2.0
+
+
+class _Stack(ctypes.Structure):
+    _fields_ = (("address", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+def _signal_stack() -> tuple[int | None, int]:
+    stack = _Stack()
+    ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack))
+    return stack.address, stack.size
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="signal stacks are read as Linux lays them out")
+def test_networks_leave_the_signal_stack_of_their_thread_alone() -> None:
+    pytest.importorskip("openvino")
+    before = _signal_stack()
+    examples = [(np.zeros((1, 3), np.float32),)]
+    runners = [openvino_runner(nn.Linear(3, 2).eval(), examples, "f32", 1) for _ in range(2)]
+    assert _signal_stack() == before
+    # In the order in which they were made.
+    while runners:
+        del runners[0]
+        gc.collect()
+        assert _signal_stack() == before
+    openvino_precisions()
+    assert _signal_stack() == before
