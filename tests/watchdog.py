@@ -46,6 +46,9 @@ class Watchdog:
 
     def pytest_sessionstart(self) -> None:
         """Start the watching thread."""
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            # A process started in the background ignores Ctrl-C, and with it the interruption by this watchdog.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         threading.Thread(target=self._watch, daemon=True).start()
 
     @pytest.hookimpl(tryfirst=True)
