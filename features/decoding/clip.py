@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from features.base.errors import ClipError, ShardError
 from features.base.outcomes import Outcome, Status, leading_code
 from features.base.parallel import STOPPING
 from features.base.process import Limits, run
-from features.decoding.commands import clip_command, cover_command, needs_picture
+from features.decoding.commands import clip_command, cover_command
 from features.decoding.diagnostics import (
     duration_seconds,
     expected_dense_frames,
@@ -22,6 +22,7 @@ from features.decoding.diagnostics import (
     what_is_missing,
 )
 from features.decoding.frame_selection import select_frames
+from features.decoding.plan import MAX_COMMANDS, Attempt, Plan, first_plan, revised_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -122,7 +123,7 @@ class _Work:
         started once more.
 
         Raises:
-            ClipError: There is no output; ``decoder_killed``.
+            ClipError: ``decoder_killed``.
         """
         for _ in range(2):
             output = self.spool()
@@ -132,10 +133,7 @@ class _Work:
                 break
         else:
             raise ClipError("decoder_killed", f"ffmpeg was killed from outside, twice ({done.returncode})")
-        log = done.stderr.replace(f"file:{path}", "the file")
-        if not output.tell():
-            raise ClipError(*reason(log))
-        return output, done.returncode, log
+        return output, done.returncode, done.stderr.replace(f"file:{path}", "the file")
 
 
 def decode_clip(clip: DownloadedClip, decoder: ClipDecoder) -> DecodedClip:
@@ -194,19 +192,19 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, s
     """Return the Matroska file, and code and detail of what is missing from it, if anything."""
     decoder, config = work.decoder, work.decoder.config
     path = decoder.locate(file)
-    output, returncode, log = _streams_of(path, file.kind, work)
+    attempt, _ = _final_attempt(path, file.kind, work)
+    output, log, stored = attempt.output, attempt.log, attempt.stored
+    if stored is None or not (stored.num_frames or stored.audio_seconds):
+        raise ClipError(*reason(log))
     try:
-        stored = measure(output)
         selected = _selected(output, stored, work)
     except ShardError as error:
         raise ClipError("no_usable_stream", str(error)) from error
     num_frames = stored.num_frames
-    if not num_frames and not stored.audio_seconds:
-        raise ClipError(*reason(log))
     duration = duration_seconds(log)
     problem = what_is_missing(stored, duration, config, log)
-    if returncode != 0 and num_frames:
-        problem = ("decode_errors", f"ffmpeg ended with {returncode}; {last_line(log)}")
+    if attempt.returncode != 0 and num_frames:
+        problem = ("decode_errors", f"ffmpeg ended with {attempt.returncode}; {last_line(log)}")
     if selected is not None:
         output, num_frames = selected, config.num_frames
     work.facts = {
@@ -223,16 +221,31 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, s
     return output, problem
 
 
-def _streams_of(path: Path, kind: str, work: _Work) -> tuple[IO[bytes], int, str]:
-    """Return ffmpeg's output, exit code and log for a video; a file without a picture gets a command for its sound."""
+def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
+    """Return the result of the first command whose plan is not revised, or of the last one, and its plan.
+
+    Raises:
+        ClipError: ``no_usable_stream``, or as :meth:`_Work.run` raises.
+    """
     decoder, config = work.decoder, work.decoder.config
+    plan = first_plan(config)
+    for number in range(1, MAX_COMMANDS + 1):
+        command = clip_command(decoder.binary, str(path), kind, config, plan)
+        output, returncode, log = work.run(command, path, MAX_CLIP_BYTES)
+        attempt = Attempt(output, returncode, log, _measured(output))
+        another = revised_plan(plan, attempt, config)
+        if another is None or number == MAX_COMMANDS:
+            break
+        decoder.release([output])
+        plan = another
+    return attempt, plan
+
+
+def _measured(output: IO[bytes]) -> StoredStreams | None:
     try:
-        return work.run(clip_command(decoder.binary, str(path), kind, config), path, MAX_CLIP_BYTES)
-    except ClipError as error:
-        if not needs_picture(config) or error.code != "no_video_stream":
-            raise
-    plain = replace(config.without_dense_frames(), sampling="exact")
-    return work.run(clip_command(decoder.binary, str(path), kind, plain), path, MAX_CLIP_BYTES)
+        return measure(output) if output.tell() else None
+    except ShardError as error:
+        raise ClipError("no_usable_stream", str(error)) from error
 
 
 def _selected(output: IO[bytes], stored: StoredStreams, work: _Work) -> IO[bytes] | None:
@@ -249,5 +262,7 @@ def _decode_cover(file: MediaFile, work: _Work) -> IO[bytes]:
     decoder = work.decoder
     path = decoder.locate(file)
     command = cover_command(decoder.binary, str(path), file.kind, decoder.config)
-    output, _, _ = work.run(command, path, MAX_COVER_BYTES)
+    output, _, log = work.run(command, path, MAX_COVER_BYTES)
+    if not output.tell():
+        raise ClipError(*reason(log))
     return output

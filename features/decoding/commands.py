@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from features.base.errors import ClipError
 from features.decoding.frame_selection import candidates_filter, max_candidates
+from features.decoding.plan import Plan, first_plan
 from features.formats.tar_shard import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
@@ -38,23 +39,31 @@ _PLAIN_OUTPUT = {
 }
 
 
-def clip_command(binary: str, path: str, kind: str, config: DecodeConfig) -> list[str]:
+def clip_command(binary: str, path: str, kind: str, config: DecodeConfig, plan: Plan | None = None) -> list[str]:
     """Return the command that writes a clip's sampled frames and 16 kHz mono sound to its standard output.
 
     The output is Matroska with all streams on one clock: the sampled frames, the denser frames of other
-    modalities where the settings ask for them, the sound. A stream that the file lacks is omitted, with the exception
-    of ``needs_picture``.
+    modalities where the settings ask for them, the sound. A stream that the file lacks is omitted; denser frames and
+    ``fast`` need a picture.
+
+    Args:
+        binary: The ffmpeg to run.
+        path: The file.
+        kind: Its kind.
+        config: The settings.
+        plan: What depends on the file; ``None`` = the plan of the first command.
 
     Raises:
         ClipError: ``format_not_allowed`` for a kind that is no video.
     """
     import ffmpeg  # noqa: PLC0415 - 10 ms that only decoding needs
 
+    plan = first_plan(config) if plan is None else plan
     options = {**_guards(VIDEO_FORMATS, kind, config), "t": config.max_seconds}
     if kind == "mp4":
         # The header has what other kinds are probed for, and frames of a probe would be decoded twice.
         options.update(analyzeduration=0, fpsprobesize=0)
-    if config.sampling == "fast":
+    if plan.sampling == "fast":
         options.update(skip_frame="noref", skip_loop_filter="all")
     source = ffmpeg.input(f"file:{path}", **options)
     output = ffmpeg.output(
@@ -73,15 +82,7 @@ def clip_command(binary: str, path: str, kind: str, config: DecodeConfig) -> lis
     words = [str(word) for word in output.global_args(*_GLOBAL).compile(binary)]
     # The package has no way to give an option twice.
     after_input = words.index("-i") + 2
-    return [*words[:after_input], *_streams(kind, config), *words[after_input:]]
-
-
-def needs_picture(config: DecodeConfig) -> bool:
-    """Return whether the command for ``config`` fails on a file without a picture.
-
-    The input of a filter graph is not optional, and options of an absent decoder are an error.
-    """
-    return bool(config.dense_frames()) or config.sampling == "fast"
+    return [*words[:after_input], *_streams(kind, config, plan), *words[after_input:]]
 
 
 def cover_command(binary: str, path: str, kind: str, config: DecodeConfig) -> list[str]:
@@ -118,7 +119,7 @@ def _guards(formats: dict[str, str], kind: str, config: DecodeConfig) -> dict[st
     }
 
 
-def _streams(kind: str, config: DecodeConfig) -> list[str]:
+def _streams(kind: str, config: DecodeConfig, plan: Plan) -> list[str]:
     """Return the options that map the streams of frames and the sound.
 
     With denser frames one graph has an output for each stream of frames: two graphs of one decoder deadlock where
@@ -129,19 +130,22 @@ def _streams(kind: str, config: DecodeConfig) -> list[str]:
     def filters(sampled: str, short_side_pixels: int) -> str:
         return ",".join([sampled, "estdif=mode=frame:deint=interlaced", *_shrunk(kind, short_side_pixels)])
 
+    sound = ["-map", "0:a:0?"] if plan.sound else []
+    if not plan.picture:
+        return sound
     frames = filters(_sampled(config), config.short_side_pixels)
     dense = config.dense_frames()
     if not dense:
         # V excludes attached pictures.
-        return ["-map", "0:V:0?", "-map", "0:a:0?", "-vf", frames]
+        return ["-map", "0:V:0?", *sound, "-vf", frames]
     chains = {"frames": frames}
     for one in dense:
         chains[one.modality] = filters(_at_rate(one.frames_per_second, one.max_frames), one.short_side_pixels)
     copies = "".join(f"[{name}_in]" for name in chains)
     parts = [f"[{name}_in]{chain}[{name}]" for name, chain in chains.items()]
     graph = ";".join([f"[0:V:0]split={len(chains)}{copies}", *parts])
-    maps = [word for name in (*(f"[{name}]" for name in chains), "0:a:0?") for word in ("-map", name)]
-    return ["-filter_complex_threads", "1", "-filter_complex", graph, *maps]
+    maps = [word for name in chains for word in ("-map", f"[{name}]")]
+    return ["-filter_complex_threads", "1", "-filter_complex", graph, *maps, *sound]
 
 
 def _sampled(config: DecodeConfig) -> str:

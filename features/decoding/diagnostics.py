@@ -80,7 +80,7 @@ def measure(matroska: IO[bytes]) -> StoredStreams:
     try:
         container = av.open(matroska, mode="r", format="matroska")
     except av.FFmpegError as error:
-        raise ShardError(f"a stored clip cannot be opened ({error}): delete the shard and run again") from error
+        raise ShardError(f"a stored clip cannot be opened ({error})") from error
     with container:
         dense = {stream.index: 0 for stream in container.streams.video[1:]}
         try:

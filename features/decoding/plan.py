@@ -1,0 +1,81 @@
+"""Which ffmpeg command a clip gets, where that depends on the file and not on the settings alone.
+
+Most files need one command. What the log and the streams of a command show can ask for another one: then a rule of
+this module gives the plan of the next command. Rules are pure; each knows one kind of file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import IO, TYPE_CHECKING
+
+from features.decoding.diagnostics import reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from features.decoding.config import DecodeConfig
+    from features.decoding.diagnostics import StoredStreams
+
+# Commands for one file. Each rule changes a plan once, and no two rules undo each other.
+MAX_COMMANDS = 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the command of one file does, beside the settings.
+
+    Attributes:
+        picture: Whether the streams of frames are stored.
+        sound: Whether the sound is stored.
+        sampling: As ``DecodeConfig.sampling``.
+    """
+
+    picture: bool = True
+    sound: bool = True
+    sampling: str = "exact"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What one command gave.
+
+    Attributes:
+        output: Its output, empty where it gave nothing.
+        returncode: Exit code.
+        log: ffmpeg's log, without the file's path.
+        stored: The streams of the output, ``None`` where it is empty or cannot be read.
+    """
+
+    output: IO[bytes]
+    returncode: int
+    log: str
+    stored: StoredStreams | None
+
+
+def first_plan(config: DecodeConfig) -> Plan:
+    """Return the plan of the first command for any file."""
+    return Plan(sampling=config.sampling)
+
+
+def revised_plan(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
+    """Return the plan of another command, ``None`` where the result of this one stands."""
+    for rule in RULES:
+        another = rule(plan, attempt, config)
+        if another is not None and another != plan:
+            return another
+    return None
+
+
+def _without_picture(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
+    """Return the plan for the sound alone where ffmpeg refused a command because the file has no picture.
+
+    The input of a filter graph is not optional, and options of an absent decoder are an error.
+    """
+    needs_picture = bool(config.dense_frames()) or plan.sampling == "fast"
+    if attempt.stored is not None or not needs_picture or reason(attempt.log)[0] != "no_video_stream":
+        return None
+    return replace(plan, picture=False, sampling="exact")
+
+
+RULES: tuple[Callable[[Plan, Attempt, DecodeConfig], Plan | None], ...] = (_without_picture,)
