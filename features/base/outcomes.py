@@ -22,6 +22,8 @@ MAX_DETAIL_CHARACTERS = 300
 TRANSIENT_CODES = frozenset(
     {"connection_failed", "timeout", "too_slow", "incomplete_body", "certificate_refused",
      "retry_after_too_long", "host_down",
+     # Answers that are no file now: the server, or what is read here, may change.
+     "encoding_not_allowed", "http_100", "http_101", "http_102", "http_103", "http_203", "http_206",
      "http_408", "http_425", "http_429", "http_500", "http_502", "http_503", "http_504",
      "http_520", "http_521", "http_522", "http_523", "http_524",
      "file_missing", "file_unreadable", "changed_since_download", "store_not_safe", "decode_timeout",

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import re
 import time
 import zlib
 from typing import TYPE_CHECKING
 
 from features.base.errors import ClipError, TransientError
-from features.downloads.media_spec import READ_BYTES, PartialFacts, StreamingValidator
+from features.downloads.media_spec import READ_BYTES, SNIFF_BYTES, PartialFacts, StreamingValidator, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from features.downloads.media_spec import MediaSpec, StoredFacts
     from features.downloads.store import Partial
     from features.http.client import Response
     from features.http.config import HttpConfig
 
-HTTP_OK = 200
 HTTP_PARTIAL = 206
 HTTP_BAD_RANGE = 416
+# 203: a proxy has changed the answer of the server; what it made of the file is checked as any file is.
+WHOLE_STATUSES = frozenset({200, 203})
 # Makes zlib accept a gzip or a zlib header.
 _ANY_HEADER = zlib.MAX_WBITS | 32
+_GZIP_MAGIC = b"\x1f\x8b"
+_ZLIB_METHOD = 8
+_UNPACKED = frozenset({"gzip", "x-gzip", "deflate"})
+# The codings of the IANA registry and their relatives that change the bytes. Any other word (``none``, ``utf-8``,
+# ``binary``) names no coding, and the bytes themselves decide.
+_PACKED = _UNPACKED | frozenset(
+    {"br", "zstd", "compress", "x-compress", "dcb", "dcz", "sdch", "exi", "pack200-gzip", "aes128gcm",
+     "bzip2", "x-bzip2", "bz2", "lzma", "x-lzma", "xz", "x-xz", "lz4", "snappy", "x-snappy-framed", "zip"}
+)  # fmt: skip
+AWS_CHUNKED = "aws-chunked"
+# The frames of ``aws-chunked``: a size in hexadecimal digits, a signature or none, a line break.
+_AWS_FRAME = re.compile(rb"[0-9a-fA-F]{1,16}(;[\x20-\x7e]{0,200})?\r\n")
 
 
 def range_headers(partial: Partial, spec: MediaSpec) -> dict[str, str]:
@@ -50,30 +64,44 @@ def receive(
         TransientError: ``incomplete_body``, ``too_slow`` or ``timeout``; what arrived is kept where it can be resumed.
     """
     validator = StreamingValidator(spec)
-    encoding = _encoding(response)
+    coding, words = _coding(response), _words(response)
+    head = b""
     total: int | None
-    if response.status == HTTP_PARTIAL:
-        total = _check_range(response, partial)
-        _read_again(partial, validator)
+    if response.status == HTTP_PARTIAL and partial.facts is not None:
+        total = _check_range(response, partial, partial.facts)
+        head = _read_again(partial, validator)
     else:
+        _check_whole(response)
         total = response.length
         spec.check_size(total or 0)
-        partial.begin(None if encoding else _facts(response, spec))
+        partial.begin(None if coding else _facts(response, spec))
     num_raw = validator.num_bytes
     speed_limit = _SpeedLimit(config, num_raw)
-    decoder = _BodyDecoder(encoding)
-    for chunk in response.chunks():
-        num_raw += len(chunk)
-        on_bytes(len(chunk))
-        for data in decoder.pieces(chunk):
-            validator.update(data)
-            partial.write(data)
-        speed_limit.check(num_raw)
-    if total is not None and num_raw != total:
-        raise TransientError("incomplete_body", f"{num_raw:,} of {total:,} bytes arrived")
-    if not decoder.complete:
-        raise TransientError("incomplete_body", "the encoded body ends too early")
-    return validator.finish()
+    decoder = _BodyDecoder(coding)
+    try:
+        for chunk in response.chunks():
+            num_raw += len(chunk)
+            on_bytes(len(chunk))
+            for data in decoder.pieces(chunk):
+                if len(head) < SNIFF_BYTES:
+                    head += data[: SNIFF_BYTES - len(head)]
+                validator.update(data)
+                partial.write(data)
+            speed_limit.check(num_raw)
+        if total is not None and num_raw != total:
+            raise TransientError("incomplete_body", f"{num_raw:,} of {total:,} bytes arrived")
+        if not decoder.complete:
+            raise TransientError("incomplete_body", "the encoded body ends too early")
+        facts = validator.finish()
+    except ClipError as error:
+        if error.code == spec.wrong_kind_code and words and not kind_of(head):
+            partial.discard()
+            raise _not_decoded(words) from error
+        raise
+    if AWS_CHUNKED in words and _AWS_FRAME.match(head):
+        partial.discard()
+        raise _not_decoded(words)
+    return facts
 
 
 def complete_facts(partial: Partial, spec: MediaSpec) -> StoredFacts | None:
@@ -85,10 +113,20 @@ def complete_facts(partial: Partial, spec: MediaSpec) -> StoredFacts | None:
     return validator.finish()
 
 
-def _encoding(response: Response) -> str:
-    """Return the content encoding of the body, ``""`` for none."""
-    encoding = response.header("Content-Encoding").lower()
-    return "" if encoding == "identity" else encoding
+def _words(response: Response) -> tuple[str, ...]:
+    """Return what ``Content-Encoding`` lists, in lower case and without ``identity``."""
+    stated = (word.strip().lower() for word in response.header("Content-Encoding").split(","))
+    return tuple(word for word in stated if word not in {"", "identity"})
+
+
+def _coding(response: Response) -> str:
+    """Return the coding that changes the bytes of the body, several joined by commas, ``""`` for none."""
+    return ", ".join(word for word in _words(response) if word in _PACKED)
+
+
+def _not_decoded(words: Iterable[str]) -> ClipError:
+    stated = ", ".join(words)[:40]
+    return ClipError("encoding_not_allowed", f"the body is encoded as {stated}, which was not requested")
 
 
 def _facts(response: Response, spec: MediaSpec) -> PartialFacts | None:
@@ -99,26 +137,40 @@ def _facts(response: Response, spec: MediaSpec) -> PartialFacts | None:
     return PartialFacts(total, etag, date)
 
 
-def _check_range(response: Response, partial: Partial) -> int:
+def _check_whole(response: Response) -> None:
+    """Check that an answer to a request without ``Range`` has the whole body, also as a range of all its bytes.
+
+    Raises:
+        ClipError: ``http_206``.
+    """
+    if response.status == HTTP_PARTIAL:
+        first, last, total = response.content_range or (-1, -1, None)
+        if first != 0 or total != last + 1 or response.length not in {None, total}:
+            raise ClipError("http_206", "the server sent a range that was not requested")
+
+
+def _check_range(response: Response, partial: Partial, facts: PartialFacts) -> int:
     """Return the size of the whole body, after checking that the range received is the range requested."""
-    facts, size = partial.facts, partial.size
-    if facts is None:
-        raise ClipError("http_206", "the server sent a range that was not requested")
+    size = partial.size
     first, last, total = response.content_range or (-1, -1, -1)
     other_place = first != size or not size <= last < facts.total or total not in {None, facts.total}
     other_tag = facts.etag and response.strong_etag not in {"", facts.etag}
     other_date = facts.last_modified and response.header("Last-Modified") not in {"", facts.last_modified}
     # A range of an encoded body is no range of the file.
-    if other_place or other_tag or other_date or _encoding(response):
+    if other_place or other_tag or other_date or _coding(response):
         partial.discard()
         raise TransientError("incomplete_body", "the range received does not continue the bytes on disk")
     return facts.total
 
 
-def _read_again(partial: Partial, validator: StreamingValidator) -> None:
+def _read_again(partial: Partial, validator: StreamingValidator) -> bytes:
+    """Let the validator see the bytes on disk, and return the first of them."""
+    head = b""
     partial.stream.seek(0)
     while data := partial.stream.read(READ_BYTES):
+        head = head or data[:SNIFF_BYTES]
         validator.update(data)
+    return head
 
 
 class _SpeedLimit:
@@ -148,18 +200,32 @@ class _BodyDecoder:
     """Decodes a body in pieces of at most a megabyte, so that a decompression bomb exceeds ``max_bytes`` early.
 
     No encoding was requested; gzip and deflate are accepted from servers that encode all the same.
+
+    Args:
+        coding: As :func:`_coding` returns it.
+
+    Raises:
+        ClipError: ``encoding_not_allowed``.
     """
 
-    def __init__(self, encoding: str) -> None:
-        self._zlib = zlib.decompressobj(_ANY_HEADER) if encoding else None
-        if encoding not in {"", "gzip", "x-gzip", "deflate"}:
-            raise ClipError("encoding_not_allowed", f"the body is encoded as {encoding[:40]}, which was not requested")
+    def __init__(self, coding: str) -> None:
+        if coding and coding not in _UNPACKED:
+            raise _not_decoded([coding])
+        self._coding = coding
+        self._zlib: zlib._Decompress | None = None
+        self._first = b""
 
     def pieces(self, chunk: bytes) -> Iterator[bytes]:
         """Yield the decoded content of the next bytes of the body."""
-        if self._zlib is None:
+        if not self._coding:
             yield chunk
             return
+        if self._zlib is None:
+            # Two bytes tell the formats apart.
+            self._first = chunk = self._first + chunk
+            if len(chunk) < len(_GZIP_MAGIC):
+                return
+            self._zlib = zlib.decompressobj(_window_bits(chunk, self._coding))
         while chunk:
             try:
                 yield self._zlib.decompress(chunk, READ_BYTES)
@@ -170,4 +236,16 @@ class _BodyDecoder:
     @property
     def complete(self) -> bool:
         """Whether the encoded body has reached its end."""
-        return self._zlib is None or self._zlib.eof
+        return not self._coding or (self._zlib is not None and self._zlib.eof)
+
+
+def _window_bits(head: bytes, coding: str) -> int:
+    """Return what tells zlib the format of a body that begins with ``head``.
+
+    ``deflate`` means the zlib format (RFC 9110 8.4.1.2), but some servers send the bare stream (RFC 1951). A zlib
+    header is a method in 4 bits, and two bytes that are a multiple of 31 (RFC 1950 2.2).
+    """
+    is_zlib = head[0] & 0x0F == _ZLIB_METHOD and int.from_bytes(head[:2], "big") % 31 == 0
+    if coding != "deflate" or is_zlib or head.startswith(_GZIP_MAGIC):
+        return _ANY_HEADER
+    return -zlib.MAX_WBITS

@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 
 from features.base.errors import ClipError, TransientError
 from features.base.outcomes import is_transient
-from features.downloads.body import HTTP_BAD_RANGE, HTTP_OK, HTTP_PARTIAL, complete_facts, range_headers, receive
+from features.downloads.body import HTTP_BAD_RANGE, HTTP_PARTIAL, WHOLE_STATUSES, complete_facts, range_headers, receive
 from features.http.guard import Guard
 from features.http.rate_limit import Slot
 
@@ -226,7 +226,7 @@ class Fetcher:
 
     def _check_status(self, response: Response, partial: Partial, host: str) -> None:
         status = response.status
-        if status in {HTTP_OK, HTTP_PARTIAL}:
+        if status in WHOLE_STATUSES or status == HTTP_PARTIAL:
             return
         code, detail = f"http_{status}", f"the server answered {status}"
         if status == HTTP_BAD_RANGE and partial.facts is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import email.utils
 import functools
+import http.client
 import math
 import re
 import socket
@@ -33,11 +34,15 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 1 << 16
 # The unused body of an error or a redirect is read when it is this short, so that the connection can be reused.
 DRAIN_BYTES = 1 << 14
+HTTP_OK = 200
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _DIGITS = re.compile(r"\d{1,18}", re.ASCII)
 # Hosts whose connections are kept open.
 KEPT_HOSTS = 64
+# Informational answers that are read past before the answer itself; a server sends one or two.
+MAX_INFORMATIONAL = 64
+SWITCHING_PROTOCOLS = 101
 
 
 class Response:
@@ -206,6 +211,26 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
+class _FinalResponse(http.client.HTTPResponse):
+    """A response that is read past every informational answer (RFC 9110 15.2): http.client takes only 100 for one.
+
+    The limit on the time of the headers is for all of them together.
+    """
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Return version, status and reason of the answer itself.
+
+        Raises:
+            http.client.HTTPException: More than ``MAX_INFORMATIONAL`` informational answers, or no HTTP.
+        """
+        for _ in range(MAX_INFORMATIONAL + 1):
+            version, status, reason = super()._read_status()  # type: ignore[misc]  # not in the type hints
+            if status >= HTTP_OK or status == SWITCHING_PROTOCOLS:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+        raise http.client.HTTPException(f"more than {MAX_INFORMATIONAL} informational answers")
+
+
 class _NoCookies(RequestsCookieJar):
     """Cookie policy that rejects all cookies."""
 
@@ -264,10 +289,14 @@ def _connection_classes(*, allow_private: bool) -> tuple[type[HTTPConnection], t
             raise NewConnectionError(connection, f"no connection: {error}") from error
 
     class Plain(HTTPConnection):
+        response_class = _FinalResponse
+
         def _new_conn(self) -> socket.socket:
             return open_socket(self)
 
     class Tls(HTTPSConnection):
+        response_class = _FinalResponse
+
         def __init__(self, host: str, port: int | None = None, **more: Any) -> None:  # noqa: ANN401 - of any type
             super().__init__(host, port, **{**more, "ssl_context": tls_context()})
 

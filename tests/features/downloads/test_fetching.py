@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from features.base.errors import ClipError
+from features.base.outcomes import is_transient
 from features.downloads.config import DownloadConfig
 from features.downloads.download import Downloader
 from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE
@@ -64,6 +65,109 @@ def test_a_file_in_chunks_arrives_too(site: Site, fetches: Fetches) -> None:
 def test_a_body_that_was_packed_unasked_is_unpacked(site: Site, fetches: Fetches, encoding: str) -> None:
     url = site.add("/a", gzip.compress(MP4), Content_Encoding=encoding, ETag='"1"')
     assert fetches.body(url) == MP4
+
+
+def raw_deflate(content: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(content) + packer.flush()
+
+
+@pytest.mark.parametrize("pack", [zlib.compress, raw_deflate, gzip.compress])
+@pytest.mark.parametrize("step", [1, 1 << 20])
+def test_deflate_comes_with_a_zlib_header_or_bare(
+    site: Site, fetches: Fetches, pack: Callable[[bytes], bytes], step: int
+) -> None:
+    packed = pack(MP4[:9000])
+    chunks = b"".join(
+        b"%x\r\n%b\r\n" % (len(packed[at : at + step]), packed[at : at + step]) for at in range(0, len(packed), step)
+    )
+    body = chunks + b"0\r\n\r\n"
+    url = site.add("/a", body, Content_Length="", Transfer_Encoding="chunked", Content_Encoding="deflate")
+    assert fetches.body(url) == MP4[:9000]
+    assert fetches.code(site.add("/cut", packed[:-9], Content_Encoding="deflate")) == "incomplete_body"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "none",
+        "NONE",
+        "utf-8",
+        "UTF-8",
+        "binary",
+        "8bit",
+        "aws-chunked",
+        "identity, identity",
+        "Identity,none",
+        "x-no-such",
+        ",",
+    ],
+)
+def test_a_word_that_names_no_coding_changes_nothing(site: Site, fetches: Fetches, words: str) -> None:
+    url = site.add_file("/a", MP4, 100_000, ETag='"1"', Content_Encoding=words)
+    assert fetches.body(url) == MP4
+    # The rest was resumed: such a body counts as one without an encoding.
+    assert [headers.get("Range") for _, headers in site.asked] == [None, "bytes=100000-"]
+
+
+@pytest.mark.parametrize("words", ["gzip, identity", "identity, gzip", "aws-chunked,GZIP"])
+def test_such_a_word_beside_a_coding_leaves_the_coding(site: Site, fetches: Fetches, words: str) -> None:
+    assert fetches.body(site.add("/a", gzip.compress(MP4), Content_Encoding=words)) == MP4
+
+
+@pytest.mark.parametrize("size", [b"3f820;chunk-signature=" + b"0" * 64, b"3F820", b"0;x-amz-checksum-crc32:AAAAAA=="])
+def test_frames_of_aws_are_no_media(site: Site, fetches: Fetches, size: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = {"Content_Encoding": "aws-chunked", "ETag": '"1"'}
+    assert fetches.code(site.add_file("/a", size + b"\r\n" + MP4, **headers)) == "encoding_not_allowed"
+    # Also where the frames look like a kind of media, and where the rest is resumed.
+    monkeypatch.setattr("features.downloads.media_spec.kind_of", lambda _: "mp4")
+    assert fetches.code(site.add_file("/b", size + b"\r\n" + MP4, 100_000, **headers)) == "encoding_not_allowed"
+    assert site.paths() == ["/a", "/b", "/b"]
+    assert fetches.partials() == []
+
+
+def test_what_is_of_no_kind_is_blamed_on_a_word_that_is_not_known(site: Site, fetches: Fetches) -> None:
+    assert fetches.code(site.add("/a", b"packed" * 200, Content_Encoding="x-no-such")) == "encoding_not_allowed"
+    assert fetches.code(site.add("/b", b"packed" * 200, Content_Encoding="identity")) == "not_a_video"
+    assert fetches.code(site.add("/c", b"<html>" + bytes(600), Content_Encoding="utf-8")) == "not_a_video"
+
+
+@pytest.mark.parametrize("words", ["br", "BR", "zstd", "compress", "x-compress", "dcz", "identity, br", "gzip, br"])
+def test_what_was_packed_otherwise_is_refused_until_the_server_changes(
+    site: Site, fetches: Fetches, words: str
+) -> None:
+    assert fetches.code(site.add("/a", MP4, Content_Encoding=words)) == "encoding_not_allowed"
+    assert site.paths() == ["/a"]
+    assert is_transient("encoding_not_allowed")
+    assert is_transient("http_206")
+
+
+def test_a_range_of_all_bytes_is_the_file(site: Site, fetches: Fetches) -> None:
+    whole = f"bytes 0-{len(MP4) - 1}/{len(MP4)}"
+    assert fetches.body(site.add("/a", MP4, 206, Content_Range=whole)) == MP4
+    assert fetches.body(site.add("/b", MP4, 206, Content_Range=whole, Content_Length="")) == MP4
+    url = site.add_series(
+        "/c",
+        (206, MP4[:100_000], {"Content_Range": whole, "Content_Length": str(len(MP4)), "ETag": '"1"'}),
+        (206, MP4[100_000:], {"Content_Range": f"bytes 100000-{len(MP4) - 1}/{len(MP4)}", "ETag": '"1"'}),
+    )
+    assert fetches.body(url) == MP4
+    assert site.asked[-1][1]["Range"] == "bytes=100000-"
+
+
+@pytest.mark.parametrize(
+    "stated",
+    ["", f"bytes 0-{len(MP4) - 1}/*", f"bytes 0-{len(MP4) - 1}/{len(MP4) + 1}", f"bytes 1-{len(MP4)}/{len(MP4) + 1}",
+     f"bytes 0-{len(MP4) - 2}/{len(MP4) - 1}", "bytes */9"],
+)  # fmt: skip
+def test_any_other_range_that_was_not_requested_is_refused(site: Site, fetches: Fetches, stated: str) -> None:
+    assert fetches.code(site.add("/a", MP4, 206, Content_Range=stated)) == "http_206"
+    assert site.paths() == ["/a"]
+
+
+def test_what_a_proxy_made_of_an_answer_is_taken(site: Site, fetches: Fetches) -> None:
+    assert fetches.body(site.add("/a", MP4, 203)) == MP4
+    assert fetches.code(site.add("/b", b"<html>" + bytes(600), 203)) == "not_a_video"
 
 
 def test_a_bomb_is_stopped_at_the_limit_on_size(site: Site, fetches: Fetches) -> None:

@@ -203,6 +203,7 @@ def drip(start: bytes, piece: bytes) -> Callable[[socket.socket], None]:
         (b"", b"H"),
         (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x"),
         (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 103 Early Hints\r\n", b"X: y\r\n"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
     ],
 )
@@ -237,6 +238,55 @@ def test_what_is_no_http_is_a_failed_connection(fetches: Fetches, sent: bytes) -
         with pytest.raises(ClipError, match=r"connection_failed: .* \(2 attempts\)") as caught:
             fetches.get(f"http://{address}/a", max_attempts=2)
         assert "0x" not in str(caught.value)
+
+
+INFORMATIONAL = {
+    "continue": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "processing": b"HTTP/1.1 102 Processing\r\n\r\n",
+    "hints": b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\nLink: </b>; rel=preload\r\n\r\n",
+    "unknown": b"HTTP/1.1 199 Miscellaneous\r\nContent-Length: 5\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("kinds", [*([kind] for kind in INFORMATIONAL), [*INFORMATIONAL], ["hints"] * 30])
+def test_what_is_said_before_the_answer_is_no_answer(fetches: Fetches, kinds: list[str]) -> None:
+    before = b"".join(INFORMATIONAL[kind] for kind in kinds)
+    num_connections = 0
+
+    def handle(connection: socket.socket) -> None:
+        nonlocal num_connections
+        num_connections += 1
+        # A redirect, then the file, on one connection.
+        for path in (b"/a", b"/b"):
+            assert connection.recv(10_000).startswith(b"GET " + path)
+            answer = b"HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n"
+            whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(MP4) + MP4
+            connection.sendall(before + (answer if path == b"/a" else whole))
+
+    with raw_server(handle) as address:
+        assert fetches.body(f"http://{address}/a") == MP4
+    assert num_connections == 1
+
+
+def test_the_answers_before_the_answer_are_counted(fetches: Fetches) -> None:
+    def handle(connection: socket.socket) -> None:
+        connection.recv(10_000)
+        connection.sendall(INFORMATIONAL["hints"] * 65 + b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+
+    with (
+        raw_server(handle) as address,
+        pytest.raises(ClipError, match=r"connection_failed: .*more than 64 informational"),
+    ):
+        fetches.get(f"http://{address}/a", max_attempts=1)
+
+
+def test_another_protocol_is_not_changed_to(fetches: Fetches) -> None:
+    def handle(connection: socket.socket) -> None:
+        connection.recv(10_000)
+        connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n")
+
+    with raw_server(handle) as address:
+        assert fetches.code(f"http://{address}/a", max_attempts=1) == "http_101"
 
 
 @pytest.mark.parametrize("place", ["headers", "body", "connection"])
