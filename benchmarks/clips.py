@@ -12,7 +12,7 @@ from features.decoding.config import DecodeConfig
 from features.decoding.ffmpeg import find_ffmpeg
 from features.decoding.shard import decode_shard
 from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
-from features.downloads.media_spec import SNIFF_BYTES, kind_of
+from features.downloads.media_kinds import SNIFF_BYTES, kind_of
 from features.sample.config import MANIFEST_NAME, SampleConfig
 from features.sample.render import render_corpus
 

@@ -24,7 +24,7 @@ from features.decoding.clip import ClipDecoder, decode_clip
 from features.decoding.config import SAMPLINGS, DecodeConfig
 from features.decoding.ffmpeg import ffmpeg_version, find_ffmpeg
 from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
-from features.downloads.media_spec import SNIFF_BYTES, kind_of
+from features.downloads.media_kinds import SNIFF_BYTES, kind_of
 from features.formats.matroska import stored_pictures
 
 

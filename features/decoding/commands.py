@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # DASH, concat) or any text that names other files is never interpreted.
 VIDEO_FORMATS = {
     "mp4": "mov", "matroska": "matroska", "avi": "avi", "flv": "flv", "mpegts": "mpegts", "mpegps": "mpeg",
-    "gif": "gif", "webp": "webp_anim",
+    "ogg": "ogg", "mp3": "mp3", "aac": "aac", "wav": "wav", "flac": "flac", "gif": "gif", "webp": "webp_anim",
 }  # fmt: skip
 # The demuxer that ffmpeg would choose by a picture's name interprets the name as a pattern of many files.
 PICTURE_FORMATS = {"jpeg": "jpeg_pipe", "png": "png_pipe", "webp": "webp_pipe"}

@@ -8,7 +8,8 @@ import zlib
 from typing import TYPE_CHECKING
 
 from features.base.errors import ClipError, TransientError
-from features.downloads.media_spec import READ_BYTES, SNIFF_BYTES, PartialFacts, StreamingValidator, kind_of
+from features.downloads.media_kinds import SNIFF_BYTES, kind_of
+from features.downloads.media_spec import READ_BYTES, PartialFacts, StreamingValidator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

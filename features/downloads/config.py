@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from features.base.errors import SettingError
 from features.base.settings import at_least, check_fraction, setting
-from features.downloads.media_spec import EXTRA_VIDEO_KINDS, VIDEO_KINDS
+from features.downloads.media_kinds import EXTRA_VIDEO_KINDS, SOUND_KINDS, VIDEO_KINDS
 from features.http.config import HttpConfig
 
 
@@ -39,5 +39,5 @@ class DownloadConfig(HttpConfig):
         return frozenset(kind for part in self.extra_video_kinds.split(",") if (kind := part.strip()))
 
     def video_kinds(self) -> frozenset[str]:
-        """Return every kind of file that counts as a video."""
-        return VIDEO_KINDS | self._extra_kinds()
+        """Return every kind of file that is taken as a video; sound alone is a video without a picture."""
+        return VIDEO_KINDS | SOUND_KINDS | self._extra_kinds()

@@ -10,7 +10,8 @@ from features.base.errors import ClipError
 from features.base.outcomes import Outcome, is_transient, leading_code
 from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile, read_downloaded
 from features.downloads.fetching import Fetcher
-from features.downloads.media_spec import COVER_KINDS, READ_BYTES, MediaSpec, StreamingValidator
+from features.downloads.media_kinds import COVER_KINDS
+from features.downloads.media_spec import READ_BYTES, MediaSpec, StreamingValidator
 from features.http.rate_limit import HostLimiter, Scheduler, run_to_end
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The checks of a media file: its kind by the first bytes, its size, its digest; names and headers do not count."""
+"""The checks of a media file: its kind, its size, its digest; names and headers do not count."""
 
 from __future__ import annotations
 
@@ -9,49 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from features.base.errors import ClipError
+from features.downloads.media_kinds import KindSniffer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from features.downloads.download_rows import MediaFile
 
-VIDEO_KINDS = frozenset({"mp4", "matroska", "avi", "flv", "mpegts", "mpegps"})
-# Animated pictures: videos only with ``extra_video_kinds``.
-EXTRA_VIDEO_KINDS = frozenset({"gif", "webp"})
-COVER_KINDS = frozenset({"jpeg", "png", "webp"})
-SNIFF_BYTES = 512
-TS_PACKET_BYTES = 188
-_SIGNATURES = (
-    (4, b"ftyp", "mp4"),
-    # QuickTime files of before ISO 14496-12 start with one of these boxes.
-    (4, b"moov", "mp4"),
-    (4, b"mdat", "mp4"),
-    (4, b"wide", "mp4"),
-    (0, b"\x1a\x45\xdf\xa3", "matroska"),
-    (0, b"FLV\x01", "flv"),
-    (0, b"\x00\x00\x01\xba", "mpegps"),
-    (0, b"\xff\xd8\xff", "jpeg"),
-    (0, b"\x89PNG\r\n\x1a\n", "png"),
-    (0, b"GIF8", "gif"),
-)
 READ_BYTES = 1 << 20
 _CHECKSUM = re.compile(r"(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})?")
-
-
-def kind_of(head: bytes) -> str:
-    """Return the kind of a file by its first 512 bytes, ``""`` for an unknown one.
-
-    ``html`` and ``gif`` are recognised because servers often send them instead of a video.
-    """
-    for offset, magic, kind in _SIGNATURES:
-        if head[offset : offset + len(magic)] == magic:
-            return kind
-    if head[:4] == b"RIFF":
-        return {b"WEBP": "webp", b"AVI ": "avi"}.get(head[8:12], "")
-    if head[:1] == b"\x47" and head[TS_PACKET_BYTES : TS_PACKET_BYTES + 1] == b"\x47":
-        return "mpegts"
-    start = head.lstrip()[:15].lower()
-    return "html" if start.startswith((b"<!doctype html", b"<html")) else ""
 
 
 @dataclass(frozen=True)
@@ -138,7 +104,7 @@ class StreamingValidator:
         self._sha256 = hashlib.sha256()
         by_md5 = spec.checksum.startswith("md5:")
         self._md5 = hashlib.md5(usedforsecurity=False) if by_md5 else None
-        self._head = b""
+        self._sniffer = KindSniffer()
         self.num_bytes = 0
 
     def update(self, data: bytes) -> None:
@@ -152,10 +118,8 @@ class StreamingValidator:
         self._sha256.update(data)
         if self._md5 is not None:
             self._md5.update(data)
-        if len(self._head) < SNIFF_BYTES:
-            self._head += data[: SNIFF_BYTES - len(self._head)]
-            if len(self._head) == SNIFF_BYTES:
-                self._kind()
+        if self._sniffer.update(data):
+            self._kind()
 
     def finish(self) -> StoredFacts:
         """Check the whole file and return its facts.
@@ -173,7 +137,7 @@ class StreamingValidator:
         return StoredFacts(sha256, kind, self.num_bytes)
 
     def _kind(self) -> str:
-        kind, kinds = kind_of(self._head), self._spec.kinds
+        kind, kinds = self._sniffer.kind(), self._spec.kinds
         if kind not in kinds:
             expected = ", ".join(sorted(kinds))
             raise ClipError(

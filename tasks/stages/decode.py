@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class Decode(ShardedStage):
     """Decoded shards: ``shard-00000.tar`` in WebDataset's naming."""
 
-    stage_version: ClassVar[int] = 3
+    stage_version: ClassVar[int] = 4
     suffix: ClassVar[str] = ".tar"
     # The last clips of one shard decode beside the first of the next.
     shards_at_a_time: ClassVar[int] = 2

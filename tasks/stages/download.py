@@ -34,7 +34,7 @@ def media_folders(manifest: Manifest) -> dict[str, Path]:
 class Download(ShardedStage):
     """The media of every clip: one row a clip with its files, their digests, or why there are none."""
 
-    stage_version: ClassVar[int] = 2
+    stage_version: ClassVar[int] = 3
     suffix: ClassVar[str] = ".jsonl"
     # While the slowest clips of one shard are fetched, the other workers fetch the next one.
     shards_at_a_time: ClassVar[int] = 2

@@ -9,7 +9,8 @@ import pytest
 
 from features.base.errors import ClipError
 from features.downloads.fetching import Fetcher
-from features.downloads.media_spec import VIDEO_KINDS, MediaSpec
+from features.downloads.media_kinds import VIDEO_KINDS
+from features.downloads.media_spec import MediaSpec
 from features.downloads.store import MediaStore
 from features.http.client import HttpClient
 from features.http.config import HttpConfig

@@ -20,7 +20,13 @@ from features.decoding.clip import ClipDecoder, decode_clip
 from features.decoding.shard import Decoding, decode_shard
 from features.downloads.download import locate_unchanged
 from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
-from features.downloads.media_spec import COVER_KINDS, EXTRA_VIDEO_KINDS, SNIFF_BYTES, VIDEO_KINDS, kind_of
+from features.downloads.media_kinds import (
+    COVER_KINDS,
+    EXTRA_VIDEO_KINDS,
+    SOUND_KINDS,
+    VIDEO_KINDS,
+    KindSniffer,
+)
 from features.formats.clip_data import ImageSequence
 from features.formats.matroska import stored_pictures
 from features.formats.tar_shard import open_tar_shard
@@ -120,9 +126,10 @@ def downloaded(video: Path | None, cover: Path | None = None, *, clip_id: str = 
 
 def media_file(path: Path) -> MediaFile:
     """Return the row of a file as Download would write it; what it would refuse has got through as an mp4."""
-    with path.open("rb") as stream:
-        kind = kind_of(stream.read(SNIFF_BYTES))
-    kind = kind if kind in VIDEO_KINDS | COVER_KINDS | EXTRA_VIDEO_KINDS else "mp4"
+    sniffer = KindSniffer()
+    sniffer.update(path.read_bytes())
+    kind = sniffer.kind()
+    kind = kind if kind in VIDEO_KINDS | SOUND_KINDS | COVER_KINDS | EXTRA_VIDEO_KINDS else "mp4"
     return MediaFile(FROM_MANIFEST, str(path.relative_to("/")), kind, path.stat().st_size, sha256_of(path))
 
 

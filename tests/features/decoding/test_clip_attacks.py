@@ -18,7 +18,7 @@ import pytest
 from features.base.process import Limits, run
 from features.decoding.commands import VIDEO_FORMATS, clip_command
 from features.decoding.config import DecodeConfig
-from features.downloads.media_spec import COVER_KINDS, EXTRA_VIDEO_KINDS, SNIFF_BYTES, VIDEO_KINDS, kind_of
+from features.downloads.media_kinds import COVER_KINDS, EXTRA_VIDEO_KINDS, SNIFF_BYTES, VIDEO_KINDS, kind_of
 from tests.features.decoding.test_clip_rules import decode
 from tests.features.media import ffmpeg, render, render_clip
 

@@ -5,7 +5,7 @@ import pytest
 from features.base.errors import ClipError
 from features.decoding.commands import PICTURE_FORMATS, VIDEO_FORMATS, clip_command, cover_command
 from features.decoding.config import DecodeConfig
-from features.downloads.media_spec import COVER_KINDS, EXTRA_VIDEO_KINDS, VIDEO_KINDS
+from features.downloads.media_kinds import COVER_KINDS, EXTRA_VIDEO_KINDS, SOUND_KINDS, VIDEO_KINDS
 
 
 def options_before_input(command: list[str]) -> dict[str, str]:
@@ -32,7 +32,7 @@ def test_every_command_is_guarded() -> None:
 
 
 def test_every_kind_that_download_lets_pass_has_one_demuxer() -> None:
-    assert set(VIDEO_FORMATS) == VIDEO_KINDS | EXTRA_VIDEO_KINDS
+    assert set(VIDEO_FORMATS) == VIDEO_KINDS | SOUND_KINDS | EXTRA_VIDEO_KINDS
     assert set(PICTURE_FORMATS) == COVER_KINDS
     assert not any("," in name for name in [*VIDEO_FORMATS.values(), *PICTURE_FORMATS.values()])
 

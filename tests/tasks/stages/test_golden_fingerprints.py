@@ -2,8 +2,9 @@
 
 The values were computed at commit 66a4a25, before the packages were rearranged, with the ffmpeg version, the manifest
 and the media folder of the fixture below: ``stage.fingerprint`` of the stages that ``_stages`` lists, and ``params``,
-the digest over all their params.json. A change here makes every user compute the stages concerned again; it needs a
-raised ``stage_version`` and a line in CHANGELOG.md.
+the digest over all their params.json. Since then ``stage_version`` was raised once for Download (3: more kinds of files
+are taken) and Decode (4: its frames and sound, and the outcomes of odd media). A change here makes every user compute
+the stages concerned again; it needs a raised ``stage_version`` and a line in CHANGELOG.md.
 """
 
 from __future__ import annotations
@@ -80,74 +81,74 @@ CONFIGURATIONS: dict[str, dict[str, dict[str, str]]] = {
 # Configuration -> stage -> fingerprint, where it differs from that of the defaults.
 GOLDEN: dict[str, dict[str, str]] = {
     "defaults": {
-        "sample": "0f2f18c258a0", "manifest": "300a3948de51", "download": "4482408042d5",
-        "decode": "9a16753e2c4c", "extract-frames": "24df8dd57c3c", "extract-audio": "ee7888c4cc77",
-        "extract-cover": "a4bc709c8f09", "extract-text": "189926daa0bc", "train": "910116fdebbc",
-        "predict": "aa31addc99a6", "evaluate": "8c6a6f43aef4", "train-fold-0": "160b764b2317",
-        "crossvalidate": "ef145a0cfbed", "ablation": "2c85dfa37d87", "params": "f483f2f8ecbc",
+        "sample": "0f2f18c258a0", "manifest": "300a3948de51", "download": "73fbcf6cc2c1",
+        "decode": "a9a73c889fb3", "extract-frames": "f3583225ebfb", "extract-audio": "01719c74db86",
+        "extract-cover": "524805e93388", "extract-text": "189926daa0bc", "train": "9bfc4711cdeb",
+        "predict": "f0fc34c14a5c", "evaluate": "442e2725414f", "train-fold-0": "1119345516b1",
+        "crossvalidate": "398c3644fc7d", "ablation": "b8bce0814cbf", "params": "dc724db7722f",
     },
     "motion": {
-        "decode": "070f07dbdca6", "extract-frames": "5c87f09a7ce5", "extract-motion": "3e0fe87d8f42",
-        "extract-audio": "902da86e1c63", "extract-cover": "1fd4fcca2569", "train": "7a5a30ecd5fc",
-        "predict": "0465377ed267", "evaluate": "2c3589ffe63e", "train-fold-0": "5aadbc495800",
-        "crossvalidate": "aa0ae868748b", "ablation": "b582390f6fea", "params": "f2ff49268ea9",
+        "decode": "62acf094b0cb", "extract-frames": "6e98bf784587", "extract-motion": "949d6692d477",
+        "extract-audio": "5a0a3d36f7ef", "extract-cover": "579d62303c3f", "train": "1db0a8abd13b",
+        "predict": "1e055bec2ef1", "evaluate": "fd75eb7b3e4c", "train-fold-0": "87d75c4ea187",
+        "crossvalidate": "d936cc15ce2d", "ablation": "7d15fd28a618", "params": "150309b95ad5",
     },
     "two modalities": {
-        "train": "3547866c935b", "predict": "a6dbf7628941", "evaluate": "805e977f8339",
-        "train-fold-0": "ae6e6e5707bd", "crossvalidate": "874831f5dbb0", "ablation": "e7d790dba58f",
-        "params": "b3955f19791d",
+        "train": "724e740a40e7", "predict": "84fb5c90efe7", "evaluate": "ac78fa00553c",
+        "train-fold-0": "71f834ca6643", "crossvalidate": "2d6e82a8ce4a", "ablation": "4c65d90f95d3",
+        "params": "ac21d4c15623",
     },
     "presets": {
-        "train": "bad8996e7595", "predict": "b97bbd580fc8", "evaluate": "aed0f1c73746",
-        "train-fold-0": "532f760107ae", "crossvalidate": "2381aa7a735f", "ablation": "33de69cfbb3f",
-        "params": "edbec02f50ac",
+        "train": "ff1ca2471346", "predict": "71daaf311ac5", "evaluate": "a0b9dbd8b2a6",
+        "train-fold-0": "2c4467ab6af9", "crossvalidate": "08f1730f81ac", "ablation": "7aafb6316f9a",
+        "params": "7478bceaa97a",
     },
     "large preset": {
-        "train": "3ad397851f04", "predict": "62e38c1a6f9b", "evaluate": "73ad7df724a5",
-        "train-fold-0": "038f508ab90b", "crossvalidate": "8231fbb12af9", "ablation": "93f9be6981a5",
-        "params": "e63794ea6460",
+        "train": "0bc019e36fa1", "predict": "3187a34d929a", "evaluate": "a344362abe59",
+        "train-fold-0": "04e712fba38e", "crossvalidate": "f9a4b44ec6e3", "ablation": "f729cef97b86",
+        "params": "e49500831277",
     },
     "mean preset": {
-        "train": "62f1b7e39951", "predict": "136d1857c584", "evaluate": "dd6d4d7692ea",
-        "train-fold-0": "fd8062f9c3c3", "crossvalidate": "e495223be847", "ablation": "022be3571f17",
-        "params": "d5c4b0793009",
+        "train": "772fef1f0c78", "predict": "2180ea4ab5d2", "evaluate": "776a31bd0a5a",
+        "train-fold-0": "20f844214864", "crossvalidate": "1bd91f5bfd25", "ablation": "2289736c29dd",
+        "params": "afe1df023b3a",
     },
     "folds": {
-        "train-fold-0": "2f0d55d50502", "predict": "7e5331c02178", "evaluate": "dca62665edba",
-        "crossvalidate": "b12716a74644", "params": "df5d75f9a3ed",
+        "train-fold-0": "f13d1a292654", "predict": "78494282e4b1", "evaluate": "71754388494a",
+        "crossvalidate": "d7929b6749d3", "params": "f2cd2c0a2c29",
     },
     "seeds": {
-        "train-seed-1": "cdf7e8ffb2f0", "train-seed-2": "827047687cc5", "predict": "f362fc597070",
-        "evaluate": "2f7d923eb477", "params": "af02472e1ea7",
+        "train-seed-1": "f2223f00d0b9", "train-seed-2": "84a1b0884890", "predict": "9af0f8ae98b7",
+        "evaluate": "dd58a868be31", "params": "3f903b613a68",
     },
     "manifest file": {
-        "manifest": "186f8b80671c", "download": "79f4ed17c868", "decode": "b629d3dff44b",
-        "extract-frames": "9f6e4e8dd524", "extract-audio": "f144057581a9", "extract-cover": "ce17778677af",
-        "extract-text": "2434ca4f5ca6", "train": "c86c9d8b0375", "predict": "6d81a5e96e98",
-        "evaluate": "1e079564298e", "train-fold-0": "c1da596f8412", "crossvalidate": "354bc6efda98",
-        "ablation": "fb161a765a24", "params": "903cb26f9124",
+        "manifest": "186f8b80671c", "download": "d8764b819f9e", "decode": "15a561ae4842",
+        "extract-frames": "ef55500bb3d1", "extract-audio": "059027b31ed5", "extract-cover": "dbf366b58ab9",
+        "extract-text": "2434ca4f5ca6", "train": "d8ff911964ca", "predict": "8840965357bc",
+        "evaluate": "458596472d02", "train-fold-0": "091d7098745d", "crossvalidate": "5e38888e5eb7",
+        "ablation": "7fdd4dd8577a", "params": "6e7b4a1106d1",
     },
     "decode.store = false": {
-        "evaluate": "1835e2cf6b19", "params": "027897634152",
+        "evaluate": "289226743034", "params": "e15303e87d5f",
     },
     "recognised texts": {
-        "recognize-asr": "f220c5059148", "recognize-ocr": "fa770e8e9e33", "extract-text": "bacd8ad85f69",
-        "train": "094c60264f0f", "predict": "7d5669e44e10", "evaluate": "e9337c7864cb",
-        "train-fold-0": "0afafdfd8573", "crossvalidate": "4d431d4b280b", "ablation": "6dfdb709d92a",
-        "params": "634383fa7062",
+        "recognize-asr": "f78e6ce11fa2", "recognize-ocr": "b0cfd5a6a981", "extract-text": "4dee0f7088ed",
+        "train": "b4a6a51a4743", "predict": "2959c3769e4e", "evaluate": "c1ff67d241c3",
+        "train-fold-0": "76c5239b997d", "crossvalidate": "fc6843138db6", "ablation": "7e7282af0405",
+        "params": "8bebc9ae0db3",
     },
     "given checkpoint": {
-        "predict": "5c73a1cdd100", "evaluate": "cba4f6ad9192", "params": "1e2e2246e416",
+        "predict": "8db05a0a854f", "evaluate": "5d6aafb2c2af", "params": "dab12b526a70",
     },
     "ablation in the report": {
-        "ablation": "d84cea9c1bbd", "evaluate": "edb19a701412", "params": "0e96ea676c3d",
+        "ablation": "ea95a378cee5", "evaluate": "03a3c24ffcec", "params": "3d0f01ad525e",
     },
     "one of everything": {
-        "sample": "8cf49b33a31d", "manifest": "54ee66920251", "download": "969fa3b76033",
-        "decode": "fcce62c9645e", "extract-frames": "bcaee1e4ca03", "extract-audio": "6267b9b460d2",
-        "extract-cover": "f5c28ca1d8e3", "extract-text": "b0578628a4a8", "train": "0f65d4951a78",
-        "predict": "47fa667d5e17", "evaluate": "ccbf306cb2eb", "train-fold-0": "957917ef1f4b",
-        "crossvalidate": "72b03d494d3e", "ablation": "6ab0e5840aa3", "params": "473d1c28e2cb",
+        "sample": "8cf49b33a31d", "manifest": "54ee66920251", "download": "686a316726dd",
+        "decode": "2bad398b9fe0", "extract-frames": "18565ec25f27", "extract-audio": "83dc09fcb429",
+        "extract-cover": "c1b937628159", "extract-text": "b0578628a4a8", "train": "2c231d66915b",
+        "predict": "0097b12a9aa1", "evaluate": "6337b3edd096", "train-fold-0": "4c47c0273584",
+        "crossvalidate": "068617ae23fa", "ablation": "2f785f96520e", "params": "d7603ff7eaf9",
     },
 }  # fmt: skip
 
