@@ -120,7 +120,7 @@ def test_frames_of_aws_are_no_media(site: Site, fetches: Fetches, size: bytes, m
     headers = {"Content_Encoding": "aws-chunked", "ETag": '"1"'}
     assert fetches.code(site.add_file("/a", size + b"\r\n" + MP4, **headers)) == "encoding_not_allowed"
     # Also where the frames look like a kind of media, and where the rest is resumed.
-    monkeypatch.setattr("features.downloads.media_spec.kind_of", lambda _: "mp4")
+    monkeypatch.setattr("features.downloads.media_kinds.KindSniffer.kind", lambda _: "mp4")
     assert fetches.code(site.add_file("/b", size + b"\r\n" + MP4, 100_000, **headers)) == "encoding_not_allowed"
     assert site.paths() == ["/a", "/b", "/b"]
     assert fetches.partials() == []
