@@ -194,6 +194,8 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, s
     path = decoder.locate(file)
     attempt, _ = _final_attempt(path, file.kind, work)
     output, log, stored = attempt.output, attempt.log, attempt.stored
+    if stored is None and output.tell():
+        raise ClipError("no_usable_stream", f"no picture and no sound could be decoded; {last_line(log)}")
     if stored is None or not (stored.num_frames or stored.audio_seconds):
         raise ClipError(*reason(log))
     try:
@@ -201,7 +203,7 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, s
     except ShardError as error:
         raise ClipError("no_usable_stream", str(error)) from error
     num_frames = stored.num_frames
-    duration = duration_seconds(log)
+    duration = duration_seconds(log, stored)
     problem = what_is_missing(stored, duration, config, log)
     if attempt.returncode != 0 and num_frames:
         problem = ("decode_errors", f"ffmpeg ended with {attempt.returncode}; {last_line(log)}")
@@ -225,7 +227,7 @@ def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
     """Return the result of the first command whose plan is not revised, or of the last one, and its plan.
 
     Raises:
-        ClipError: ``no_usable_stream``, or as :meth:`_Work.run` raises.
+        ClipError: As :meth:`_Work.run` raises.
     """
     decoder, config = work.decoder, work.decoder.config
     plan = first_plan(config)
@@ -244,8 +246,9 @@ def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
 def _measured(output: IO[bytes]) -> StoredStreams | None:
     try:
         return measure(output) if output.tell() else None
-    except ShardError as error:
-        raise ClipError("no_usable_stream", str(error)) from error
+    except ShardError:
+        # The header alone: no stream has a packet.
+        return None
 
 
 def _selected(output: IO[bytes], stored: StoredStreams, work: _Work) -> IO[bytes] | None:

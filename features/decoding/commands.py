@@ -28,6 +28,13 @@ PICTURE_FORMATS = {"jpeg": "jpeg_pipe", "png": "png_pipe", "webp": "webp_pipe"}
 TRANSPARENT_KINDS = frozenset({"gif", "webp", "png"})
 # Colours over white. For an opaque picture the three steps change no value.
 ON_WHITE = "format=yuva444p|gbrap,negate,premultiply=inplace=1,negate"
+# A picture that starts later than this starts late on purpose: in seconds, or where a frame lasts long in frames up to
+# some seconds. Two frames are held back for B pictures; the half allows for rounded times.
+LATE_SECONDS = 0.15
+LATE_FRAMES = 2.5
+SLOW_LATE_SECONDS = 0.5
+# Frames that a decoder of an AVI holds back at most; what is more is the start that the header states.
+DECODER_DELAY_FRAMES = 4.5
 _GLOBAL = ("-hide_banner", "-nostdin", "-nostats")
 _PLAIN_OUTPUT = {
     "map_metadata": -1,
@@ -60,6 +67,8 @@ def clip_command(binary: str, path: str, kind: str, config: DecodeConfig, plan: 
 
     plan = first_plan(config) if plan is None else plan
     options = {**_guards(VIDEO_FORMATS, kind, config), "t": config.max_seconds}
+    if plan.one_graph:
+        options.update(reinit_filter=0, noautorotate=None)
     if kind == "mp4":
         # The header has what other kinds are probed for, and frames of a probe would be decoded twice.
         options.update(analyzeduration=0, fpsprobesize=0)
@@ -126,26 +135,43 @@ def _streams(kind: str, config: DecodeConfig, plan: Plan) -> list[str]:
     one of them waits for frames (``estdif`` for the next one) while the other is full (ffmpeg 9.0.2; seen at 2 and 12
     frames a second).
     """
+    # Those that hold pictures back (estdif) come behind the one that makes all of them alike.
+    alike = ["scale=w=iw:h=ih"] if plan.one_graph else []
 
     def filters(sampled: str, short_side_pixels: int) -> str:
-        return ",".join([sampled, "estdif=mode=frame:deint=interlaced", *_shrunk(kind, short_side_pixels)])
+        return ",".join([sampled, *alike, "estdif=mode=frame:deint=interlaced", *_shrunk(kind, short_side_pixels)])
 
     sound = ["-map", "0:a:0?"] if plan.sound else []
     if not plan.picture:
         return sound
-    frames = filters(_sampled(config), config.short_side_pixels)
+    first = plan.first_picture
+    clock = _first_picture_in_time(kind)
+    frames = filters("trim=end_frame=1" if first else _sampled(config), config.short_side_pixels)
     dense = config.dense_frames()
     if not dense:
         # V excludes attached pictures.
-        return ["-map", "0:V:0?", *sound, "-vf", frames]
+        return ["-map", "0:V:0?", *sound, "-vf", f"{clock},{frames}"]
     chains = {"frames": frames}
     for one in dense:
-        chains[one.modality] = filters(_at_rate(one.frames_per_second, one.max_frames), one.short_side_pixels)
+        sampled = "trim=end_frame=1" if first == "all" else _at_rate(one.frames_per_second, one.max_frames)
+        chains[one.modality] = filters(sampled, one.short_side_pixels)
     copies = "".join(f"[{name}_in]" for name in chains)
     parts = [f"[{name}_in]{chain}[{name}]" for name, chain in chains.items()]
-    graph = ";".join([f"[0:V:0]split={len(chains)}{copies}", *parts])
+    graph = ";".join([f"[0:V:0]{clock},split={len(chains)}{copies}", *parts])
     maps = [word for name in chains for word in ("-map", f"[{name}]")]
     return ["-filter_complex_threads", "1", "-filter_complex", graph, *maps, *sound]
+
+
+def _first_picture_in_time(kind: str) -> str:
+    """Return the filter that lets a picture start at 0 which starts late only because its pictures are reordered.
+
+    AVI has no times of presentation, so that the whole picture comes late by what the decoder holds back. In other
+    kinds the times are right, and the first picture shows a little earlier.
+    """
+    if kind == "avi":
+        return f"setpts='PTS-if(lte(STARTT,{LATE_SECONDS})+lte(STARTT*FR,{DECODER_DELAY_FRAMES}),STARTPTS,0)'"
+    late = f"lte(T,{LATE_SECONDS})+lte(T,{SLOW_LATE_SECONDS})*lte(T*FR,{LATE_FRAMES})"
+    return f"setpts='if(eq(N,0)*({late}),0,PTS)'"
 
 
 def _sampled(config: DecodeConfig) -> str:

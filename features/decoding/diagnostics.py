@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from features.base.errors import ShardError
@@ -20,9 +20,18 @@ if TYPE_CHECKING:
 # Exit codes of a process ended from outside: by a user, or by the kernel when memory ran out.
 OUTSIDE_SIGNALS = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
 RECEIVED_SIGNAL = re.compile(r"^Exiting normally, received signal", re.MULTILINE)
+# The start is that of the container, and the streams seldom end together.
+START_SLACK_SECONDS = 0.5
 # Rounding of the last frame: a clip with this fraction of what is expected is complete.
 COMPLETE_FRACTION = 0.9
-DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+)", re.MULTILINE)
+DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+)(?:, start: (\d+\.\d+))?", re.MULTILINE)
+# ffmpeg's demuxers of files whose stated duration is the time at which they end, and those where it may be.
+ENDS_AT_DURATION = re.compile(r"^Input #0, (?:matroska|flv)", re.MULTILINE)
+MAY_END_AT_DURATION = re.compile(r"^Input #0, (?:matroska|flv|mov)", re.MULTILINE)
+# Both before the log's part on the output.
+PICTURE = re.compile(r"^  Stream #0:\d+[^\n]*: Video: (?![^\n]*\(attached pic\))", re.MULTILINE)
+OUTPUT = re.compile(r"^Output #0", re.MULTILINE)
+GRAPH_WAS_REBUILT = re.compile(r"Reconfiguring filter graph because (?:video|display)")
 # ffmpeg's messages about missing bytes.
 CUT = re.compile(r"partial file|Error during demuxing|ended prematurely|truncat|Packet corrupt", re.IGNORECASE)
 TELLING = re.compile(r"error|invalid|not|fail|missing|corrupt|partial", re.IGNORECASE)
@@ -56,6 +65,7 @@ class StoredStreams:
         audio_seconds: Length of the sound.
         audio_end_seconds: Time at which the sound ends, 0 without sound.
         num_dense_frames: Frames of each further video stream, in the order of ``DecodeConfig.dense_frames``.
+        frame_seconds: Times of the frames.
     """
 
     num_frames: int
@@ -63,6 +73,7 @@ class StoredStreams:
     audio_seconds: float
     audio_end_seconds: float
     num_dense_frames: tuple[int, ...] = ()
+    frame_seconds: tuple[float, ...] = field(default=(), compare=False)
 
 
 def measure(matroska: IO[bytes]) -> StoredStreams:
@@ -73,8 +84,8 @@ def measure(matroska: IO[bytes]) -> StoredStreams:
     """
     import av  # noqa: PLC0415 - loads the codec libraries
 
-    num_frames = 0
-    frames_end = audio_end = 0.0
+    frame_seconds: list[float] = []
+    audio_end = 0.0
     audio_start: float | None = None
     matroska.seek(0)
     try:
@@ -92,24 +103,61 @@ def measure(matroska: IO[bytes]) -> StoredStreams:
                     if packet.stream.index in dense:
                         dense[packet.stream.index] += 1
                         continue
-                    num_frames += 1
-                    frames_end = seconds
+                    frame_seconds.append(seconds)
                     continue
                 audio_start = seconds if audio_start is None else audio_start
                 audio_end = seconds + float((packet.duration or 0) * packet.time_base)
         except av.FFmpegError as error:
             raise ShardError(f"stored streams cannot be read ({error})") from error
     audio_seconds = max(0.0, audio_end - (audio_start or 0.0))
-    return StoredStreams(num_frames, frames_end, audio_seconds, audio_end, tuple(dense.values()))
+    frames_end = frame_seconds[-1] if frame_seconds else 0.0
+    num_dense = tuple(dense.values())
+    return StoredStreams(len(frame_seconds), frames_end, audio_seconds, audio_end, num_dense, tuple(frame_seconds))
 
 
-def duration_seconds(log: str) -> float | None:
-    """Return the duration that ffmpeg states for the input, ``None`` when the file states none."""
+def duration_seconds(log: str, stored: StoredStreams | None = None) -> float | None:
+    """Return the duration of the input as its header states it, ``None`` when the file states none.
+
+    Of a clip whose clock starts later than 0, some headers state the time at which it ends: always in FLV and mostly
+    in Matroska, also in a segment of a fragmented MP4. There the start is subtracted, unless the decoded streams are
+    longer than that; in MP4 only where they end then.
+
+    Args:
+        log: ffmpeg's log.
+        stored: What was decoded.
+    """
     match = DURATION.search(log)
     if match is None:
         return None
-    hours, minutes, seconds = match.groups()
-    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    hours, minutes, seconds, start = match.groups()
+    stated = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    shorter = round(stated - float(start or 0), 2)
+    if shorter in {0.0, stated} or stored is None or not MAY_END_AT_DURATION.search(log):
+        return stated
+    end = max(stored.frames_end_seconds, stored.audio_end_seconds)
+    if shorter < 0 or end > shorter + START_SLACK_SECONDS:
+        return stated
+    return shorter if ENDS_AT_DURATION.search(log) or end >= _lower_bound(shorter) else stated
+
+
+def has_picture(log: str) -> bool:
+    """Return whether ffmpeg found a video stream in the input, one that is no attached picture."""
+    return PICTURE.search(OUTPUT.split(log)[0]) is not None
+
+
+def has_hole(stored: StoredStreams, config: DecodeConfig) -> bool:
+    """Return whether a frame is missing between two others."""
+    distance = 0.0 if config.num_frames else 1.5 / config.frames_per_second
+    pairs = zip(stored.frame_seconds, stored.frame_seconds[1:], strict=False)
+    return bool(distance) and any(later - earlier > distance for earlier, later in pairs)
+
+
+def lacks_edge(stored: StoredStreams, log: str, config: DecodeConfig) -> bool:
+    """Return whether frames at the beginning or the end are missing."""
+    duration = duration_seconds(log, stored)
+    return stored.frame_seconds[0] > 0 or (
+        duration is not None and stored.num_frames < expected_frames(duration, config)
+    )
 
 
 def expected_frames(duration: float | None, config: DecodeConfig) -> int:

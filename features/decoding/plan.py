@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING
 
-from features.decoding.diagnostics import reason
+from features.decoding.diagnostics import GRAPH_WAS_REBUILT, has_hole, has_picture, lacks_edge, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,11 +29,17 @@ class Plan:
         picture: Whether the streams of frames are stored.
         sound: Whether the sound is stored.
         sampling: As ``DecodeConfig.sampling``.
+        one_graph: Whether the filters stay as they are where size, format or colour tags of the picture change. ffmpeg
+            would build them anew, and the pictures that they hold back would be lost.
+        first_picture: The first picture at its own time instead of frames at given times, in no stream of frames, in
+            ``sampled`` or in ``all`` of them.
     """
 
     picture: bool = True
     sound: bool = True
     sampling: str = "exact"
+    one_graph: bool = False
+    first_picture: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,4 +84,35 @@ def _without_picture(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan
     return replace(plan, picture=False, sampling="exact")
 
 
-RULES: tuple[Callable[[Plan, Attempt, DecodeConfig], Plan | None], ...] = (_without_picture,)
+def _with_every_picture(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
+    """Return the plan with exact sampling where ``fast`` skipped a picture at an edge that no other one stands for."""
+    if plan.sampling != "fast" or not has_picture(attempt.log):
+        return None
+    stored = attempt.stored
+    if stored is not None and stored.num_frames and not lacks_edge(stored, attempt.log, config):
+        return None
+    return replace(plan, sampling="exact")
+
+
+def _with_one_graph(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
+    """Return the plan that keeps the filters where ffmpeg built them anew on the way."""
+    holes = attempt.stored is not None and has_hole(attempt.stored, config)
+    return replace(plan, one_graph=True) if holes or GRAPH_WAS_REBUILT.search(attempt.log) else None
+
+
+def _with_the_first_picture(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
+    """Return the plan that stores the first picture where none is on screen at any of the times."""
+    if (attempt.stored is not None and attempt.stored.num_frames) or not has_picture(attempt.log) or not plan.picture:
+        return None
+    # A picture can be too short for the denser frames, too.
+    is_second = plan.first_picture == "sampled" and bool(config.dense_frames())
+    return replace(plan, first_picture="all" if is_second else plan.first_picture or "sampled")
+
+
+# The first rule that asks for another plan decides.
+RULES: tuple[Callable[[Plan, Attempt, DecodeConfig], Plan | None], ...] = (
+    _without_picture,
+    _with_every_picture,
+    _with_one_graph,
+    _with_the_first_picture,
+)
