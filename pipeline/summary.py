@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from features.base.parallel import num_cpus
 from models.metrics import METRICS
 from models.rendering.terminal_table import render_table
+from tasks.stages.absence import corpus_remarks
 from tasks.stages.evaluate import METRICS_NAME, REPORT_NAME, Evaluate
 
 if TYPE_CHECKING:
@@ -24,12 +25,18 @@ def closing_table(stages: Sequence[Stage]) -> str:
     """Return what became of the clips in each stage, the scores, and where they are."""
     rows = [_stage_row(stage.published_success()) for stage in stages]
     parts = [render_table(["stage", "clips", "ok", "partial", "failed", "seconds", "why"], rows)]
+    parts += remarks_below(corpus_remarks([stage.published_success() for stage in stages]))
     for stage in stages:
         if isinstance(stage, Evaluate):
             parts += ["", time_shares([(stage.published_success(), stage.is_training) for stage in stages])]
             parts += ["", _scores(stage.published_success().facts), ""]
             parts += [f"metrics  {stage.folder / METRICS_NAME}", f"report   {stage.folder / REPORT_NAME}"]
     return "\n".join(["", *parts])
+
+
+def remarks_below(remarks: Sequence[str]) -> list[str]:
+    """Return the lines below a table: a blank one before remarks, nothing without them."""
+    return ["", *remarks] if remarks else []
 
 
 def _stage_row(success: Success) -> list[object]:

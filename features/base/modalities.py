@@ -6,6 +6,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 _DEFAULT_GROUP = "frames"
+# Part of a clip -> codes of the clips that never had it; "" is the record.
+_ABSENT_CODES = MappingProxyType(
+    {
+        "frames": ("no_video", "no_video_stream"),
+        "sound": ("no_video", "no_audio"),
+        "cover": ("no_cover",),
+        "": ("no_text",),
+    }
+)
+# A clip with one of these lacks something that its maker left out; nothing is wrong with it.
+ABSENT_CODES = frozenset(code for codes in _ABSENT_CODES.values() for code in codes)
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,11 @@ class Modality:
     def is_decoded(self) -> bool:
         """Whether it is read from the decoded clip rather than from its record."""
         return bool(self.stream)
+
+    @property
+    def absent_codes(self) -> tuple[str, ...]:
+        """Codes of the clips that never had it."""
+        return _ABSENT_CODES[self.stream]
 
 
 _ALL = (

@@ -90,6 +90,7 @@ class ReportData:
         provenance: Key -> value: versions, digests, paths.
         network: The network's modules; None where there is no network.
         ablation: The compared variants; None without an ablation.
+        remarks: What a person should know about the stages.
     """
 
     title: str
@@ -109,3 +110,4 @@ class ReportData:
     provenance: Mapping[str, str]
     network: Structure | None = None
     ablation: AblationTable | None = None
+    remarks: tuple[str, ...] = ()

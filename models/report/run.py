@@ -50,11 +50,12 @@ def training_section(data: ReportData) -> Html:
 
 
 def stages_section(data: ReportData) -> Html:
-    """Return the clips of each stage by outcome, the reasons, and the time."""
+    """Return the clips of each stage by outcome, the reasons, and the time; below them the remarks."""
     if not data.stages:
         return Html()
     headers = ("Stage", "Clips in", "ok", "partial", "failed", "Reasons", "Time")
-    return section("Stages", table(headers, [_stage_cells(stage) for stage in data.stages], numbers=(1, 2, 3, 4, 6)))
+    cells = table(headers, [_stage_cells(stage) for stage in data.stages], numbers=(1, 2, 3, 4, 6))
+    return section("Stages", cells, *(element("p", line) for line in data.remarks))
 
 
 def settings_section(data: ReportData) -> Html:

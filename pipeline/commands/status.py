@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, TypedDict
 
 from features.base.errors import SourceError
 from models.rendering.terminal_table import render_table
-from pipeline.summary import most_frequent, reasons
+from pipeline.summary import most_frequent, reasons, remarks_below
 from pipeline.workflow import stages_in_use
 from tasks.core.console import PROGRESS_NAME
 from tasks.core.locking import holder_of
 from tasks.core.receipts import read_receipt, total
 from tasks.core.sharded import ShardedStage
 from tasks.core.stage import root_folder
+from tasks.stages.absence import corpus_remarks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,20 +38,24 @@ class StageStatus(TypedDict):
 
 
 class Status(TypedDict):
-    """State of a root: the process that has locked it, and every stage of the configured run."""
+    """State of a root: the process that has locked it, every stage of the configured run, what the corpus lacks."""
 
     root: str
     running_process: int | None
     stages: list[StageStatus]
+    remarks: list[str]
 
 
 def read_status() -> Status:
     """Return the state of all that the configuration describes. Takes no lock and writes nothing."""
     holder = holder_of(root_folder())
+    rows = {stage: _stage_status(stage, running=holder is not None) for stage in stages_in_use()}
+    found = [stage.success() if row["fingerprint"] else None for stage, row in rows.items()]
     return Status(
         root=str(root_folder()),
         running_process=holder,
-        stages=[_stage_status(stage, running=holder is not None) for stage in stages_in_use()],
+        stages=list(rows.values()),
+        remarks=corpus_remarks([success for success in found if success is not None]),
     )
 
 
@@ -123,4 +128,5 @@ def render_status(status: Status) -> str:
     rows = [[row.get(name) for name in names] for row in status["stages"]]
     holder = status["running_process"]
     running = f"process {holder} is at work" if holder is not None else "no run is at work"
-    return "\n".join([f"root {status['root']}: {running}", "", render_table(names, rows)])
+    lines = [render_table(names, rows), *remarks_below(status["remarks"])]
+    return "\n".join([f"root {status['root']}: {running}", "", *lines])

@@ -7,19 +7,28 @@ import os
 import threading
 import time
 from abc import abstractmethod
+from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from features.base.errors import StageFailedError
 from features.base.files import published, sha256_of, sha256_of_json
+from features.base.modalities import MODALITIES
 from features.base.parallel import STOPPING
 from tasks.core.console import Progress
-from tasks.core.receipts import SUCCESS_NAME, FileReceipt, read_receipt, receipt_path, shards_by_key, write_receipt
+from tasks.core.receipts import (
+    SUCCESS_NAME,
+    FileReceipt,
+    read_receipt,
+    receipt_path,
+    shards_by_key,
+    total,
+    write_receipt,
+)
 from tasks.core.stage import Stage
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
@@ -109,6 +118,8 @@ def _finished(running: dict[Future[Result], ShardJob]) -> Iterator[tuple[ShardJo
 
 # Key among the timings that a builder returns: clips whose rows were reused from an older shard.
 TAKEN_OVER = "clips_taken_over"
+# Key among the facts of a stage: the modalities that none of its clips has.
+ABSENT = "absent"
 
 
 class ShardedStage(Stage):
@@ -173,7 +184,13 @@ class ShardedStage(Stage):
                     for job, receipt in run_local(build, pending, self.shards_at_a_time):
                         receipts[job.name] = receipt
                         self.shard_done(receipt)
-        return [receipts[job.name] for job in jobs], len(pending), {}
+        ordered = [receipts[job.name] for job in jobs]
+        absent = absent_modalities(ordered, self.modalities())
+        return ordered, len(pending), {ABSENT: absent} if absent else {}
+
+    def modalities(self) -> tuple[str, ...]:
+        """Return the modalities of which the codes of this stage's outcomes tell that a clip lacks them."""
+        return ()
 
     def shard_done(self, receipt: FileReceipt) -> None:
         """Handle one shard that was published or reused; a hook, called once for each."""
@@ -263,3 +280,19 @@ class ShardedStage(Stage):
         except StageFailedError:
             self.mark_for_retry()
             raise
+
+
+def absent_modalities(receipts: Sequence[FileReceipt], names: Iterable[str]) -> list[str]:
+    """Return those of some modalities that no clip has; clips that failed count with neither.
+
+    Args:
+        receipts: Of all shards of a stage, with the outcomes that are not ``ok``.
+        names: The modalities.
+    """
+    failed = Counter(row.code for receipt in receipts for row in receipt.problems if row.status == "failed")
+    codes = Counter(total(receipts, "codes"))
+    num_usable = sum(receipt.rows for receipt in receipts) - failed.total()
+    lacking = {
+        name: sum(codes[code] - failed[code] for code in MODALITIES[name].absent_codes) for name in names
+    }  # fmt: skip
+    return [name for name, count in lacking.items() if 0 < count == num_usable]

@@ -254,6 +254,8 @@ class Stage(luigi.Task):
         self.on_success()
         point_latest(self)
         say(_closing_line(success))
+        if remark := self.remark(success):
+            say(f"{success.stage:<15} {remark}")
 
     def check_before_build(self) -> None:
         """Raise for what is known to fail, before any published file is touched."""
@@ -268,6 +270,10 @@ class Stage(luigi.Task):
 
     def on_success(self) -> None:
         """Clean up after the stage is complete; a hook."""
+
+    def remark(self, success: Success) -> str:  # noqa: ARG002 - for those that override it
+        """Return one line about a complete stage that a person should know; a hook."""
+        return ""
 
     def max_failed_fraction(self) -> float:
         """Return the fraction of failed clips above which the stage fails."""

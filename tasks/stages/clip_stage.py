@@ -65,14 +65,10 @@ class ClipStage(ShardedStage):
         return {"decode": Decode().fingerprint}
 
     def key_settings(self) -> Mapping[str, object]:
-        """Return the settings, with Decode's where the inputs are media."""
-        if not self.decodes_media:
-            return self.identity_settings()
+        """Return the settings and Decode's version, since its clips give the outcomes; for media its settings too."""
         decode = Decode()
-        return {
-            **self.identity_settings(),
-            "decode": {**decode.identity_settings(), "stage_version": decode.stage_version},
-        }
+        used = decode.identity_settings() if self.decodes_media else {}
+        return {**self.identity_settings(), "decode": {**used, "stage_version": decode.stage_version}}
 
     @contextmanager
     def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:
@@ -152,7 +148,7 @@ class ClipOpener:
 
     def check(self, job: ShardJob) -> None:
         """Raise ShardError where the shard of a job is a stored one and damaged."""
-        if self._downloader is None:
+        if "decode" in job.inputs:
             check_digest(job.inputs["decode"], job.digests["decode"])
 
     def timings(self) -> dict[str, float]:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import Field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from features.base.modalities import MODALITIES
+from features.base.modalities import MODALITIES, names_of_stream
 from features.base.outcomes import Tally, is_transient
 from features.base.parallel import WorkerPool, num_cpus
 from features.base.settings import is_identity, modalities_of
@@ -16,6 +16,7 @@ from features.downloads.download import Downloader
 from features.downloads.download_rows import FROM_STORE, read_downloaded
 from tasks.config.run import settings
 from tasks.core.sharded import ShardedStage
+from tasks.stages.absence import absent_modalities_line
 from tasks.stages.download import Download, media_folders
 from tasks.stages.manifest import Manifest
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from features.decoding.config import DecodeConfig
     from features.downloads.store import MediaCollector
     from tasks.core.console import Progress
-    from tasks.core.receipts import FileReceipt
+    from tasks.core.receipts import FileReceipt, Success
     from tasks.core.sharded import ShardBuilder, ShardJob
     from tasks.core.stage import Stage
 
@@ -65,6 +66,14 @@ class Decode(ShardedStage):
     def max_failed_fraction(self) -> float:
         """Return the setting."""
         return settings().decode.max_failed_fraction
+
+    def modalities(self) -> tuple[str, ...]:
+        """Return those that are made of a clip's video; of a cover a clip's code does not tell."""
+        return names_of_stream("frames", "sound")
+
+    def remark(self, success: Success) -> str:
+        """Return which of them no clip has."""
+        return absent_modalities_line([success])
 
     @contextmanager
     def shard_builder(self, progress: Progress) -> Iterator[ShardBuilder]:

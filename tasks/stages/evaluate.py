@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING, ClassVar
 
 from features.base.files import publish_json
+from features.base.modalities import ABSENT_CODES
 from features.base.settings import identity_values
 from models.report.data import FailedClip, ReportData, StageSummary, WorstError
 from models.structure.structure import read_structure
@@ -14,6 +15,7 @@ from tasks.config.run import settings
 from tasks.core.receipts import FileReceipt, read_receipt
 from tasks.core.stage import Stage
 from tasks.stages.ablation import Ablation, read_ablation
+from tasks.stages.absence import corpus_remarks
 from tasks.stages.clip_stage import some_clips, stores_decoded
 from tasks.stages.dataset import extract_stages, open_clips, read_labelled_corpus, recognize_stages
 from tasks.stages.decode import Decode
@@ -145,6 +147,7 @@ class Evaluate(Stage):
             # Of several members: their networks are alike.
             network=read_structure(predict.checkpoints()[0]),
             ablation=read_ablation(Ablation().folder) if self._shows_ablation() else None,
+            remarks=tuple(corpus_remarks([stage.published_success() for stage in stages_with_outcomes()])),
         )
         write_report(data, self.folder / REPORT_NAME)
 
@@ -158,6 +161,9 @@ class Evaluate(Stage):
             for name in stage.published_success().file_names(""):
                 receipt = read_receipt(stage.folder, name)
                 for problem in receipt.problems if receipt else ():
+                    # A clip of sound alone is partial for Decode, and as its maker meant it.
+                    if problem.status == "partial" and problem.code in ABSENT_CODES:
+                        continue
                     if (problem.clip_id, problem.code) in seen:
                         continue
                     seen.add((problem.clip_id, problem.code))

@@ -18,6 +18,7 @@ from features.recognition.recognized_shard import read_recognized
 from tasks.config.run import settings
 from tasks.config.schema import extract_section
 from tasks.core.stage import exit_on_error
+from tasks.stages.absence import absent_modalities_line
 from tasks.stages.clip_stage import ClipStage
 from tasks.stages.decode import Decode, decode_settings_of
 from tasks.stages.manifest import Manifest
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from features.backbones.extractor.shard_loop import ShardRun
     from features.base.modalities import Modality
     from features.formats.reuse import ReusableShard
+    from tasks.core.receipts import Success
     from tasks.core.sharded import ShardJob
     from tasks.core.stage import Stage
     from tasks.stages.clip_stage import ClipOpener
@@ -105,6 +107,10 @@ class Extract(ClipStage):
         fields = () if self.entry.is_decoded else self.config.text_fields()
         return {name: Recognize(field=name) for name in recognized_fields() if name in fields}
 
+    def key_settings(self) -> Mapping[str, object]:
+        """Return the settings, and for a decoded modality what decides how a clip is read."""
+        return super().key_settings() if self.entry.is_decoded else self.identity_settings()
+
     def upstream_fingerprints(self) -> Mapping[str, str]:
         """Return the fingerprints of the stages that decide the clips."""
         if self.entry.is_decoded:
@@ -114,6 +120,14 @@ class Extract(ClipStage):
     def max_failed_fraction(self) -> float:
         """Return the setting."""
         return settings().features.max_failed_fraction
+
+    def modalities(self) -> tuple[str, ...]:
+        """Return the one that is embedded."""
+        return (self.modality,)
+
+    def remark(self, success: Success) -> str:
+        """Return that no clip has it, where that is so."""
+        return absent_modalities_line([success])
 
     def recipe(self) -> dict[str, object]:
         """Return the settings that decide the meaning of the numbers; the same for every corpus."""

@@ -14,6 +14,7 @@ from features.base.settings import identity_values
 from features.recognition.recognition_config import AsrConfig, OcrConfig, recognizer_identity
 from features.recognition.recognized_shard import recognize_shard, reusable_texts
 from tasks.config.run import settings
+from tasks.stages.absence import RECOGNIZE, absent_source_line
 from tasks.stages.clip_stage import ClipStage
 from tasks.stages.decode import Decode, decode_settings_of
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from features.backbones.extractor.shard_loop import ShardRun
     from features.recognition.recognizer import Recognizer
+    from tasks.core.receipts import Success
     from tasks.core.sharded import ShardJob
     from tasks.stages.clip_stage import ClipOpener
 
@@ -50,7 +52,7 @@ class Recognize(ClipStage):
     @property
     def stage_name(self) -> str:
         """Name of the stage's folder."""
-        return f"recognize-{self.field}"
+        return f"{RECOGNIZE}{self.field}"
 
     def check_settings(self) -> None:
         """Check the field first, for it names the section."""
@@ -65,6 +67,14 @@ class Recognize(ClipStage):
         config = _config(self.field)
         backbone = without_folder(config.backbone)
         return {**identity_values(config), "backbone": backbone, "weights": recognizer_identity(config)}
+
+    def modalities(self) -> tuple[str, ...]:
+        """Return the one that the text is read from."""
+        return (FIELD_SOURCES[self.field],)
+
+    def remark(self, success: Success) -> str:
+        """Return that no clip has it, where that is so."""
+        return absent_source_line(success, self.field)
 
     def recipe(self) -> dict[str, object]:
         """Return the settings that decide the text; the same for every corpus."""

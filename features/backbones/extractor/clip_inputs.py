@@ -84,8 +84,16 @@ def _pictures(clip: OpenedClip, entry: Modality) -> tuple[Outcome, Any, int]:
     pictures = iter(()) if position is None else stored_pictures(clip.matroska, position)
     first = next(pictures, None)
     if first is None:
-        return _changed(clip.outcome, "failed", "no_video_stream"), None, expected
+        return _without_pictures(clip, outcome, entry), None, expected
     return outcome, itertools.chain([first], pictures), expected
+
+
+def _without_pictures(clip: OpenedClip, outcome: Outcome, entry: Modality) -> Outcome:
+    """Return the outcome of a clip with sound alone: it never had a picture, or its pictures could not be decoded."""
+    code = next((code for code in clip.about.get("codes", ()) if code in entry.absent_codes), "")
+    if code:
+        return _changed(outcome, "ok", code)
+    return _changed(outcome, "failed", outcome.code or "no_frames", outcome.detail or "no frame was stored")
 
 
 def _sound(clip: OpenedClip, _: Modality) -> tuple[Outcome, Any, int]:

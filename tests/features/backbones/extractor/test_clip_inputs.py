@@ -49,7 +49,7 @@ def test_frames_of_a_decoded_shard(decoded: Path) -> None:
     assert account(media_inputs(open_tar_shard(decoded), "frames")) == [
         ("whole", "ok", "", 4),
         ("silent", "ok", "", 4),
-        ("sound", "failed", "no_video_stream", None),
+        ("sound", "ok", "no_video_stream", None),
         ("cut", "partial", "truncated", 3),
         ("nothing", "failed", "invalid_data", None),
         ("cover", "ok", "", 4),
@@ -134,6 +134,25 @@ def test_each_modality_has_the_outcome_of_what_it_is_made_of(
     for modality, expected in (("frames", frames), ("audio", audio)):
         (found,) = media_inputs([changed], modality)
         assert (found.outcome.status, found.outcome.code) == expected
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        (["no_video_stream", "cover_http_503"], ("ok", "no_video_stream")),
+        # There was a picture, and nothing of it is left.
+        (["truncated"], ("failed", "truncated")),
+        ([], ("failed", "no_frames")),
+    ],
+)
+def test_a_clip_of_sound_alone_lacks_its_pictures_or_has_lost_them(
+    decoded: Path, codes: list[str], expected: tuple[str, str]
+) -> None:
+    clips = open_tar_shard(decoded)
+    clip = next(clip for clip in clips if clip.outcome.clip_id == "sound")
+    changed = OpenedClip(clip.outcome, clip.matroska, None, {**clip.about, "codes": codes})
+    (found,) = media_inputs([changed], "frames")
+    assert (found.outcome.status, found.outcome.code, found.value) == (*expected, None)
 
 
 def texts_of(clips: Iterable[ClipInput]) -> list[Any]:
