@@ -17,11 +17,12 @@ from features.decoding.diagnostics import (
     expected_frames,
     last_line,
     measure,
+    picture_end_seconds,
     reason,
     was_killed,
     what_is_missing,
 )
-from features.decoding.frame_selection import select_frames
+from features.decoding.frame_selection import choose_positions, select_frames
 from features.decoding.plan import MAX_COMMANDS, Attempt, Plan, first_plan, revised_plan
 
 if TYPE_CHECKING:
@@ -192,23 +193,24 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, s
     """Return the Matroska file, and code and detail of what is missing from it, if anything."""
     decoder, config = work.decoder, work.decoder.config
     path = decoder.locate(file)
-    attempt, _ = _final_attempt(path, file.kind, work)
+    attempt, plan = _final_attempt(path, file.kind, work)
     output, log, stored = attempt.output, attempt.log, attempt.stored
     if stored is None and output.tell():
         raise ClipError("no_usable_stream", f"no picture and no sound could be decoded; {last_line(log)}")
     if stored is None or not (stored.num_frames or stored.audio_seconds):
         raise ClipError(*reason(log))
-    try:
-        selected = _selected(output, stored, work)
-    except ShardError as error:
-        raise ClipError("no_usable_stream", str(error)) from error
-    num_frames = stored.num_frames
+    final = stored
+    if plan.has_clock(config):
+        try:
+            output = _selected(attempt, stored, work)
+            final = measure(output)
+        except ShardError as error:
+            raise ClipError("no_usable_stream", str(error)) from error
+    num_frames = final.num_frames
     duration = duration_seconds(log, stored)
     problem = what_is_missing(stored, duration, config, log)
     if attempt.returncode != 0 and num_frames:
         problem = ("decode_errors", f"ffmpeg ended with {attempt.returncode}; {last_line(log)}")
-    if selected is not None:
-        output, num_frames = selected, config.num_frames
     work.facts = {
         "duration_seconds": duration,
         "num_frames": num_frames,
@@ -217,7 +219,7 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, s
     }
     for position, one in enumerate(config.dense_frames()):
         # Without a picture there are none of these streams.
-        found = stored.num_dense_frames[position] if stored.num_dense_frames else 0
+        found = final.num_dense_frames[position] if final.num_dense_frames else 0
         expected = max(found, expected_dense_frames(duration, config, one)) if problem else found
         work.facts.update({f"num_{one.modality}_frames": found, f"expected_{one.modality}_frames": expected})
     return output, problem
@@ -234,7 +236,7 @@ def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
     for number in range(1, MAX_COMMANDS + 1):
         command = clip_command(decoder.binary, str(path), kind, config, plan)
         output, returncode, log = work.run(command, path, MAX_CLIP_BYTES)
-        attempt = Attempt(output, returncode, log, _measured(output))
+        attempt = Attempt(output, returncode, log, _measured(output, has_clock=plan.has_clock(config)))
         another = revised_plan(plan, attempt, config)
         if another is None or number == MAX_COMMANDS:
             break
@@ -243,21 +245,23 @@ def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
     return attempt, plan
 
 
-def _measured(output: IO[bytes]) -> StoredStreams | None:
+def _measured(output: IO[bytes], *, has_clock: bool) -> StoredStreams | None:
     try:
-        return measure(output) if output.tell() else None
+        return measure(output, has_clock=has_clock) if output.tell() else None
     except ShardError:
         # The header alone: no stream has a packet.
         return None
 
 
-def _selected(output: IO[bytes], stored: StoredStreams, work: _Work) -> IO[bytes] | None:
-    """Return a copy with ``num_frames`` frames, ``None`` where there are no more than that."""
-    num_frames = work.decoder.config.num_frames
-    if not num_frames or stored.num_frames <= num_frames:
-        return None
+def _selected(attempt: Attempt, stored: StoredStreams, work: _Work) -> IO[bytes]:
+    """Return a copy of a result without its clock and what lies behind its end, with ``num_frames`` at most."""
+    config = work.decoder.config
+    end = picture_end_seconds(stored, attempt.log, config.max_seconds) if stored.num_frames else 0.0
+    before_end = [second for second in stored.frame_seconds if second < end]
+    wanted = config.num_frames or len(before_end)
+    kept = choose_positions(before_end, wanted, end)
     selected = work.spool()
-    select_frames(output, selected, num_frames)
+    select_frames(attempt.output, selected, kept, end)
     return selected
 
 

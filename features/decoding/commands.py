@@ -28,6 +28,8 @@ PICTURE_FORMATS = {"jpeg": "jpeg_pipe", "png": "png_pipe", "webp": "webp_pipe"}
 TRANSPARENT_KINDS = frozenset({"gif", "webp", "png"})
 # Colours over white. For an opaque picture the three steps change no value.
 ON_WHITE = "format=yuva444p|gbrap,negate,premultiply=inplace=1,negate"
+# Tiny pictures, and one more of them where the picture ends.
+CLOCK = "scale=16:16,setsar=1,tpad=stop=1"
 # A picture that starts later than this starts late on purpose: in seconds, or where a frame lasts long in frames up to
 # some seconds. Two frames are held back for B pictures; the half allows for rounded times.
 LATE_SECONDS = 0.15
@@ -145,21 +147,24 @@ def _streams(kind: str, config: DecodeConfig, plan: Plan) -> list[str]:
     if not plan.picture:
         return sound
     first = plan.first_picture
-    clock = _first_picture_in_time(kind)
-    frames = filters("trim=end_frame=1" if first else _sampled(config), config.short_side_pixels)
-    dense = config.dense_frames()
-    if not dense:
-        # V excludes attached pictures.
-        return ["-map", "0:V:0?", *sound, "-vf", f"{clock},{frames}"]
-    chains = {"frames": frames}
-    for one in dense:
+    in_time = _first_picture_in_time(kind)
+    chains = {"frames": filters("trim=end_frame=1" if first else _sampled(config), config.short_side_pixels)}
+    for one in config.dense_frames():
         sampled = "trim=end_frame=1" if first == "all" else _at_rate(one.frames_per_second, one.max_frames)
         chains[one.modality] = filters(sampled, one.short_side_pixels)
+    # Times of an encoder are otherwise multiples of the picture's nominal interval.
+    times = ["-enc_time_base:v:0", "1:1000"] if first else []
+    if plan.has_clock(config):
+        times += [f"-enc_time_base:v:{len(chains)}", "1:1000"]
+        chains["clock"] = ",".join([*([] if plan.every_time else ["select='eq(n,0)'"]), CLOCK])
+    if len(chains) == 1:
+        # V excludes attached pictures.
+        return ["-map", "0:V:0?", *sound, "-vf", f"{in_time},{chains['frames']}", *times]
     copies = "".join(f"[{name}_in]" for name in chains)
     parts = [f"[{name}_in]{chain}[{name}]" for name, chain in chains.items()]
-    graph = ";".join([f"[0:V:0]{clock},split={len(chains)}{copies}", *parts])
+    graph = ";".join([f"[0:V:0]{in_time},split={len(chains)}{copies}", *parts])
     maps = [word for name in chains for word in ("-map", f"[{name}]")]
-    return ["-filter_complex_threads", "1", "-filter_complex", graph, *maps, *sound]
+    return ["-filter_complex_threads", "1", "-filter_complex", graph, *maps, *sound, *times]
 
 
 def _first_picture_in_time(kind: str) -> str:

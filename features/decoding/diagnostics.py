@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 # Exit codes of a process ended from outside: by a user, or by the kernel when memory ran out.
 OUTSIDE_SIGNALS = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
 RECEIVED_SIGNAL = re.compile(r"^Exiting normally, received signal", re.MULTILINE)
+# Kinds without a header; ffmpeg estimates their duration.
+ESTIMATED_DURATION = re.compile(r"^Input #0, mpeg", re.MULTILINE)
+# Headers may leave out the last frame's duration, and streams may end a little later than stated.
+HANGING_SECONDS = 0.25
+# Sizes of one picture, stored twice, differ by this much at most.
+SAME_PICTURE_BYTES = 2
+MIN_STANDING_SECONDS = 0.001
 # The start is that of the container, and the streams seldom end together.
 START_SLACK_SECONDS = 0.5
 # Rounding of the last frame: a clip with this fraction of what is expected is complete.
@@ -66,6 +73,9 @@ class StoredStreams:
         audio_end_seconds: Time at which the sound ends, 0 without sound.
         num_dense_frames: Frames of each further video stream, in the order of ``DecodeConfig.dense_frames``.
         frame_seconds: Times of the frames.
+        standing_from_seconds: Time of the first of the frames at the end that are, by their size, one picture.
+        clock_seconds: Times of the stream that is a clock; without one, or where the picture went on when the reading
+            ended, its last time is not that of the picture's end.
     """
 
     num_frames: int
@@ -74,10 +84,16 @@ class StoredStreams:
     audio_end_seconds: float
     num_dense_frames: tuple[int, ...] = ()
     frame_seconds: tuple[float, ...] = field(default=(), compare=False)
+    standing_from_seconds: float = field(default=0.0, compare=False)
+    clock_seconds: tuple[float, ...] = field(default=(), compare=False)
 
 
-def measure(matroska: IO[bytes]) -> StoredStreams:
+def measure(matroska: IO[bytes], *, has_clock: bool = False) -> StoredStreams:
     """Return how many frames and how much sound a stored clip has; the file is read from its start.
+
+    Args:
+        matroska: The stored clip.
+        has_clock: Whether its last video stream is a clock.
 
     Raises:
         ShardError: It is no stored clip, or it is damaged.
@@ -85,7 +101,9 @@ def measure(matroska: IO[bytes]) -> StoredStreams:
     import av  # noqa: PLC0415 - loads the codec libraries
 
     frame_seconds: list[float] = []
-    audio_end = 0.0
+    clock_seconds: list[float] = []
+    standing_from = audio_end = 0.0
+    frame_bytes = 0
     audio_start: float | None = None
     matroska.seek(0)
     try:
@@ -94,16 +112,23 @@ def measure(matroska: IO[bytes]) -> StoredStreams:
         raise ShardError(f"a stored clip cannot be opened ({error})") from error
     with container:
         dense = {stream.index: 0 for stream in container.streams.video[1:]}
+        clock = dense.popitem()[0] if has_clock and dense else None
         try:
             for packet in container.demux():
                 if packet.size == 0 or packet.pts is None:
                     continue
                 seconds = float(packet.pts * packet.time_base)
+                if packet.stream.index == clock:
+                    clock_seconds.append(seconds)
+                    continue
                 if packet.stream.type == "video":
                     if packet.stream.index in dense:
                         dense[packet.stream.index] += 1
                         continue
                     frame_seconds.append(seconds)
+                    if abs(packet.size - frame_bytes) > SAME_PICTURE_BYTES:
+                        standing_from = seconds
+                    frame_bytes = packet.size
                     continue
                 audio_start = seconds if audio_start is None else audio_start
                 audio_end = seconds + float((packet.duration or 0) * packet.time_base)
@@ -111,8 +136,16 @@ def measure(matroska: IO[bytes]) -> StoredStreams:
             raise ShardError(f"stored streams cannot be read ({error})") from error
     audio_seconds = max(0.0, audio_end - (audio_start or 0.0))
     frames_end = frame_seconds[-1] if frame_seconds else 0.0
-    num_dense = tuple(dense.values())
-    return StoredStreams(len(frame_seconds), frames_end, audio_seconds, audio_end, num_dense, tuple(frame_seconds))
+    return StoredStreams(
+        len(frame_seconds),
+        frames_end,
+        audio_seconds,
+        audio_end,
+        tuple(dense.values()),
+        tuple(frame_seconds),
+        standing_from,
+        tuple(clock_seconds),
+    )
 
 
 def duration_seconds(log: str, stored: StoredStreams | None = None) -> float | None:
@@ -140,6 +173,46 @@ def duration_seconds(log: str, stored: StoredStreams | None = None) -> float | N
     return shorter if ENDS_AT_DURATION.search(log) or end >= _lower_bound(shorter) else stated
 
 
+def stands_too_long(stored: StoredStreams, log: str) -> bool:
+    """Return whether the last picture is stored for longer than the file can last by its header and its sound."""
+    known = _known_end_seconds(stored, log)
+    if known is None or len(stored.frame_seconds) < 2:  # noqa: PLR2004 - no distance
+        return False
+    distance = stored.frame_seconds[-1] - stored.frame_seconds[-2]
+    is_last_picture = stored.standing_from_seconds <= known + distance + HANGING_SECONDS
+    end = max(stored.frames_end_seconds, stored.clock_seconds[-1] if stored.clock_seconds else 0.0)
+    return is_last_picture and end > known + HANGING_SECONDS
+
+
+def picture_end_seconds(stored: StoredStreams, log: str, max_seconds: float) -> float:
+    """Return the time at which the picture ends, in a result with a clock.
+
+    That is the time of the last picture and its duration. Where nothing states a duration and ffmpeg took the
+    distance to the picture before, the picture ends with the sound and by the header at the latest.
+
+    Args:
+        stored: What was decoded, one frame at least.
+        log: ffmpeg's log.
+        max_seconds: Only so much is read.
+    """
+    clock, frames = stored.clock_seconds, stored.frame_seconds
+    distance = frames[-1] - frames[-2] if len(frames) > 1 else 0.0
+    if len(clock) < 2:  # noqa: PLR2004 - the start alone: the end lies behind what is read
+        return max(frames[-1] + MIN_STANDING_SECONDS, min(max_seconds, frames[-1] + distance))
+    known = _known_end_seconds(stored, log)
+    # Sound that ends before the last picture starts says nothing of it.
+    if known is None or not stands_too_long(stored, log) or known < clock[-2] - HANGING_SECONDS:
+        return clock[-1]
+    return min(clock[-1], max(known, clock[-2] + MIN_STANDING_SECONDS))
+
+
+def _known_end_seconds(stored: StoredStreams, log: str) -> float | None:
+    """Return when the file ends by its header and its sound, ``None`` where neither tells."""
+    header = None if ESTIMATED_DURATION.search(log) else duration_seconds(log, stored)
+    ends = ([] if header is None else [header]) + ([stored.audio_end_seconds] if stored.audio_seconds else [])
+    return max(ends, default=None)
+
+
 def has_picture(log: str) -> bool:
     """Return whether ffmpeg found a video stream in the input, one that is no attached picture."""
     return PICTURE.search(OUTPUT.split(log)[0]) is not None
@@ -155,9 +228,12 @@ def has_hole(stored: StoredStreams, config: DecodeConfig) -> bool:
 def lacks_edge(stored: StoredStreams, log: str, config: DecodeConfig) -> bool:
     """Return whether frames at the beginning or the end are missing."""
     duration = duration_seconds(log, stored)
-    return stored.frame_seconds[0] > 0 or (
-        duration is not None and stored.num_frames < expected_frames(duration, config)
-    )
+    if stored.frame_seconds[0] > 0 or duration is None:
+        return stored.frame_seconds[0] > 0
+    if stored.clock_seconds and config.num_frames:
+        # The parts must not shift by more than an eighth of one.
+        return stored.clock_seconds[-1] < min(duration, config.max_seconds) * (1 - 1 / (8 * config.num_frames))
+    return stored.num_frames < expected_frames(duration, config)
 
 
 def expected_frames(duration: float | None, config: DecodeConfig) -> int:

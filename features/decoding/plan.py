@@ -9,7 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING
 
-from features.decoding.diagnostics import GRAPH_WAS_REBUILT, has_hole, has_picture, lacks_edge, reason
+from features.decoding.diagnostics import (
+    GRAPH_WAS_REBUILT,
+    has_hole,
+    has_picture,
+    lacks_edge,
+    reason,
+    stands_too_long,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +40,7 @@ class Plan:
             would build them anew, and the pictures that they hold back would be lost.
         first_picture: The first picture at its own time instead of frames at given times, in no stream of frames, in
             ``sampled`` or in ``all`` of them.
+        every_time: Whether the time of every picture is found out.
     """
 
     picture: bool = True
@@ -40,6 +48,14 @@ class Plan:
     sampling: str = "exact"
     one_graph: bool = False
     first_picture: str = ""
+    every_time: bool = False
+
+    def has_clock(self, config: DecodeConfig) -> bool:
+        """Return whether the last video stream of the output is a clock.
+
+        It holds the times at which the picture starts and ends, or those of all pictures and of the end.
+        """
+        return self.picture and (self.every_time or bool(config.num_frames and not self.first_picture))
 
 
 @dataclass(frozen=True)
@@ -78,7 +94,7 @@ def _without_picture(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan
 
     The input of a filter graph is not optional, and options of an absent decoder are an error.
     """
-    needs_picture = bool(config.dense_frames()) or plan.sampling == "fast"
+    needs_picture = bool(config.dense_frames()) or plan.sampling == "fast" or plan.has_clock(config)
     if attempt.stored is not None or not needs_picture or reason(attempt.log)[0] != "no_video_stream":
         return None
     return replace(plan, picture=False, sampling="exact")
@@ -109,10 +125,21 @@ def _with_the_first_picture(plan: Plan, attempt: Attempt, config: DecodeConfig) 
     return replace(plan, first_picture="all" if is_second else plan.first_picture or "sampled")
 
 
+def _with_every_time(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:  # noqa: ARG001 - as all rules
+    """Return the plan that tells how long the last picture lasts where it lasts longer than sound and header.
+
+    A packet may state no duration; then ffmpeg takes the distance to the packet before.
+    """
+    if attempt.stored is None or not stands_too_long(attempt.stored, attempt.log):
+        return None
+    return replace(plan, every_time=True)
+
+
 # The first rule that asks for another plan decides.
 RULES: tuple[Callable[[Plan, Attempt, DecodeConfig], Plan | None], ...] = (
     _without_picture,
     _with_every_picture,
     _with_one_graph,
     _with_the_first_picture,
+    _with_every_time,
 )

@@ -115,6 +115,30 @@ def test_a_change_of_the_picture_loses_no_time(tmp_path: Path, change: str, sett
         assert clip.about["num_motion_frames"] == 9
 
 
+@pytest.mark.parametrize("settings", [{}, {"motion_frames_per_second": 4.0}, {"num_frames": 6}])
+def test_the_last_picture_ends_with_the_sound_where_nothing_states_its_duration(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    # The gap before the last picture is 2.7 s, and it starts 0.1 s before the sound ends; MPEG-TS has no durations.
+    source = numbered(20, 3) + ",select='lt(n,4)+eq(n,57)'"
+    options = (*X264, "-bf", "0", "-fps_mode", "passthrough", "-c:a", "aac")
+    clip = decode(render(tmp_path / "a.ts", [source, TONE.format(2.9)], *options), **settings)
+    assert clip.outcome.status == "ok"
+    assert clip.about["num_frames"] == clip.about["expected_frames"] == 6
+    wanted = [0.25, 0.75, 1.25, 1.75, 2.25, 2.75] if settings.get("num_frames") else [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
+    assert list(shown(clip)) == pytest.approx(wanted, abs=0.1)
+    if "motion_frames_per_second" in settings:
+        assert clip.about["num_motion_frames"] == 12
+
+
+def test_a_last_picture_that_starts_after_the_sound_lasts_as_long_as_the_one_before(tmp_path: Path) -> None:
+    source = numbered(1, 4)
+    options = (*X264, "-bf", "0", "-fps_mode", "passthrough", "-c:a", "aac")
+    clip = decode(render(tmp_path / "a.ts", [source, TONE.format(1.5)], *options))
+    assert [time for time, number in shown(clip).items() if number == 3] == [3.5, 4.0]
+    # Its clock starts 21 ms after that of the sound, so that it is on screen from 3.02 to 4.02 s.
+
+
 def test_fast_keeps_the_times_of_a_clip_that_was_cut_without_encoding(tmp_path: Path) -> None:
     base = render(tmp_path / "base.mp4", [numbered(25, 2.4)], *REORDERED)
     for start, seconds in ((1.0, 0.4), (1.04, 1.1), (1.12, 0.4)):

@@ -21,7 +21,7 @@ from features.decoding.frame_selection import (
     select_frames,
 )
 from features.formats.matroska import read_waveform
-from tests.features.media import ffmpeg, read_frames, render, render_clip
+from tests.features.media import decode_row, downloaded, ffmpeg, read_frames, render, render_clip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ def distances(num_frames: int, end_seconds: float) -> list[float]:
     slot = 1 / CANDIDATES_PER_SECOND
     found = [0.0]
     for index in range(1, round(end_seconds * CANDIDATES_PER_SECOND)):
-        if index * slot - found[-1] >= max(slot, found[-1] / (FINENESS * num_frames)) - slot / 2:
+        if index * slot - found[-1] >= max(slot, found[-1] / (FINENESS * num_frames)) - 0.9 * slot:
             found.append(index * slot)
     return found
 
@@ -60,8 +60,8 @@ def test_no_clip_has_more_candidates_than_are_let_through(num_frames: int, secon
     config = DecodeConfig(num_frames=num_frames, max_seconds=seconds)
     time, count = 0.0, 0
     while time < seconds:
-        # Distances round to whole slots, down at most by the half slot of slack.
-        slots = max(1.0, time / (FINENESS * num_frames) * CANDIDATES_PER_SECOND - 0.5)
+        # Distances round down to whole slots.
+        slots = max(1.0, time / (FINENESS * num_frames) * CANDIDATES_PER_SECOND - 0.9)
         time, count = time + np.ceil(slots) / CANDIDATES_PER_SECOND, count + 1
     assert count <= max_candidates(config)
 
@@ -69,31 +69,33 @@ def test_no_clip_has_more_candidates_than_are_let_through(num_frames: int, secon
 @given(st.integers(1, 40), st.lists(st.floats(0.001, 5.0), min_size=1, max_size=80))
 def test_chosen_positions_rise_and_are_as_many_as_wanted(num_frames: int, steps: list[float]) -> None:
     seconds = list(np.cumsum(steps))
-    positions = choose_positions(seconds, num_frames)
+    positions = choose_positions(seconds, num_frames, seconds[-1] + 0.5)
     assert len(positions) == min(num_frames, len(seconds))
     assert positions == sorted(set(positions))
     assert all(0 <= position < len(seconds) for position in positions)
 
 
 def test_even_candidates_give_the_middles_of_equal_parts() -> None:
-    assert choose_positions([float(second) for second in range(12)], 4) == [2, 5, 8, 11]
-    assert choose_positions([second / 10 for second in range(100)], 5) == [10, 30, 50, 70, 90]
-    assert choose_positions([0.0, 1.0], 5) == [0, 1]
-    assert choose_positions([], 3) == []
+    assert choose_positions([float(second) for second in range(12)], 4, 12.0) == [2, 5, 8, 11]
+    assert choose_positions([second / 10 for second in range(100)], 5, 10.0) == [10, 30, 50, 70, 90]
+    assert choose_positions([second / 10 for second in range(100)], 5, 9.6) == [10, 29, 48, 67, 86]
+    assert choose_positions([0.0, 1.0], 5, 2.0) == [0, 1]
+    assert choose_positions([], 3, 0.0) == []
 
 
-@pytest.mark.parametrize("seconds", [0.8, 3.0, 20.0])
-@pytest.mark.parametrize("num_frames", [1, 3, 8])
-def test_every_frame_lies_near_the_middle_of_its_part(tmp_path: Path, seconds: float, num_frames: int) -> None:
-    path = render_clip(tmp_path / "a.mp4", seconds=seconds, rate=10, size="32x32", sound=False)
-    thinned = io.BytesIO()
-    select_frames(io.BytesIO(candidates(path, num_frames=num_frames)), thinned, num_frames)
-    frames = read_frames(thinned.getvalue())
-    assert frames is not None
-    wanted = (np.arange(num_frames) + 0.5) * seconds / num_frames
-    # Half the distance of two candidates, and the slots to which frames and the end are rounded.
-    bound = seconds / (2 * FINENESS * num_frames) + 2.5 / CANDIDATES_PER_SECOND
-    assert np.abs(frames.time_seconds - wanted).max() <= bound + seconds / (FINENESS * num_frames)
+@pytest.mark.parametrize(
+    ("rate", "seconds", "name"), [(25, 0.84, "a.mp4"), (7, 3.0, "a.mkv"), (0.5, 6.0, "a.avi"), (5, 20.6, "a.ts")]
+)
+def test_every_frame_lies_near_the_middle_of_its_part(tmp_path: Path, rate: float, seconds: float, name: str) -> None:
+    source = f"testsrc2=size=32x32:rate={rate}:duration={seconds}"
+    path = render(tmp_path / name, [source], "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
+    for num_frames in (1, 3, 8):
+        matroska = decode_row(downloaded(path), DecodeConfig(num_frames=num_frames)).matroska
+        assert matroska is not None
+        wanted = (np.arange(num_frames) + 0.5) * seconds / num_frames
+        # A quarter of a part or half a slot, and the milliseconds of the file; the last frame lasts as long as all.
+        bound = max(seconds / (2 * FINENESS * num_frames), 0.5 / CANDIDATES_PER_SECOND) + 0.001
+        assert np.abs(times(matroska) - wanted).max() <= bound
 
 
 @pytest.mark.parametrize("codec", ["mjpeg", "lossless"])
@@ -103,13 +105,13 @@ def test_pictures_and_sound_are_copied_as_they_are(tmp_path: Path, codec: str) -
     results = []
     for _ in range(2):
         thinned = io.BytesIO()
-        select_frames(io.BytesIO(whole), thinned, 3)
+        select_frames(io.BytesIO(whole), thinned, [1, 4, 9], 2.0)
         results.append(thinned.getvalue())
     assert results[0] == results[1]
     before, after = read_frames(whole), read_frames(results[0])
     assert before is not None
     assert after is not None
-    places = [int(np.abs(before.time_seconds - second).argmin()) for second in after.time_seconds]
+    places = [1, 4, 9]
     np.testing.assert_array_equal(after.images, before.images[places])
     np.testing.assert_allclose(after.time_seconds, before.time_seconds[places], atol=1e-6)
     old_sound, new_sound = read_waveform(whole), read_waveform(results[0])
@@ -126,4 +128,4 @@ def test_frames_are_repeated_where_the_clip_stands_still(tmp_path: Path) -> None
 
 def test_bytes_that_are_no_clip_are_an_error() -> None:
     with pytest.raises(ShardError, match="stored streams cannot be read"):
-        select_frames(io.BytesIO(b"rubbish" * 100), io.BytesIO(), 3)
+        select_frames(io.BytesIO(b"rubbish" * 100), io.BytesIO(), [0], 1.0)

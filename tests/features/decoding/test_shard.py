@@ -434,13 +434,13 @@ def test_a_shard_that_is_left_closes_no_file_that_a_worker_reads(
     errors: list[Exception] = []
     calls = itertools.count()
 
-    def measure_slowly(matroska: IO[bytes]) -> StoredStreams:
+    def measure_slowly(matroska: IO[bytes], **options: bool) -> StoredStreams:
         if next(calls) == 1:
             second_reads.set()
             # Time enough for the shard to be left and its decoder to be closed.
             time.sleep(0.5)
         try:
-            return measure(matroska)
+            return measure(matroska, **options)
         except Exception as error:
             errors.append(error)
             raise
