@@ -1,9 +1,9 @@
 """What `RunAll` costs when there is nothing to do: against the build before settings were read once, and at scale.
 
-A root of 40 clips is finished once. Then both builds run the same command on it, in turns, each in a fresh process;
-what counts is the CPU time of the whole process tree, imports included. The floor is the interpreter that imports Luigi
-and ends. The second part is the metadata of 562,342 clips without media: a manifest of that many rows, and for each
-stage its receipts and files of a few bytes, published by this build's own functions.
+Each build finishes a root of 40 clips once. Then both run the same command on their own root, in turns, each in a fresh
+process; what counts is the CPU time of the whole process tree, imports included. The floor is the interpreter that
+imports Luigi and ends. The second part is the metadata of 562,342 clips without media: a manifest of that many rows,
+and for each stage its receipts and files of a few bytes, published by this build's own functions.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ def main() -> None:
 
 def _compare(folder: Path, old: Build | None, rounds: int, *arguments: str) -> dict[str, object]:
     """Return the CPU seconds of a no-op on a finished root of 40 clips, by build, and their ratio."""
-    config = write_config(folder)
     builds = {"new": this_build(), **({"old": old} if old else {})}
-    for build in builds.values():
-        build.check(config)
-    # The fingerprints of both builds are equal, so the root of one is complete for the other.
-    this_build().luigi(config, "RunAll", *arguments)
+    configs = {name: write_config(folder / name) for name in builds}
+    for name, build in builds.items():
+        build.check(configs[name])
+        # A stage whose version was raised has another fingerprint: the root of one build is not complete for the other.
+        build.luigi(configs[name], "RunAll", *arguments)
     cpu: dict[str, list[float]] = {name: [] for name in (*builds, "floor")}
     for _ in range(rounds):
         for name, build in builds.items():
-            cpu[name].append(_noop(build, config, *arguments).cpu_seconds)
-        cpu["floor"].append(this_build().run(BARE_LUIGI, config).cpu_seconds)
+            cpu[name].append(_noop(build, configs[name], *arguments).cpu_seconds)
+        cpu["floor"].append(this_build().run(BARE_LUIGI, configs["new"]).cpu_seconds)
     return {
         "rounds": rounds,
         "load_average": load_average(),
