@@ -18,12 +18,14 @@ from features.decoding.diagnostics import (
     last_line,
     measure,
     picture_end_seconds,
+    plain_log,
     reason,
     was_killed,
     what_is_missing,
 )
 from features.decoding.frame_selection import choose_positions, select_frames
 from features.decoding.plan import MAX_COMMANDS, Attempt, Plan, first_plan, revised_plan
+from features.decoding.sound import lost_sound, sound_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -118,7 +120,7 @@ class _Work:
         return self.spools[-1]
 
     def run(self, command: list[str], path: Path, max_stdout_bytes: int) -> tuple[IO[bytes], int, str]:
-        """Return ffmpeg's output, exit code and log, with the path removed from the log.
+        """Return ffmpeg's output, exit code and log as it wrote it, with the path removed from the log.
 
         A process that was killed from outside (by a user, or when memory ran out) is no verdict on the file: it is
         started once more.
@@ -130,7 +132,7 @@ class _Work:
             output = self.spool()
             done = self.decoder.run(command, max_stdout_bytes, output)
             self.cpu_seconds += done.cpu_seconds
-            if not was_killed(done.returncode, done.stderr):
+            if not was_killed(done.returncode, plain_log(done.stderr)):
                 break
         else:
             raise ClipError("decoder_killed", f"ffmpeg was killed from outside, twice ({done.returncode})")
@@ -207,8 +209,9 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, s
         except ShardError as error:
             raise ClipError("no_usable_stream", str(error)) from error
     num_frames = final.num_frames
-    duration = duration_seconds(log, stored)
-    problem = what_is_missing(stored, duration, config, log)
+    # A header whose times of the sound are nonsense says nothing of the duration either.
+    duration = None if plan.mix.clock == "counted" else duration_seconds(log, stored)
+    problem = what_is_missing(stored, duration, config, log) or _lost_sound(attempt, stored, config)
     if attempt.returncode != 0 and num_frames:
         problem = ("decode_errors", f"ffmpeg ended with {attempt.returncode}; {last_line(log)}")
     work.facts = {
@@ -225,6 +228,13 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, s
     return output, problem
 
 
+def _lost_sound(attempt: Attempt, stored: StoredStreams, config: DecodeConfig) -> tuple[str, str] | None:
+    """Return code and detail where much of the sound in the file's packets is missing from the result."""
+    room_seconds = config.max_seconds - (stored.audio_end_seconds - stored.audio_seconds)
+    lost = lost_sound(attempt.report, stored.audio_seconds, room_seconds) if stored.audio_seconds else ""
+    return ("sound_lost", lost) if lost else None
+
+
 def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
     """Return the result of the first command whose plan is not revised, or of the last one, and its plan.
 
@@ -236,7 +246,8 @@ def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
     for number in range(1, MAX_COMMANDS + 1):
         command = clip_command(decoder.binary, str(path), kind, config, plan)
         output, returncode, log = work.run(command, path, MAX_CLIP_BYTES)
-        attempt = Attempt(output, returncode, log, _measured(output, has_clock=plan.has_clock(config)))
+        stored = _measured(output, has_clock=plan.has_clock(config))
+        attempt = Attempt(output, returncode, plain_log(log), stored, kind, sound_report(log))
         another = revised_plan(plan, attempt, config)
         if another is None or number == MAX_COMMANDS:
             break

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from features.base.errors import ClipError
 from features.decoding.frame_selection import candidates_filter, max_candidates
 from features.decoding.plan import Plan, first_plan
-from features.formats.tar_shard import SAMPLE_RATE_HZ
+from features.decoding.sound import sound_filters
 
 if TYPE_CHECKING:
     from features.decoding.config import DecodeConfig
@@ -38,6 +38,8 @@ SLOW_LATE_SECONDS = 0.5
 # Frames that a decoder of an AVI holds back at most; what is more is the start that the header states.
 DECODER_DELAY_FRAMES = 4.5
 _GLOBAL = ("-hide_banner", "-nostdin", "-nostats")
+# What is said of the sound, each line with its level.
+_TALKATIVE = ("-loglevel", "level+verbose")
 _PLAIN_OUTPUT = {
     "map_metadata": -1,
     "map_chapters": -1,
@@ -68,9 +70,12 @@ def clip_command(binary: str, path: str, kind: str, config: DecodeConfig, plan: 
     import ffmpeg  # noqa: PLC0415 - 10 ms that only decoding needs
 
     plan = first_plan(config) if plan is None else plan
-    options = {**_guards(VIDEO_FORMATS, kind, config), "t": config.max_seconds}
+    options = _guards(VIDEO_FORMATS, kind, config)
+    if plan.mix.clock != "counted":
+        # Times that are nonsense say nothing of where to stop.
+        options["t"] = config.max_seconds
     if plan.one_graph:
-        options.update(reinit_filter=0, noautorotate=None)
+        options.update({"reinit_filter:v": 0, "noautorotate": None})
     if kind == "mp4":
         # The header has what other kinds are probed for, and frames of a probe would be decoded twice.
         options.update(analyzeduration=0, fpsprobesize=0)
@@ -80,8 +85,7 @@ def clip_command(binary: str, path: str, kind: str, config: DecodeConfig, plan: 
     output = ffmpeg.output(
         source,
         "pipe:1",
-        # Gaps are filled with silence, so that the position of a sample is its time.
-        af=f"aresample={SAMPLE_RATE_HZ}:async=1",
+        af=sound_filters(plan.mix),
         ac=1,
         format="matroska",
         **{"c:a": "flac", "sample_fmt:a": "s16", "flags:a": "+bitexact"},
@@ -90,7 +94,7 @@ def clip_command(binary: str, path: str, kind: str, config: DecodeConfig, plan: 
         # The last frame may last longer than the input is read.
         t=config.max_seconds,
     )
-    words = [str(word) for word in output.global_args(*_GLOBAL).compile(binary)]
+    words = [str(word) for word in output.global_args(*_GLOBAL, *_TALKATIVE).compile(binary)]
     # The package has no way to give an option twice.
     after_input = words.index("-i") + 2
     return [*words[:after_input], *_streams(kind, config, plan), *words[after_input:]]

@@ -42,6 +42,8 @@ GRAPH_WAS_REBUILT = re.compile(r"Reconfiguring filter graph because (?:video|dis
 # ffmpeg's messages about missing bytes.
 CUT = re.compile(r"partial file|Error during demuxing|ended prematurely|truncat|Packet corrupt", re.IGNORECASE)
 TELLING = re.compile(r"error|invalid|not|fail|missing|corrupt|partial", re.IGNORECASE)
+# A line's level, behind the names of the components that say it.
+_LEVEL = re.compile(r"^((?:\[[^\[\]]* @ 0x[0-9a-f]+\] )*)\[(fatal|error|warning|info|verbose)\] ")
 # Lines about the output, and hints that follow an error.
 IDLE = re.compile(r"deprecated pixel format|Codec AVOption|muxing overhead|^frame=|^size=|Last message repeated")
 
@@ -309,6 +311,16 @@ def _lower_bound(seconds: float) -> float:
 def was_killed(returncode: int, log: str) -> bool:
     """Return whether a process was ended by a signal from outside, and not because of the file."""
     return returncode in OUTSIDE_SIGNALS or RECEIVED_SIGNAL.search(log) is not None
+
+
+def plain_log(log: str) -> str:
+    """Return a log with levels as ffmpeg writes it by default: without them, and without ``verbose`` lines."""
+    matches = [(_LEVEL.match(line), line) for line in log.splitlines(keepends=True)]
+    return "".join(
+        line if match is None else match[1] + line[match.end() :]
+        for match, line in matches
+        if match is None or match[2] != "verbose"
+    )
 
 
 def reason(log: str) -> tuple[str, str]:

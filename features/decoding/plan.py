@@ -6,7 +6,7 @@ this module gives the plan of the next command. Rules are pure; each knows one k
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
 from features.decoding.diagnostics import (
@@ -17,6 +17,7 @@ from features.decoding.diagnostics import (
     reason,
     stands_too_long,
 )
+from features.decoding.sound import SoundPlan, SoundReport, revised_sound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,7 @@ class Plan:
         first_picture: The first picture at its own time instead of frames at given times, in no stream of frames, in
             ``sampled`` or in ``all`` of them.
         every_time: Whether the time of every picture is found out.
+        mix: How the sound is filtered.
     """
 
     picture: bool = True
@@ -49,6 +51,7 @@ class Plan:
     one_graph: bool = False
     first_picture: str = ""
     every_time: bool = False
+    mix: SoundPlan = field(default_factory=SoundPlan)
 
     def has_clock(self, config: DecodeConfig) -> bool:
         """Return whether the last video stream of the output is a clock.
@@ -67,12 +70,16 @@ class Attempt:
         returncode: Exit code.
         log: ffmpeg's log, without the file's path.
         stored: The streams of the output, ``None`` where it is empty or cannot be read.
+        kind: Kind of the file.
+        report: What the log tells of the sound.
     """
 
     output: IO[bytes]
     returncode: int
     log: str
     stored: StoredStreams | None
+    kind: str = ""
+    report: SoundReport = field(default_factory=SoundReport)
 
 
 def first_plan(config: DecodeConfig) -> Plan:
@@ -135,6 +142,13 @@ def _with_every_time(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan
     return replace(plan, every_time=True)
 
 
+def _sound(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:  # noqa: ARG001 - as every rule
+    """Return the plan with other filters for the sound where its layout or its clock asks for them."""
+    if attempt.stored is None or not attempt.stored.audio_seconds:
+        return None
+    return replace(plan, mix=revised_sound(plan.mix, attempt.report, attempt.stored.audio_seconds, attempt.kind))
+
+
 # The first rule that asks for another plan decides.
 RULES: tuple[Callable[[Plan, Attempt, DecodeConfig], Plan | None], ...] = (
     _without_picture,
@@ -142,4 +156,5 @@ RULES: tuple[Callable[[Plan, Attempt, DecodeConfig], Plan | None], ...] = (
     _with_one_graph,
     _with_the_first_picture,
     _with_every_time,
+    _sound,
 )

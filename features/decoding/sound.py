@@ -1,0 +1,169 @@
+"""The sound of a clip: the filters that make 16 kHz mono of it, and what ffmpeg's log tells of it.
+
+The place of a sample is its time. A missing packet becomes silence, and a clock that runs slow or fast stretches the
+sound. ``aresample`` compares the time of each decoded frame with the number of samples before it: below ``min_comp`` it
+does nothing, from ``min_hard_comp`` on it adds silence or drops samples, and between the two it resamples with a rate
+that differs by as many seconds a second as the two are apart.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from features.formats.tar_shard import SAMPLE_RATE_HZ
+
+# Times of whole clips are within 0.001 s in every container, and a lost packet is 0.02 s or longer (AAC 1,024 samples,
+# Opus 20 ms).
+_EXACT = "min_comp=0.003:min_hard_comp=0.015"
+# For clocks that jitter: the times of a browser's or phone's recorder, MP3 frames that begin inside an AVI chunk.
+_LOOSE = "min_comp=0.03:min_hard_comp=0.1"
+# At most 2 % faster or slower.
+_ASYNC = "async=1:{thresholds}:max_soft_comp=0.02:comp_duration=0.5"
+# The time of a sample is the number of samples before it.
+_COUNTED = "asetpts=STARTPTS+N/SR/TB"
+# The stereo mix of ITU-R BS.775 (centre and surrounds at -3 dB), not scaled down, in floats that do not clip; its mean;
+# and a limiter, which changes nothing below its limit.
+_STEREO_MIX = "aformat=sample_fmts=fltp:channel_layouts=stereo", "pan=mono|c0=0.5*c0+0.5*c1"
+_LIMITER = "alimiter=limit=0.98:level=disabled:latency=1"
+
+# A larger share of the sound that is lost makes a clip partial.
+MAX_LOST_FRACTION = 0.05
+# So often in both directions, and a clock jitters.
+_JITTERS = 3
+# A header with a wrong rate adds silence at nearly every packet; a clip has a few gaps.
+_MANY_SILENCES = 10
+
+_CONVERTED = re.compile(r"\[verbose\] ch:(\d+) chl:.*? r:(\d+)Hz -> ")
+_READ = re.compile(
+    r"\[verbose\]   Input stream #\d+:\d+ \(audio\): (\d+) packets read \(\d+ bytes\); (\d+) frames decoded;?"
+    r"(?: (\d+) decode errors)? \((\d+) samples\)"
+)
+_SILENCE = re.compile(r"\[verbose\] adding (\d+) audio samples of silence")
+_DROPPED = re.compile(r"\[verbose\] discarding \d+ audio samples")
+_DRIFT = re.compile(r"\[verbose\] compensating audio timestamp drift:(-?)")
+
+
+@dataclass(frozen=True)
+class SoundPlan:
+    """How the sound of one file is filtered.
+
+    Attributes:
+        clock: ``exact``; ``loose`` for times that jitter; ``counted`` for times that are nonsense.
+        surround: Whether it has more than two channels.
+    """
+
+    clock: str = "exact"
+    surround: bool = False
+
+
+@dataclass(frozen=True)
+class SoundReport:
+    """What ffmpeg's log tells of the sound that it decoded; 0 where it tells nothing.
+
+    Attributes:
+        num_channels: Largest number of channels on the way.
+        num_packets: Packets that were read.
+        num_errors: Packets that could not be decoded.
+        decoded_seconds: Length of what was decoded.
+        silence_seconds: Silence that was added in gaps.
+        num_silences: How often.
+        num_dropped: How often samples were dropped, because their time had passed.
+        num_late: How often the clock was ahead of the samples, and was followed.
+        num_early: How often it was behind.
+    """
+
+    num_channels: int = 0
+    num_packets: int = 0
+    num_errors: int = 0
+    decoded_seconds: float = 0.0
+    silence_seconds: float = 0.0
+    num_silences: int = 0
+    num_dropped: int = 0
+    num_late: int = 0
+    num_early: int = 0
+
+
+def sound_filters(plan: SoundPlan) -> str:
+    """Return the filters that turn sound of any rate and layout into 16 kHz; ``-ac 1`` makes it mono."""
+    clock = [_COUNTED] if plan.clock == "counted" else []
+    thresholds = _LOOSE if plan.clock == "loose" else _EXACT
+    resampled = f"aresample={SAMPLE_RATE_HZ}:{_ASYNC.format(thresholds=thresholds)}"
+    mixed, limited = (_STEREO_MIX, (_LIMITER,)) if plan.surround else ((), ())
+    return ",".join([*clock, *mixed, resampled, *limited])
+
+
+def sound_report(log: str) -> SoundReport:
+    """Return what ffmpeg's log tells of the sound, read with its levels (``-v level+verbose``)."""
+    converted = [(int(channels), int(rate)) for channels, rate in _CONVERTED.findall(log)]
+    read = _READ.search(log)
+    if not converted or read is None:
+        return SoundReport()
+    packets, _, errors, samples = (int(number or 0) for number in read.groups())
+    rate_hz = max(rate for _, rate in converted)
+    silences = [int(samples) for samples in _SILENCE.findall(log)]
+    drifts = _DRIFT.findall(log)
+    return SoundReport(
+        num_channels=max(channels for channels, _ in converted),
+        num_packets=packets,
+        num_errors=errors,
+        decoded_seconds=samples / rate_hz,
+        silence_seconds=sum(silences) / rate_hz,
+        num_silences=len(silences),
+        num_dropped=len(_DROPPED.findall(log)),
+        num_late=drifts.count(""),
+        num_early=drifts.count("-"),
+    )
+
+
+def revised_sound(plan: SoundPlan, report: SoundReport, stored_seconds: float, kind: str) -> SoundPlan:
+    """Return the plan of another command, or ``plan`` where the result of this one stands.
+
+    Args:
+        plan: How the sound was filtered.
+        report: What the log told of it.
+        stored_seconds: Length of the result.
+        kind: Kind of the file.
+    """
+    surround = plan.surround or report.num_channels > 2  # noqa: PLR2004 - stereo
+    clock = plan.clock
+    if clock == "exact" and kind == "avi" and _is_nonsense(report, stored_seconds):
+        clock = "counted"
+    elif clock == "exact" and _jitters(report):
+        clock = "loose"
+    return replace(plan, clock=clock, surround=surround)
+
+
+def _is_nonsense(report: SoundReport, stored_seconds: float) -> bool:
+    """Return whether the times of the sound, which AVI computes from rates in its header, contradict its samples."""
+    stretched = report.num_silences >= _MANY_SILENCES and (
+        report.silence_seconds > MAX_LOST_FRACTION * report.decoded_seconds
+    )
+    return stretched or _dropped_seconds(report, stored_seconds) > MAX_LOST_FRACTION * report.decoded_seconds
+
+
+def _jitters(report: SoundReport) -> bool:
+    """Return whether the times of the sound go back and forth about the number of its samples."""
+    followed = min(report.num_late, report.num_early)
+    return max(followed, min(report.num_silences, report.num_dropped)) >= _JITTERS
+
+
+def lost_sound(report: SoundReport, stored_seconds: float, room_seconds: float) -> str:
+    """Return in words how much of the sound in the file's packets is missing from the result, ``""`` for little.
+
+    Args:
+        report: What the log told of it.
+        stored_seconds: Length of the result.
+        room_seconds: From where the sound starts to where the clip is cut.
+    """
+    if report.num_errors > MAX_LOST_FRACTION * report.num_packets:
+        return f"{report.num_errors} of {report.num_packets} packets of the sound cannot be decoded"
+    held = min(report.decoded_seconds, room_seconds)
+    kept = stored_seconds - report.silence_seconds
+    if held - kept > MAX_LOST_FRACTION * held:
+        return f"{max(kept, 0):.2f} s of {held:.2f} s of the sound are kept: its times overlap"
+    return ""
+
+
+def _dropped_seconds(report: SoundReport, stored_seconds: float) -> float:
+    return report.decoded_seconds - (stored_seconds - report.silence_seconds)
