@@ -23,7 +23,7 @@ from features.decoding.diagnostics import (
     was_killed,
     what_is_missing,
 )
-from features.decoding.frame_selection import choose_positions, select_frames
+from features.decoding.frame_selection import choose_positions, on_screen, sampled_rate, select_frames, times_below
 from features.decoding.plan import MAX_COMMANDS, Attempt, Plan, first_plan, revised_plan
 from features.decoding.sound import lost_sound, sound_report
 
@@ -204,14 +204,15 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, s
     final = stored
     if plan.has_clock(config):
         try:
-            output = _selected(attempt, stored, work)
+            output = _selected(attempt, plan, stored, work)
             final = measure(output)
         except ShardError as error:
             raise ClipError("no_usable_stream", str(error)) from error
     num_frames = final.num_frames
     # A header whose times of the sound are nonsense says nothing of the duration either.
     duration = None if plan.mix.clock == "counted" else duration_seconds(log, stored)
-    problem = what_is_missing(stored, duration, config, log) or _lost_sound(attempt, stored, config)
+    counted = final if plan.every_picture and not config.num_frames else stored
+    problem = what_is_missing(counted, duration, config, log) or _lost_sound(attempt, stored, config)
     if attempt.returncode != 0 and num_frames:
         problem = ("decode_errors", f"ffmpeg ended with {attempt.returncode}; {last_line(log)}")
     work.facts = {
@@ -264,15 +265,22 @@ def _measured(output: IO[bytes], *, has_clock: bool) -> StoredStreams | None:
         return None
 
 
-def _selected(attempt: Attempt, stored: StoredStreams, work: _Work) -> IO[bytes]:
-    """Return a copy of a result without its clock and what lies behind its end, with ``num_frames`` at most."""
+def _selected(attempt: Attempt, plan: Plan, stored: StoredStreams, work: _Work) -> IO[bytes]:
+    """Return a copy of a result that has a clock: without it, with the frames that belong into it."""
     config = work.decoder.config
     end = picture_end_seconds(stored, attempt.log, config.max_seconds) if stored.num_frames else 0.0
-    before_end = [second for second in stored.frame_seconds if second < end]
-    wanted = config.num_frames or len(before_end)
-    kept = choose_positions(before_end, wanted, end)
+    streams = [stored.frame_seconds, *stored.dense_seconds]
+    if plan.every_picture:
+        rates = [(one.frames_per_second, one.max_frames) for one in config.dense_frames()]
+        times = [times_below(end, *rate) for rate in (sampled_rate(config), *rates)]
+        chosen = [on_screen(seconds, wanted) for seconds, wanted in zip(streams, times, strict=True)]
+    else:
+        chosen = [[(place, second) for place, second in enumerate(seconds) if second < end] for seconds in streams]
+    if config.num_frames:
+        places = choose_positions([second for _, second in chosen[0]], config.num_frames, end)
+        chosen[0] = [chosen[0][place] for place in places]
     selected = work.spool()
-    select_frames(attempt.output, selected, kept, end)
+    select_frames(attempt.output, selected, chosen)
     return selected
 
 

@@ -141,11 +141,13 @@ def _streams(kind: str, config: DecodeConfig, plan: Plan) -> list[str]:
     one of them waits for frames (``estdif`` for the next one) while the other is full (ffmpeg 9.0.2; seen at 2 and 12
     frames a second).
     """
-    # Those that hold pictures back (estdif) come behind the one that makes all of them alike.
+    # A filter that holds pictures back comes behind the one that makes all of them alike.
     alike = ["scale=w=iw:h=ih"] if plan.one_graph else []
+    whole = [] if plan.every_picture else [*alike, "estdif=mode=frame:deint=interlaced"]
 
     def filters(sampled: str, short_side_pixels: int) -> str:
-        return ",".join([sampled, *alike, "estdif=mode=frame:deint=interlaced", *_shrunk(kind, short_side_pixels)])
+        chosen = [] if plan.every_picture else [sampled]
+        return ",".join([*chosen, *whole, *_shrunk(kind, short_side_pixels)])
 
     sound = ["-map", "0:a:0?"] if plan.sound else []
     if not plan.picture:
@@ -157,10 +159,12 @@ def _streams(kind: str, config: DecodeConfig, plan: Plan) -> list[str]:
         sampled = "trim=end_frame=1" if first == "all" else _at_rate(one.frames_per_second, one.max_frames)
         chains[one.modality] = filters(sampled, one.short_side_pixels)
     # Times of an encoder are otherwise multiples of the picture's nominal interval.
-    times = ["-enc_time_base:v:0", "1:1000"] if first else []
+    is_timed = bool(first) or plan.every_picture
+    times = [word for number in range(len(chains)) for word in _exact_times(number)] if is_timed else []
     if plan.has_clock(config):
-        times += [f"-enc_time_base:v:{len(chains)}", "1:1000"]
-        chains["clock"] = ",".join([*([] if plan.every_time else ["select='eq(n,0)'"]), CLOCK])
+        times += _exact_times(len(chains))
+        is_short = not (plan.every_time or plan.every_picture)
+        chains["clock"] = ",".join([*(["select='eq(n,0)'"] if is_short else []), CLOCK])
     if len(chains) == 1:
         # V excludes attached pictures.
         return ["-map", "0:V:0?", *sound, "-vf", f"{in_time},{chains['frames']}", *times]
@@ -169,6 +173,10 @@ def _streams(kind: str, config: DecodeConfig, plan: Plan) -> list[str]:
     graph = ";".join([f"[0:V:0]{in_time},split={len(chains)}{copies}", *parts])
     maps = [word for name in chains for word in ("-map", f"[{name}]")]
     return ["-filter_complex_threads", "1", "-filter_complex", graph, *maps, *sound, *times]
+
+
+def _exact_times(stream: int) -> list[str]:
+    return [f"-enc_time_base:v:{stream}", "1:1000"]
 
 
 def _first_picture_in_time(kind: str) -> str:

@@ -38,6 +38,7 @@ MAY_END_AT_DURATION = re.compile(r"^Input #0, (?:matroska|flv|mov)", re.MULTILIN
 # Both before the log's part on the output.
 PICTURE = re.compile(r"^  Stream #0:\d+[^\n]*: Video: (?![^\n]*\(attached pic\))", re.MULTILINE)
 OUTPUT = re.compile(r"^Output #0", re.MULTILINE)
+TURNED = re.compile(r"^ +displaymatrix:|because display matrix changed", re.MULTILINE)
 GRAPH_WAS_REBUILT = re.compile(r"Reconfiguring filter graph because (?:video|display)")
 # ffmpeg's messages about missing bytes.
 CUT = re.compile(r"partial file|Error during demuxing|ended prematurely|truncat|Packet corrupt", re.IGNORECASE)
@@ -74,6 +75,7 @@ class StoredStreams:
         audio_seconds: Length of the sound.
         audio_end_seconds: Time at which the sound ends, 0 without sound.
         num_dense_frames: Frames of each further video stream, in the order of ``DecodeConfig.dense_frames``.
+        dense_seconds: Times of their frames.
         frame_seconds: Times of the frames.
         standing_from_seconds: Time of the first of the frames at the end that are, by their size, one picture.
         clock_seconds: Times of the stream that is a clock; without one, or where the picture went on when the reading
@@ -85,6 +87,7 @@ class StoredStreams:
     audio_seconds: float
     audio_end_seconds: float
     num_dense_frames: tuple[int, ...] = ()
+    dense_seconds: tuple[tuple[float, ...], ...] = field(default=(), compare=False)
     frame_seconds: tuple[float, ...] = field(default=(), compare=False)
     standing_from_seconds: float = field(default=0.0, compare=False)
     clock_seconds: tuple[float, ...] = field(default=(), compare=False)
@@ -113,7 +116,7 @@ def measure(matroska: IO[bytes], *, has_clock: bool = False) -> StoredStreams:
     except av.FFmpegError as error:
         raise ShardError(f"a stored clip cannot be opened ({error})") from error
     with container:
-        dense = {stream.index: 0 for stream in container.streams.video[1:]}
+        dense: dict[int, list[float]] = {stream.index: [] for stream in container.streams.video[1:]}
         clock = dense.popitem()[0] if has_clock and dense else None
         try:
             for packet in container.demux():
@@ -125,7 +128,7 @@ def measure(matroska: IO[bytes], *, has_clock: bool = False) -> StoredStreams:
                     continue
                 if packet.stream.type == "video":
                     if packet.stream.index in dense:
-                        dense[packet.stream.index] += 1
+                        dense[packet.stream.index].append(seconds)
                         continue
                     frame_seconds.append(seconds)
                     if abs(packet.size - frame_bytes) > SAME_PICTURE_BYTES:
@@ -143,7 +146,8 @@ def measure(matroska: IO[bytes], *, has_clock: bool = False) -> StoredStreams:
         frames_end,
         audio_seconds,
         audio_end,
-        tuple(dense.values()),
+        tuple(len(seconds) for seconds in dense.values()),
+        tuple(tuple(seconds) for seconds in dense.values()),
         tuple(frame_seconds),
         standing_from,
         tuple(clock_seconds),
@@ -218,6 +222,20 @@ def _known_end_seconds(stored: StoredStreams, log: str) -> float | None:
 def has_picture(log: str) -> bool:
     """Return whether ffmpeg found a video stream in the input, one that is no attached picture."""
     return PICTURE.search(OUTPUT.split(log)[0]) is not None
+
+
+def is_turned(log: str) -> bool:
+    """Return whether ffmpeg turned the picture or some of its frames.
+
+    A turn by a half that the frames alone state is not seen.
+    """
+    source, *target = OUTPUT.split(log)
+    sizes = [
+        re.search(r"^  Stream #0:\d+[^\n]*: Video: [^\n]*, (\d+)x(\d+)", part, re.MULTILINE)
+        for part in (source, *target)
+    ]
+    is_high = [int(size[2]) > int(size[1]) for size in sizes if size]
+    return TURNED.search(log) is not None or len(set(is_high)) > 1
 
 
 def has_hole(stored: StoredStreams, config: DecodeConfig) -> bool:

@@ -14,10 +14,14 @@ from typing import IO, TYPE_CHECKING
 from features.base.errors import ShardError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from features.decoding.config import DecodeConfig
 
+# Position of a frame in its stream, and the time at which it is stored.
+Chosen = tuple[int, float]
+# Times are stored in milliseconds.
+_ROUNDING_SECONDS = 0.0005
 CANDIDATES_PER_SECOND = 20
 # Candidates for each wanted frame: the distance between two of them is this part of the frames' distance or less.
 FINENESS = 2
@@ -62,14 +66,43 @@ def choose_positions(seconds: Sequence[float], num_frames: int, end_seconds: flo
     return positions
 
 
-def select_frames(matroska: IO[bytes], selected: IO[bytes], kept: Sequence[int], end_seconds: float) -> None:
-    """Copy a clip with some of its sampled frames and without its clock, which is its last video stream.
+def sampled_rate(config: DecodeConfig) -> tuple[float, int]:
+    """Return the rate of the sampled frames, or of their candidates, and how many there are at most."""
+    if config.num_frames:
+        return CANDIDATES_PER_SECOND, math.ceil(config.max_seconds * CANDIDATES_PER_SECOND)
+    return config.frames_per_second, config.max_frames
+
+
+def times_below(end_seconds: float, frames_per_second: float, max_frames: int) -> list[float]:
+    """Return the times 0, 1/r, 2/r, ... before an end, ``max_frames`` at most."""
+    count = min(max_frames, math.ceil(round(end_seconds * frames_per_second, 6)))
+    return [position / frames_per_second for position in range(count)]
+
+
+def on_screen(seconds: Sequence[float], wanted: Iterable[float]) -> list[Chosen]:
+    """Return the frame that is on screen at each of the wanted times, with that time.
+
+    Args:
+        seconds: Times at which frames start, rising.
+        wanted: Times, rising; where none has a frame, the first frame comes back at its own time.
+    """
+    chosen: list[Chosen] = []
+    at = -1
+    for time in wanted:
+        while at + 1 < len(seconds) and seconds[at + 1] <= time + _ROUNDING_SECONDS:
+            at += 1
+        if at >= 0:
+            chosen.append((at, time))
+    return chosen or [(0, seconds[0])]
+
+
+def select_frames(matroska: IO[bytes], selected: IO[bytes], chosen: Sequence[Sequence[Chosen]]) -> None:
+    """Copy a clip with some of its frames, some more than once, and without its clock, which is its last video stream.
 
     Args:
         matroska: The clip.
         selected: The file for the copy.
-        kept: Positions of the sampled frames that are copied.
-        end_seconds: Denser frames from this time on are left out.
+        chosen: Of each other video stream the frames that are copied, rising.
 
     Raises:
         ShardError: The clip cannot be read.
@@ -77,31 +110,36 @@ def select_frames(matroska: IO[bytes], selected: IO[bytes], kept: Sequence[int],
     import av  # noqa: PLC0415 - loads the codec libraries
 
     try:
-        wanted = frozenset(kept)
         matroska.seek(0)
         options = {"fflags": "+bitexact"}
         with (
             av.open(matroska, "r", format="matroska") as source,
             av.open(selected, "w", format="matroska", container_options=options) as target,
         ):
-            # Denser frames are the streams between the two.
-            sampled, clock = source.streams.video[0].index, source.streams.video[-1].index
+            *pictures, clock = [stream.index for stream in source.streams.video]
+            times: dict[int, dict[int, list[float]]] = {index: {} for index in pictures}
+            for index, frames in zip(pictures, chosen, strict=True):
+                for position, second in frames:
+                    times[index].setdefault(position, []).append(second)
+            positions = dict.fromkeys(pictures, -1)
             streams = {
                 stream.index: target.add_stream_from_template(stream, opaque=True)
                 for stream in source.streams
                 if stream.index != clock
             }
-            position = -1
             for packet in source.demux():
-                if packet.size == 0 or packet.pts is None or packet.stream.index == clock:
+                index = packet.stream.index
+                if packet.size == 0 or packet.pts is None or index == clock:
                     continue
-                if packet.stream.index == sampled:
-                    position += 1
-                    if position not in wanted:
-                        continue
-                elif packet.stream.type == "video" and packet.pts * packet.time_base >= end_seconds:
+                packet.stream = streams[index]
+                if index not in times:
+                    target.mux(packet)
                     continue
-                packet.stream = streams[packet.stream.index]
-                target.mux(packet)
+                positions[index] += 1
+                for second in times[index].get(positions[index], ()):
+                    copy = av.Packet(packet)
+                    copy.stream, copy.time_base, copy.is_keyframe = streams[index], packet.time_base, packet.is_keyframe
+                    copy.pts = copy.dts = round(second / packet.time_base)
+                    target.mux(copy)
     except av.FFmpegError as error:
         raise ShardError(f"stored streams cannot be read ({error})") from error

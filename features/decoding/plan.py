@@ -13,6 +13,7 @@ from features.decoding.diagnostics import (
     GRAPH_WAS_REBUILT,
     has_hole,
     has_picture,
+    is_turned,
     lacks_edge,
     reason,
     stands_too_long,
@@ -42,6 +43,8 @@ class Plan:
         first_picture: The first picture at its own time instead of frames at given times, in no stream of frames, in
             ``sampled`` or in ``all`` of them.
         every_time: Whether the time of every picture is found out.
+        every_picture: Whether all pictures are stored, and those for given times are chosen from them afterwards. Then
+            no filter holds one back, and ffmpeg turns each picture as its own display matrix says.
         mix: How the sound is filtered.
     """
 
@@ -51,6 +54,7 @@ class Plan:
     one_graph: bool = False
     first_picture: str = ""
     every_time: bool = False
+    every_picture: bool = False
     mix: SoundPlan = field(default_factory=SoundPlan)
 
     def has_clock(self, config: DecodeConfig) -> bool:
@@ -58,7 +62,8 @@ class Plan:
 
         It holds the times at which the picture starts and ends, or those of all pictures and of the end.
         """
-        return self.picture and (self.every_time or bool(config.num_frames and not self.first_picture))
+        is_wanted = self.every_time or self.every_picture or bool(config.num_frames and not self.first_picture)
+        return self.picture and is_wanted
 
 
 @dataclass(frozen=True)
@@ -118,9 +123,14 @@ def _with_every_picture(plan: Plan, attempt: Attempt, config: DecodeConfig) -> P
 
 
 def _with_one_graph(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
-    """Return the plan that keeps the filters where ffmpeg built them anew on the way."""
-    holes = attempt.stored is not None and has_hole(attempt.stored, config)
-    return replace(plan, one_graph=True) if holes or GRAPH_WAS_REBUILT.search(attempt.log) else None
+    """Return the plan that keeps the filters where ffmpeg built them anew on the way.
+
+    A picture that is turned needs the filter that ffmpeg inserts, and that one cannot take another size.
+    """
+    has_hole_in_time = attempt.stored is not None and has_hole(attempt.stored, config)
+    if plan.every_picture or not (has_hole_in_time or GRAPH_WAS_REBUILT.search(attempt.log)):
+        return None
+    return replace(plan, every_picture=True) if is_turned(attempt.log) else replace(plan, one_graph=True)
 
 
 def _with_the_first_picture(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:

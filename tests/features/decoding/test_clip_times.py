@@ -115,6 +115,28 @@ def test_a_change_of_the_picture_loses_no_time(tmp_path: Path, change: str, sett
         assert clip.about["num_motion_frames"] == 9
 
 
+@pytest.mark.parametrize("settings", [{}, {"motion_frames_per_second": 4.0}, {"num_frames": 4}])
+def test_a_change_of_rotation_loses_no_time(tmp_path: Path, settings: dict[str, Any]) -> None:
+    # White on the left; turned anticlockwise by a quarter that is below, by a half on the right.
+    source = "color=black:size=64x64:rate=20:duration=0.7,drawbox=w=32:h=64:c=white:t=fill"
+    plain = render(tmp_path / "0.h264", [source], *X264, "-bf", "0")
+    turns = [0, 90, 180, 90, 180]
+    for turn in (90, 180):
+        copied(plain, tmp_path / f"{turn}.h264", "-bsf:v", f"h264_metadata=display_orientation=insert:rotate={turn}")
+    (tmp_path / "all.h264").write_bytes(b"".join((tmp_path / f"{turn}.h264").read_bytes() for turn in turns))
+    clip = decode(copied(tmp_path / "all.h264", tmp_path / "all.mkv", before=("-r", 20)), **settings)
+    assert (clip.outcome.status, clip.about["num_frames"]) == ("ok", 4 if settings.get("num_frames") else 7)
+    assert clip.matroska is not None
+    frames = read_frames(clip.matroska)
+    assert frames is not None
+    for image, second in zip(frames.images, frames.time_seconds, strict=True):
+        light = {0: image[:, :24], 90: image[40:], 180: image[:, 40:]}[turns[int((second + 0.001) / 0.7)]]
+        assert light.min() > 200
+        assert image.mean() == pytest.approx(127, abs=12)
+    if "motion_frames_per_second" in settings:
+        assert clip.about["num_motion_frames"] == 14
+
+
 @pytest.mark.parametrize("settings", [{}, {"motion_frames_per_second": 4.0}, {"num_frames": 6}])
 def test_the_last_picture_ends_with_the_sound_where_nothing_states_its_duration(
     tmp_path: Path, settings: dict[str, Any]

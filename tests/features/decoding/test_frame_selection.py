@@ -18,7 +18,9 @@ from features.decoding.frame_selection import (
     FINENESS,
     choose_positions,
     max_candidates,
+    on_screen,
     select_frames,
+    times_below,
 )
 from features.formats.matroska import read_waveform
 from tests.features.media import decode_row, downloaded, ffmpeg, read_frames, render, render_clip
@@ -105,7 +107,7 @@ def test_pictures_and_sound_are_copied_as_they_are(tmp_path: Path, codec: str) -
     results = []
     for _ in range(2):
         thinned = io.BytesIO()
-        select_frames(io.BytesIO(whole), thinned, [1, 4, 9], 2.0)
+        select_frames(io.BytesIO(whole), thinned, [[(place, float(times(whole)[place])) for place in (1, 4, 9)]])
         results.append(thinned.getvalue())
     assert results[0] == results[1]
     before, after = read_frames(whole), read_frames(results[0])
@@ -121,6 +123,18 @@ def test_pictures_and_sound_are_copied_as_they_are(tmp_path: Path, codec: str) -
     assert new_sound.start_seconds == old_sound.start_seconds
 
 
+def test_the_frame_on_screen_is_the_last_one_that_started() -> None:
+    assert on_screen([0.1, 0.45, 0.5, 1.2], [0.0, 0.5, 1.0, 1.5]) == [(2, 0.5), (2, 1.0), (3, 1.5)]
+    assert on_screen([0.333], [0.0, 1 / 3]) == [(0, 1 / 3)]
+    assert on_screen([0.7], [0.0, 0.5]) == [(0, 0.7)]
+
+
+def test_times_end_before_the_end() -> None:
+    assert times_below(1.5, 2.0, 9) == [0.0, 0.5, 1.0]
+    assert times_below(1.51, 2.0, 9) == [0.0, 0.5, 1.0, 1.5]
+    assert times_below(9.0, 2.0, 2) == [0.0, 0.5]
+
+
 def test_frames_are_repeated_where_the_clip_stands_still(tmp_path: Path) -> None:
     path = render(tmp_path / "still.mp4", ["color=red:size=32x32:rate=1:duration=2"], "-c:v", "libx264")
     assert len(times(candidates(path, num_frames=8))) > 8
@@ -128,4 +142,4 @@ def test_frames_are_repeated_where_the_clip_stands_still(tmp_path: Path) -> None
 
 def test_bytes_that_are_no_clip_are_an_error() -> None:
     with pytest.raises(ShardError, match="stored streams cannot be read"):
-        select_frames(io.BytesIO(b"rubbish" * 100), io.BytesIO(), [0], 1.0)
+        select_frames(io.BytesIO(b"rubbish" * 100), io.BytesIO(), [[(0, 0.0)]])
