@@ -3,12 +3,14 @@
 A server in a process of its own on the loopback interface serves 1,000 small clips rendered by ffmpeg, each with a
 content of its own. First with faults: 5 % answer 503 once, 2 % are missing, 2 % break off once, 1 % stall once; every
 clip is accounted for and compared byte for byte. Then without, in turns: Download (which also hashes, checks, syncs
-and indexes), one curl a clip, and one curl for 50 clips, which keeps its connection.
+and indexes), one curl a clip, and one curl for 50 clips, which keeps its connection. Last 50 small files of one server,
+again in turns: Download, and one curl with all the URLs.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import resource
 import statistics
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CLIPS_PER_CURL = 50
+# A small file that passes for a video.
+SMALL_FILE = b"\x00\x00\x00\x18ftypisom" + bytes(10_000)
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--small-rounds", type=int, default=21)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/download_throughput.json"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -59,6 +64,7 @@ def main() -> None:
             "bytes_per_clip": len(SitePlan().body(0, rendered.read_bytes())),
             "faulty_site": _faulty(SitePlan(options.clips), rendered, folder, options.workers),
             "healthy_site": _healthy(SitePlan(options.clips, faulty=False), rendered, folder, options),
+            "small_files": _small(SitePlan(CLIPS_PER_CURL, faulty=False), folder, options),
         }
     text = json.dumps(figures, indent=1) + "\n"
     print(text)
@@ -116,6 +122,31 @@ def _healthy(plan: SitePlan, rendered: Path, folder: Path, options: argparse.Nam
     }
 
 
+def _small(plan: SitePlan, folder: Path, options: argparse.Namespace) -> dict[str, object]:
+    """Return the medians for the small files of one server, and the speed of Download in units of one curl."""
+    content = folder / "small.mp4"
+    content.write_bytes(SMALL_FILE)
+    ours, curls = [], []
+    with clip_site(plan, content) as address:
+        urls = [f"{address}/{index:05d}.mp4" for index in range(plan.num_clips)]
+        command = ["curl", "-s", "-S", "--fail", "--remote-name-all", *urls]
+        for number in range(options.small_rounds):
+            place = folder / f"small-{number}"
+            place.mkdir()
+            fetch = functools.partial(_download, address, plan, place / "store", options.workers)
+            ours.append(_measured(fetch))
+            curls.append(_measured(functools.partial(subprocess.run, command, cwd=place, check=True)))
+    return {
+        "files": plan.num_clips,
+        "download_wall_seconds": round(statistics.median(cost.wall_seconds for cost in ours), 4),
+        "one_curl_wall_seconds": round(statistics.median(cost.wall_seconds for cost in curls), 4),
+        "speed_in_curls": round(
+            statistics.median(curl.wall_seconds / cost.wall_seconds for cost, curl in zip(ours, curls, strict=True)),
+            3,
+        ),
+    }
+
+
 def _job(client: str, address: str, plan: SitePlan, place: Path, workers: int) -> Callable[[], None]:
     """Return what fetches every clip of a site into ``place``."""
     if client == "download":
@@ -147,7 +178,7 @@ def _download(address: str, plan: SitePlan, place: Path, workers: int) -> None:
         download_shard(records, downloader, place / "rows", pool)
 
 
-def _measured(work: Callable[[], None]) -> Cost:
+def _measured(work: Callable[[], object]) -> Cost:
     started, cpu = time.monotonic(), _client_cpu_seconds()
     work()
     return Cost(time.monotonic() - started, _client_cpu_seconds() - cpu)

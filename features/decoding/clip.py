@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from features.base.errors import ClipError, ShardError
 from features.base.outcomes import Outcome, Status, leading_code
 from features.base.parallel import STOPPING
 from features.base.process import Limits, run
-from features.decoding.commands import clip_command, cover_command, hdr_facts
+from features.decoding.commands import clip_command, cover_command
 from features.decoding.diagnostics import (
     duration_seconds,
     expected_dense_frames,
@@ -25,7 +24,7 @@ from features.decoding.diagnostics import (
     what_is_missing,
 )
 from features.decoding.frame_selection import choose_positions, on_screen, sampled_rate, select_frames, times_below
-from features.decoding.plan import MAX_COMMANDS, Attempt, Plan, first_plan, header_asks_for_more, revised_plan
+from features.decoding.plan import MAX_COMMANDS, Attempt, Plan, first_plan, revised_plan
 from features.decoding.sound import lost_sound, sound_report
 
 if TYPE_CHECKING:
@@ -79,21 +78,12 @@ class ClipDecoder:
             spool.close()
             self.spools.discard(spool)
 
-    def run(
-        self,
-        command: list[str],
-        max_stdout_bytes: int,
-        output: IO[bytes],
-        enough: Callable[[str], bool | None] | None = None,
-    ) -> Completed:
-        """Run ffmpeg with its output going to ``output``, and return its exit code and log.
-
-        It is ended early where ``enough`` is true of the beginning of its log, see ``features.base.process.run``.
-        """
+    def run(self, command: list[str], max_stdout_bytes: int, output: IO[bytes]) -> Completed:
+        """Run ffmpeg with its output going to ``output``, and return its exit code and log."""
         limits = Limits(
             self.config.timeout_seconds, max_stdout_bytes, self.config.max_process_megabytes * MEGABYTE, STOPPING
         )
-        return run(command, limits, output=output, folder=self.folder, enough=enough)
+        return run(command, limits, output=output, folder=self.folder)
 
 
 @dataclass(frozen=True)
@@ -129,14 +119,8 @@ class _Work:
         self.spools.append(self.decoder.spool())
         return self.spools[-1]
 
-    def run(
-        self,
-        command: list[str],
-        path: Path,
-        max_stdout_bytes: int,
-        enough: Callable[[str], bool | None] | None = None,
-    ) -> tuple[IO[bytes], Completed]:
-        """Return ffmpeg's output, and its exit code and log as it wrote it, with the path removed from the log.
+    def run(self, command: list[str], path: Path, max_stdout_bytes: int) -> tuple[IO[bytes], int, str]:
+        """Return ffmpeg's output, exit code and log as it wrote it, with the path removed from the log.
 
         A process that was killed from outside (by a user, or when memory ran out) is no verdict on the file: it is
         started once more.
@@ -146,13 +130,13 @@ class _Work:
         """
         for _ in range(2):
             output = self.spool()
-            done = self.decoder.run(command, max_stdout_bytes, output, enough)
+            done = self.decoder.run(command, max_stdout_bytes, output)
             self.cpu_seconds += done.cpu_seconds
-            if done.was_enough or not was_killed(done.returncode, plain_log(done.stderr)):
+            if not was_killed(done.returncode, plain_log(done.stderr)):
                 break
         else:
             raise ClipError("decoder_killed", f"ffmpeg was killed from outside, twice ({done.returncode})")
-        return output, replace(done, stderr=done.stderr.replace(f"file:{path}", "the file"))
+        return output, done.returncode, done.stderr.replace(f"file:{path}", "the file")
 
 
 def decode_clip(clip: DownloadedClip, decoder: ClipDecoder) -> DecodedClip:
@@ -236,7 +220,6 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, s
         "num_frames": num_frames,
         "expected_frames": max(num_frames, expected_frames(duration, config)) if problem else num_frames,
         "audio_seconds": round(stored.audio_seconds, 3),
-        **hdr_facts(decoder.binary, plan),
     }
     for position, one in enumerate(config.dense_frames()):
         # Without a picture there are none of these streams.
@@ -263,11 +246,9 @@ def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
     plan = first_plan(config)
     for number in range(1, MAX_COMMANDS + 1):
         command = clip_command(decoder.binary, str(path), kind, config, plan)
-        asks_for_more = functools.partial(header_asks_for_more, plan, config)
-        output, done = work.run(command, path, MAX_CLIP_BYTES, asks_for_more)
-        log = done.stderr
-        stored = None if done.was_enough else _measured(output, has_clock=plan.has_clock(config))
-        attempt = Attempt(output, done.returncode, plain_log(log), stored, kind, sound_report(log))
+        output, returncode, log = work.run(command, path, MAX_CLIP_BYTES)
+        stored = _measured(output, has_clock=plan.has_clock(config))
+        attempt = Attempt(output, returncode, plain_log(log), stored, kind, sound_report(log))
         another = revised_plan(plan, attempt, config)
         if another is None or number == MAX_COMMANDS:
             break
@@ -307,7 +288,7 @@ def _decode_cover(file: MediaFile, work: _Work) -> IO[bytes]:
     decoder = work.decoder
     path = decoder.locate(file)
     command = cover_command(decoder.binary, str(path), file.kind, decoder.config)
-    output, done = work.run(command, path, MAX_COVER_BYTES)
+    output, _, log = work.run(command, path, MAX_COVER_BYTES)
     if not output.tell():
-        raise ClipError(*reason(done.stderr))
+        raise ClipError(*reason(log))
     return output

@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
-from features.decoding.colour import Colours, colours_of
 from features.decoding.diagnostics import (
     GRAPH_WAS_REBUILT,
     has_hole,
     has_picture,
     is_turned,
     lacks_edge,
-    plain_log,
     reason,
     stands_too_long,
 )
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from features.decoding.config import DecodeConfig
     from features.decoding.diagnostics import StoredStreams
 
-# The line of ffmpeg's log after those about the input.
-END_OF_HEADER = "\nStream mapping:\n"
 # Commands for one file. Each rule changes a plan once, and no two rules undo each other.
 MAX_COMMANDS = 4
 
@@ -50,7 +46,6 @@ class Plan:
         every_picture: Whether all pictures are stored, and those for given times are chosen from them afterwards. Then
             no filter holds one back, and ffmpeg turns each picture as its own display matrix says.
         mix: How the sound is filtered.
-        colours: What the log says of the picture's colours.
     """
 
     picture: bool = True
@@ -58,7 +53,6 @@ class Plan:
     sampling: str = "exact"
     one_graph: bool = False
     first_picture: str = ""
-    colours: Colours = field(default_factory=Colours)
     every_time: bool = False
     every_picture: bool = False
     mix: SoundPlan = field(default_factory=SoundPlan)
@@ -105,22 +99,6 @@ def revised_plan(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | N
         if another is not None and another != plan:
             return another
     return None
-
-
-def header_asks_for_more(plan: Plan, config: DecodeConfig, log: str) -> bool | None:
-    """Return whether ffmpeg's description of the input asks for another plan, ``None`` while it is not complete.
-
-    Then the command can be ended before it has decoded anything.
-    """
-    plain = plain_log(log)
-    if END_OF_HEADER not in plain:
-        return None
-    return colours_of(plain, config.untagged_matrix) != plan.colours
-
-
-def _with_colours(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan:
-    """Return the plan for the colours that the stream's tags state."""
-    return replace(plan, colours=colours_of(attempt.log, config.untagged_matrix))
 
 
 def _without_picture(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
@@ -183,7 +161,6 @@ def _sound(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:  
 
 # The first rule that asks for another plan decides.
 RULES: tuple[Callable[[Plan, Attempt, DecodeConfig], Plan | None], ...] = (
-    _with_colours,
     _without_picture,
     _with_every_picture,
     _with_one_graph,

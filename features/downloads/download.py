@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from features.formats.records import ClipRecord
     from features.http.rate_limit import FetchSteps
 
+# Clips that a thread finishes before it is handed others.
+MAX_CLIPS_AT_A_TIME = 8
 NOT_A_VIDEO = "not_a_video"
 NOT_A_PICTURE = "not_a_picture"
 
@@ -126,11 +128,22 @@ class Downloader:
             self._close.pop()()
 
     def clip(self, record: ClipRecord) -> DownloadedClip:
-        """Return the row of one clip, after all its requests."""
-        return run_to_end(self.clip_steps(record), self.limiter)
+        """Return the row of one clip, after all its requests; its files are published."""
+        row = run_to_end(self.clip_steps(record), self.limiter)
+        self.publish()
+        return row
+
+    def publish(self) -> None:
+        """Give the files that have arrived their names in the store, where they are synced.
+
+        Raises:
+            OSError: The disk is full or may not be written.
+        """
+        if self._store is not None:
+            self._store.publish()
 
     def clip_steps(self, record: ClipRecord) -> FetchSteps[DownloadedClip]:
-        """Return the row of one clip, in steps of one request each.
+        """Return the row of one clip, in steps of one request each; :meth:`publish` has to follow.
 
         ``failed``: the video could not be obtained. ``partial``: the video was obtained, but not the cover that the
         manifest names. A clip without a cover, or without a video (code ``no_video``), in the manifest is ``ok``.
@@ -166,6 +179,7 @@ class Downloader:
             spec = self._spec(frozenset({file.kind}), "changed_since_download", f"sha256:{file.sha256}")
             try:
                 run_to_end(fetcher.fetch(file.url, spec), self.limiter)
+                store.publish()
             except ClipError as error:
                 if error.code != "checksum_mismatch":
                     raise
@@ -242,13 +256,21 @@ def download_shard(
         on_clip()
     scheduler = Scheduler([downloader.clip_steps(record) for record in missing], downloader.limiter)
 
-    def work(_: ClipRecord) -> DownloadedClip:
-        clip = scheduler.run_one()
-        on_clip()
-        return clip
+    # Handing a clip to a thread takes as long as a tenth of a small download: several at a time.
+    share = max(1, min(MAX_CLIPS_AT_A_TIME, len(missing) // (2 * pool.workers)))
 
-    for clip in pool.ordered_map(work, missing):
-        rows[clip.outcome.clip_id] = clip
+    def work(num_clips: int) -> list[DownloadedClip]:
+        clips = []
+        for _ in range(num_clips):
+            clips.append(scheduler.run_one())
+            on_clip()
+        return clips
+
+    shares = [len(missing[start : start + share]) for start in range(0, len(missing), share)]
+    for clips in pool.ordered_map(work, shares):
+        rows.update((clip.outcome.clip_id, clip) for clip in clips)
+    # Before any row speaks of the files.
+    downloader.publish()
     with path.open("w", encoding="utf-8") as stream:
         stream.writelines(rows[record.clip_id].to_line() for record in records)
     return [rows[record.clip_id].outcome for record in records]

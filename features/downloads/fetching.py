@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import time
 from contextlib import ExitStack, contextmanager
@@ -34,6 +35,7 @@ BUSY_SECONDS = 0.1
 OVERLOADED = frozenset({429, 503})
 
 
+@functools.lru_cache(maxsize=1024)
 def host_of(url: str) -> str:
     """Return the host to whose rate limit a URL counts: its name, whatever the port.
 
@@ -199,7 +201,7 @@ class Fetcher:
         if self._refetch:
             # Before it is published: a thread that then finds the URL unlocked finds its new file.
             self._fetched[state.url] = facts.sha256
-        return self._store.add(partial.path, state.url, facts)
+        return self._store.add(partial, state.url, facts)
 
     @contextmanager
     def _response(self, host: str, url: str, headers: Mapping[str, str], guard: Guard) -> Iterator[Response]:

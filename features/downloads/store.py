@@ -12,8 +12,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from features.base.errors import ClipError
-from features.base.files import sync
 from features.downloads.download_rows import FROM_STORE, MediaFile, read_downloaded
+from features.downloads.publication import Publisher, WaitingFile, is_at
 from features.downloads.store_index import StoreIndex
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Partial:
         self.stream = os.fdopen(descriptor, "r+b", buffering=0)
         self._url = url
         self._index = index
+        self._is_handed_over = False
         size = os.fstat(descriptor).st_size
         self.facts: PartialFacts | None = index.partial(url) if size else None
         if self.facts is None or size > self.facts.total:
@@ -68,7 +69,7 @@ class Partial:
             os.close(descriptor)
             return None
         # The former holder of the lock may have published or deleted the file since it was opened here.
-        if not _is_at(path, descriptor):
+        if not is_at(path, descriptor):
             os.close(descriptor)
             return None
         return cls(path, descriptor, url, index)
@@ -80,10 +81,23 @@ class Partial:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if self.facts is None and _is_at(self.path, self.stream.fileno()):
+            if self.facts is None and not self._is_handed_over and is_at(self.path, self.stream.fileno()):
                 self.path.unlink()
         finally:
             self.stream.close()
+
+    def hand_over(self, folder: int, name: str, facts: StoredFacts) -> WaitingFile:
+        """Return the file as one that waits for its name; leaving the context then leaves it alone.
+
+        Args:
+            folder: Descriptor of the folder that it goes to; closed by the new owner.
+            name: Its name there.
+            facts: Its kind, size and digest.
+        """
+        self._is_handed_over = True
+        # The lock belongs to the open file, whichever descriptor is closed first.
+        descriptor = os.dup(self.stream.fileno())
+        return WaitingFile(descriptor, self.path, folder, name, self._url, facts, is_resumable=self.facts is not None)
 
     @property
     def size(self) -> int:
@@ -102,8 +116,9 @@ class Partial:
 
     def discard(self) -> None:
         """Delete the bytes and their facts."""
-        self.stream.truncate(0)
-        self.stream.seek(0)
+        if self.size:
+            self.stream.truncate(0)
+            self.stream.seek(0)
         if self.facts is not None:
             self._index.drop_partial(self._url)
         self.facts = None
@@ -136,9 +151,9 @@ def _open_plain(path: Path) -> int:
     return os.open(path, flags | os.O_EXCL, 0o644)
 
 
-def _is_at(path: Path, descriptor: int) -> bool:
+def _is_folder(name: str, folder: int) -> bool:
     try:
-        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+        return stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode)
     except FileNotFoundError:
         return False
 
@@ -163,6 +178,7 @@ class MediaStore:
             self._partials.unlink()
         self._partials.mkdir(exist_ok=True)
         self._index = StoreIndex(folder)
+        self._publisher = Publisher(self._index)
         self._remove_stale_partials()
 
     def __enter__(self) -> MediaStore:
@@ -174,11 +190,15 @@ class MediaStore:
         self.close()
 
     def close(self) -> None:
-        """Close the index."""
-        self._index.close()
+        """Publish what was added, and close the index."""
+        try:
+            self._publisher.close()
+        finally:
+            self._index.close()
 
     def find(self, url: str) -> MediaFile | None:
         """Return the stored file of ``url``, ``None`` unless it exists with its size."""
+        self._publisher.publish_waiting(url)
         facts = self._index.file(url)
         if facts is None:
             return None
@@ -201,13 +221,14 @@ class MediaStore:
 
     def claim(self, url: str) -> Partial | None:
         """Return the locked file for the body of ``url``, ``None`` while another thread or process writes it."""
+        self._publisher.publish_waiting(url)
         return Partial.open(self.partial_path(url), url, self._index)
 
-    def add(self, temporary: Path, url: str, facts: StoredFacts) -> MediaFile:
-        """Publish a whole, checked file under its digest; it and its folder are synced.
+    def add(self, partial: Partial, url: str, facts: StoredFacts) -> MediaFile:
+        """Take a whole, checked file over, which gets its name with a group of others: see :meth:`publish`.
 
         Args:
-            temporary: A plain file on the file system of the store; the name is gone afterwards.
+            partial: The file, which is no longer the caller's.
             url: Where it came from.
             facts: Its type, size and digest.
 
@@ -216,21 +237,21 @@ class MediaStore:
             OSError: The disk is full or may not be written.
         """
         file = _file(facts, url)
+        name = f"{facts.sha256}.{facts.kind}"
         folder = _open_folder(self.folder / facts.sha256[:2])
-        try:
-            sync(temporary)
-            # Recorded first: a thread that finds the temporary name unlocked then finds the URL in the index. A row
-            # without its file counts as none.
-            self._index.add_file(url, facts)
-            # Not features.base.files.published: the folder is named by its descriptor, so that no symbolic link put in
-            # its place is followed. A link or an older file under the final name is replaced, never written through.
-            os.replace(temporary, f"{facts.sha256}.{facts.kind}", dst_dir_fd=folder)
-            os.fsync(folder)
-        except IsADirectoryError as error:
-            raise ClipError("store_not_safe", f"{self.folder / file.path} is a folder: remove it") from error
-        finally:
+        if _is_folder(name, folder):
             os.close(folder)
+            raise ClipError("store_not_safe", f"{self.folder / file.path} is a folder: remove it")
+        self._publisher.add(partial.hand_over(folder, name, facts))
         return file
+
+    def publish(self) -> None:
+        """Give every file that was added its name; on return they and their folders are synced.
+
+        Raises:
+            OSError: The disk is full or may not be written.
+        """
+        self._publisher.publish()
 
     def remove(self, files: Iterable[MediaFile]) -> None:
         """Delete files, missing ones included; :meth:`find` then returns ``None`` for them."""

@@ -7,21 +7,27 @@ import sqlite3
 import threading
 from dataclasses import astuple
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from features.downloads.media_spec import PartialFacts, StoredFacts
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+Result = TypeVar("Result")
 INDEX_NAME = "index.sqlite"
 # Another process that holds the index is waited for.
 BUSY_SECONDS = 60.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
+# Nothing is lost with a new index, so that its first pages are not waited for.
+_BEGIN_ANEW = "PRAGMA synchronous = OFF;"
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
-PRAGMA synchronous = NORMAL;
 CREATE TABLE IF NOT EXISTS files (url TEXT PRIMARY KEY, sha256 TEXT, kind TEXT, bytes INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS partials
     (url TEXT PRIMARY KEY, total INTEGER, etag TEXT, last_modified TEXT, boot TEXT) WITHOUT ROWID;
+PRAGMA synchronous = NORMAL;
 """
 
 
@@ -53,9 +59,10 @@ class StoreIndex:
             self._database = self._begin_anew()
 
     def _open(self) -> sqlite3.Connection:
+        is_new = not self._path.exists()
         database = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
-            database.executescript(_SCHEMA)
+            database.executescript(_BEGIN_ANEW * is_new + _SCHEMA)
         except sqlite3.Error:
             database.close()
             raise
@@ -71,34 +78,46 @@ class StoreIndex:
         with self._lock:
             self._database.close()
 
-    def _do(self, statement: str, row: tuple[object, ...]) -> tuple[Any, ...] | None:
-        """Return the first row of a statement; after damage, of the statement on an empty index."""
+    def _do(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Return the result of work on the database; after damage, of the same work on an empty one."""
         with self._lock:
             try:
                 try:
-                    return self._first_row(statement, row)
+                    return work(self._database)
                 except sqlite3.DatabaseError as error:
                     if not _is_damage(error):
                         raise
                     self._database.close()
                     self._database = self._begin_anew()
-                    return self._first_row(statement, row)
+                    return work(self._database)
             except sqlite3.Error as error:
                 raise _as_os_error(self._path, error) from error
 
-    def _first_row(self, statement: str, row: tuple[object, ...]) -> tuple[Any, ...] | None:
-        found: tuple[Any, ...] | None = self._database.execute(statement, row).fetchone()
+    def _row(self, statement: str, values: tuple[object, ...]) -> tuple[Any, ...] | None:
+        """Return the first row of a statement."""
+        found: tuple[Any, ...] | None = self._do(lambda database: database.execute(statement, values).fetchone())
         return found
 
     def file(self, url: str) -> StoredFacts | None:
         """Return the stored file of a URL, ``None`` = it was never fetched."""
-        row = self._do("SELECT sha256, kind, bytes FROM files WHERE url = ?", (url,))
+        row = self._row("SELECT sha256, kind, bytes FROM files WHERE url = ?", (url,))
         return StoredFacts(*row) if row else None
 
-    def add_file(self, url: str, facts: StoredFacts) -> None:
-        """Record a file, and delete the state of its partial body."""
-        self._do("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (url, *astuple(facts)))
-        self.drop_partial(url)
+    def add_files(self, files: Iterable[tuple[str, StoredFacts]]) -> None:
+        """Record files by their URLs, and delete the state of their partial bodies, in one transaction."""
+        rows = [(url, facts.sha256, facts.kind, facts.num_bytes) for url, facts in files]
+
+        def work(database: sqlite3.Connection) -> None:
+            try:
+                database.execute("BEGIN")
+                database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
+                database.executemany("DELETE FROM partials WHERE url = ?", [row[:1] for row in rows])
+                database.execute("COMMIT")
+            finally:
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+
+        self._do(work)
 
     def partial(self, url: str) -> PartialFacts | None:
         """Return the state of a partial body, ``None`` without one of this boot of the machine.
@@ -106,17 +125,17 @@ class StoreIndex:
         After a reboot it is not trusted: a power cut may have kept the length on disk and lost the bytes.
         """
         query = "SELECT total, etag, last_modified FROM partials WHERE url = ? AND boot = ?"
-        row = self._do(query, (url, self._boot))
+        row = self._row(query, (url, self._boot))
         return PartialFacts(*row) if row else None
 
     def add_partial(self, url: str, facts: PartialFacts) -> None:
         """Record the state of a body before its first byte is written."""
         row = (url, *astuple(facts), self._boot)
-        self._do("INSERT OR REPLACE INTO partials VALUES (?, ?, ?, ?, ?)", row)
+        self._row("INSERT OR REPLACE INTO partials VALUES (?, ?, ?, ?, ?)", row)
 
     def drop_partial(self, url: str) -> None:
         """Delete the state of a partial body."""
-        self._do("DELETE FROM partials WHERE url = ?", (url,))
+        self._row("DELETE FROM partials WHERE url = ?", (url,))
 
 
 def _is_damage(error: sqlite3.Error) -> bool:

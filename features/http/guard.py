@@ -126,7 +126,7 @@ def check_stopping() -> None:
         raise StoppedError("the run was stopped")
 
 
-def _receive(set_timeout: Callable[[float], None], receive: Callable[[], int]) -> int:
+def _receive(opened: socket.socket, receive: Callable[[], int]) -> int:
     """Return what ``receive`` returns, called in slices of time until the guard's limit.
 
     Raises:
@@ -140,7 +140,10 @@ def _receive(set_timeout: Callable[[float], None], receive: Callable[[], int]) -
         left = until - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
-        set_timeout(min(left, SLICE_SECONDS))
+        slice_seconds = min(left, SLICE_SECONDS)
+        # Each change is a system call.
+        if opened.gettimeout() != slice_seconds:
+            opened.settimeout(slice_seconds)
         try:
             return receive()
         except TimeoutError:
@@ -152,7 +155,7 @@ class GuardedSocket(socket.socket):
 
     def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
         """Return the number of bytes read into ``buffer``."""
-        return _receive(self.settimeout, lambda: super(GuardedSocket, self).recv_into(buffer, nbytes, flags))
+        return _receive(self, lambda: super(GuardedSocket, self).recv_into(buffer, nbytes, flags))
 
 
 class GuardedTlsSocket(ssl.SSLSocket):
@@ -160,7 +163,7 @@ class GuardedTlsSocket(ssl.SSLSocket):
 
     def recv_into(self, buffer: WriteableBuffer, nbytes: int | None = None, flags: int = 0) -> int:
         """Return the number of bytes read into ``buffer``."""
-        return _receive(self.settimeout, lambda: super(GuardedTlsSocket, self).recv_into(buffer, nbytes, flags))
+        return _receive(self, lambda: super(GuardedTlsSocket, self).recv_into(buffer, nbytes, flags))
 
 
 def connect(addresses: list[tuple[int, str]], port: int, timeout_seconds: float) -> GuardedSocket:

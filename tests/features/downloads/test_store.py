@@ -15,11 +15,11 @@ import pytest
 from features.base.errors import ClipError
 from features.downloads.download_rows import MediaFile
 from features.downloads.media_spec import PartialFacts, StoredFacts
-from features.downloads.store import MediaStore
+from features.downloads.store import MediaStore, Partial
 from features.downloads.store_index import StoreIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 URL = "http://example.org/a.mp4"
@@ -35,13 +35,20 @@ def store(tmp_path: Path) -> Iterator[MediaStore]:
         yield made
 
 
-def put(store: MediaStore, url: str = URL, body: bytes = BODY) -> MediaFile:
+def add(store: MediaStore, url: str = URL, body: bytes = BODY) -> MediaFile:
+    """Put a file into the store that still waits for its name."""
     partial = store.claim(url)
     assert partial is not None
     with partial:
         partial.begin(None)
         partial.stream.write(body)
-        return store.add(partial.path, url, StoredFacts(hashlib.sha256(body).hexdigest(), "mp4", len(body)))
+        return store.add(partial, url, StoredFacts(hashlib.sha256(body).hexdigest(), "mp4", len(body)))
+
+
+def put(store: MediaStore, url: str = URL, body: bytes = BODY) -> MediaFile:
+    file = add(store, url, body)
+    store.publish()
+    return file
 
 
 def everything(folder: Path) -> list[str]:
@@ -57,6 +64,87 @@ def test_a_file_lies_under_its_digest_and_is_found_by_its_url(store: MediaStore)
     assert store.find(URL + "?") is None
     store.close()
     assert everything(store.folder) == [NAME, "index.sqlite"]
+
+
+def test_a_file_has_no_name_before_all_of_its_group_is_synced(
+    store: MediaStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    sync, rename = os.fsync, os.replace
+
+    def note_sync(descriptor: int) -> None:
+        sync(descriptor)
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+
+    def note_rename(source: Path, target: str, **where: int) -> None:
+        rename(source, target, **where)
+        done.append("name")
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", note_rename)
+    files = [add(store, f"{URL}?{number}", b"%d" % number) for number in range(20)]
+    assert done == []
+    assert not any((store.folder / file.path).exists() for file in files)
+    store.publish()
+    num_folders = len({file.path[:2] for file in files})
+    assert done == ["file"] * 20 + ["name"] * 20 + ["folder"] * num_folders
+    assert [store.find(file.url) for file in files] == files
+    store.publish()
+    assert len(done) == 40 + num_folders
+
+
+def test_a_full_group_is_published_at_once(store: MediaStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("features.downloads.publication.GROUP_FILES", 3)
+    files = [add(store, f"{URL}?{number}", b"%d" % number) for number in range(4)]
+    assert [(store.folder / file.path).exists() for file in files] == [True, True, True, False]
+    monkeypatch.setattr("features.downloads.publication.GROUP_BYTES", 1000)
+    large = add(store, URL, bytes(1000))
+    assert (store.folder / large.path).exists()
+    assert (store.folder / files[3].path).exists()
+
+
+@pytest.mark.parametrize("look", [MediaStore.find, MediaStore.claim])
+def test_who_looks_for_a_file_that_waits_finds_it(store: MediaStore, look: Callable[[MediaStore, str], object]) -> None:
+    file = add(store)
+    found = look(store, URL)
+    if isinstance(found, Partial):
+        with found:
+            assert found.size == 0
+    assert (store.folder / NAME).read_bytes() == BODY
+    assert store.find(URL) == file
+
+
+def test_closing_publishes_what_waits(store: MediaStore) -> None:
+    file = add(store)
+    store.close()
+    with MediaStore(store.folder) as other:
+        assert other.find(URL) == file
+
+
+def test_a_killed_process_leaves_no_name_of_what_was_not_synced(store: MediaStore) -> None:
+    add(store)
+    with MediaStore(store.folder) as other:
+        assert other.find(URL) is None
+        # Locked as long as the process lives.
+        assert other.claim(URL) is None
+    assert not (store.folder / NAME).exists()
+
+
+def test_a_group_that_cannot_be_synced_leaves_nothing(store: MediaStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_at = iter([False] * 5 + [True] + [False] * 100)
+
+    def full(_: int) -> None:
+        if next(fail_at):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    for number in range(9):
+        add(store, f"{URL}?{number}", b"%d" % number)
+    with pytest.raises(OSError, match="No space left"):
+        store.publish()
+    assert list((store.folder / ".partial").iterdir()) == []
+    assert [store.find(f"{URL}?{number}") for number in range(9)] == [None] * 9
+    assert put(store) == store.find(URL)
 
 
 def test_the_index_outlives_the_process(store: MediaStore) -> None:
@@ -164,7 +252,7 @@ def test_a_link_in_place_of_a_folder_is_an_outcome(store: MediaStore, tmp_path: 
         put(store)
     assert list(elsewhere.iterdir()) == []
     (elsewhere / f"{SHA256}.mp4").write_bytes(BODY)
-    store._index.add_file(URL, FACTS)
+    store._index.add_files([(URL, FACTS)])
     assert store.find(URL) is None
 
 
@@ -209,7 +297,7 @@ def test_an_index_that_is_damaged_inside_is_begun_anew_at_its_first_use(store: M
         if first_use == "look-up":
             assert again.find(f"{URL}?7" + "x" * 500) is None
         elif first_use == "note":
-            again._index.add_file(URL, FACTS)
+            again._index.add_files([(URL, FACTS)])
             assert again._index.file(URL) == FACTS
         else:
             assert again._index.partial(URL) is None
@@ -232,7 +320,7 @@ def test_a_closed_index_is_not_begun_anew(store: MediaStore) -> None:
 
 def fill(store: MediaStore) -> None:
     for number in range(1000):
-        store._index.add_file(f"{URL}?{number}" + "x" * 500, FACTS)
+        store._index.add_files([(f"{URL}?{number}" + "x" * 500, FACTS)])
 
 
 def test_a_full_or_readonly_index_is_an_error_of_the_disk(store: MediaStore) -> None:

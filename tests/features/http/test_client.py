@@ -16,7 +16,7 @@ import pytest
 
 from features.base.errors import ClipError
 from features.base.parallel import STOPPING, StoppedError
-from features.http.client import tls_context
+from features.http.connections import tls_context
 from features.http.guard import GuardedSocket
 from tests.features.fetches import MP4
 
@@ -280,6 +280,38 @@ def test_the_answers_before_the_answer_are_counted(fetches: Fetches) -> None:
         fetches.get(f"http://{address}/a", max_attempts=1)
 
 
+@pytest.mark.parametrize(
+    ("headers", "num_connections"),
+    [
+        (b"Content-Length: %d", 1),
+        (b"content-length:%d", 1),
+        (b"Content-Length: %d\r\nContent-Length: %d", 1),
+        (b"X-Long: a\r\n  b\r\n\tc\r\nno field\r\n of none\r\nContent-Length : %d", 1),
+        (b"Content-Length: %d\r\nConnection: close", 2),
+        (b"Content-Length: +%d", 2),
+        (b"Content-Length: 5, %d", 2),
+        (b"X: y", 2),
+    ],
+)
+def test_where_a_body_ends(fetches: Fetches, headers: bytes, num_connections: int) -> None:
+    connections: list[socket.socket] = []
+    stated = headers.replace(b"%d", b"5" if b"5, " not in headers else b"6")
+
+    def handle(connection: socket.socket) -> None:
+        connections.append(connection)
+        while request := connection.recv(10_000):
+            if request.startswith(b"GET /b"):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(MP4) + MP4)
+                return
+            connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /b\r\n" + stated + b"\r\n\r\nmoved")
+            if num_connections > 1:
+                return
+
+    with raw_server(handle) as address:
+        assert fetches.body(f"http://{address}/a") == MP4
+    assert len(connections) == num_connections
+
+
 def test_another_protocol_is_not_changed_to(fetches: Fetches) -> None:
     def handle(connection: socket.socket) -> None:
         connection.recv(10_000)
@@ -372,7 +404,7 @@ def test_tls_goes_to_the_checked_address_and_is_verified_by_name(
         assert code == "certificate_refused"
         trusting = ssl.create_default_context(cafile=str(certificate))
         trusting.sslsocket_class = tls_context().sslsocket_class
-        monkeypatch.setattr("features.http.client.tls_context", lambda: trusting)
+        monkeypatch.setattr("features.http.connections.tls_context", lambda: trusting)
         assert fetches.body(url, allow_private_addresses=False) == MP4
         assert fetches.body(f"https://files.example.:{port}/a", allow_private_addresses=False) == MP4
         code = fetches.code(f"https://other.example:{port}/a", allow_private_addresses=False)
