@@ -132,7 +132,7 @@ class _Work:
             output = self.spool()
             done = self.decoder.run(command, max_stdout_bytes, output)
             self.cpu_seconds += done.cpu_seconds
-            if not was_killed(done.returncode, plain_log(done.stderr)):
+            if not was_killed(done.returncode, done.stderr):
                 break
         else:
             raise ClipError("decoder_killed", f"ffmpeg was killed from outside, twice ({done.returncode})")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Exit codes of a process ended from outside: by a user, or by the kernel when memory ran out.
 OUTSIDE_SIGNALS = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
-RECEIVED_SIGNAL = re.compile(r"^Exiting normally, received signal", re.MULTILINE)
+RECEIVED_SIGNAL = re.compile(r"^(?:\[[a-z]+\] )?Exiting normally, received signal", re.MULTILINE)
 # Kinds without a header; ffmpeg estimates their duration.
 ESTIMATED_DURATION = re.compile(r"^Input #0, mpeg", re.MULTILINE)
 # Headers may leave out the last frame's duration, and streams may end a little later than stated.

@@ -31,6 +31,11 @@ def test_every_command_is_guarded() -> None:
     assert (fast["-skip_frame"], fast["-skip_loop_filter"]) == ("noref", "all")
 
 
+def test_commands_of_two_files_differ_in_the_file_alone() -> None:
+    one, other = (clip_command("ffmpeg", path, "mp4", DecodeConfig()) for path in ("/a/file:", "/b c"))
+    assert [pair for pair in zip(one, other, strict=True) if pair[0] != pair[1]] == [("file:/a/file:", "file:/b c")]
+
+
 def test_every_kind_that_download_lets_pass_has_one_demuxer() -> None:
     assert set(VIDEO_FORMATS) == VIDEO_KINDS | SOUND_KINDS | EXTRA_VIDEO_KINDS
     assert set(PICTURE_FORMATS) == COVER_KINDS

@@ -10,6 +10,7 @@ from features.decoding.diagnostics import (
     expected_frames,
     last_line,
     reason,
+    was_killed,
     what_is_missing,
 )
 
@@ -91,3 +92,11 @@ def test_the_reason_is_the_line_that_tells() -> None:
     assert (
         last_line("an error\n[swscaler @ 0x7f] deprecated pixel format used, not good\nframe= 4 fps=0.0") == "an error"
     )
+
+
+def test_a_process_that_a_signal_ended_says_so_with_or_without_levels() -> None:
+    said = "Exiting normally, received signal 15.\n"
+    assert was_killed(255, f"{CLEAN}[info] {said}")
+    assert was_killed(255, f"{CLEAN}{said}")
+    assert was_killed(-9, "")
+    assert not was_killed(255, f"{CLEAN}[info]     title           : {said}")
