@@ -10,12 +10,12 @@ _DEFAULT_GROUP = "frames"
 _ABSENT_CODES = MappingProxyType(
     {
         "frames": ("no_video", "no_video_stream"),
-        "sound": ("no_video", "no_audio"),
+        "sound": ("no_video", "no_audio", "sound_empty", "sound_not_decodable"),
         "cover": ("no_cover",),
         "": ("no_text",),
     }
 )
-# A clip with one of these lacks something that its maker left out; nothing is wrong with it.
+# A clip with one of these lacks something that its maker left out, or sound that cannot be read; the rest is right.
 ABSENT_CODES = frozenset(code for codes in _ABSENT_CODES.values() for code in codes)
 
 

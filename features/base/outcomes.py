@@ -30,6 +30,9 @@ TRANSIENT_CODES = frozenset(
      "decoder_killed", "too_much_memory"}
 )  # fmt: skip
 
+# Codes of a clip with a whole picture and sound that is empty or cannot be decoded: it counts as a clip without sound.
+SILENT_CODES = frozenset({"sound_empty", "sound_not_decodable"})
+
 
 def is_transient(code: str) -> bool:
     """Return whether another attempt at a clip that failed with ``code`` may succeed."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from features.base.errors import ClipError, ShardError
-from features.base.outcomes import Outcome, Status, leading_code
+from features.base.outcomes import SILENT_CODES, Outcome, Status, leading_code
 from features.base.parallel import STOPPING
 from features.base.process import Limits, run
 from features.decoding.commands import clip_command, cover_command
@@ -15,17 +15,17 @@ from features.decoding.diagnostics import (
     duration_seconds,
     expected_dense_frames,
     expected_frames,
-    last_line,
     measure,
     picture_end_seconds,
     plain_log,
     reason,
     was_killed,
-    what_is_missing,
 )
+from features.decoding.encryption import encrypted_streams, scrambled_pids
 from features.decoding.frame_selection import choose_positions, on_screen, sampled_rate, select_frames, times_below
 from features.decoding.plan import MAX_COMMANDS, Attempt, Plan, first_plan, revised_plan
 from features.decoding.sound import lost_sound, sound_report
+from features.decoding.verdict import failure, problems_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from features.base.process import Completed
     from features.decoding.config import DecodeConfig
     from features.decoding.diagnostics import StoredStreams
+    from features.decoding.verdict import Problem
     from features.downloads.download_rows import DownloadedClip, MediaFile
 
 # Twice the size of the frames of a two-hour clip at 2 fps.
@@ -154,8 +155,8 @@ def decode_clip(clip: DownloadedClip, decoder: ClipDecoder) -> DecodedClip:
     matroska = cover = None
     if clip.video is not None:
         try:
-            matroska, problem = _decode_video(clip.video, work)
-            problems += [problem] if problem else []
+            matroska, found = _decode_video(clip.video, work)
+            problems += found
         except ClipError as error:
             problems.append((error.code, error.detail))
     if clip.cover is not None:
@@ -186,21 +187,21 @@ def _outcome(clip_id: str, matroska: IO[bytes] | None, problems: list[tuple[str,
     if not problems:
         return Outcome(clip_id, "ok", "" if matroska is not None else "no_video")
     status: Status = "partial" if matroska is not None or all(c.startswith("cover_") for c, _ in problems) else "failed"
+    if matroska is not None and all(code in SILENT_CODES for code, _ in problems):
+        status = "ok"
     return Outcome(
         clip_id, status, leading_code([code for code, _ in problems]), "; ".join(text for _, text in problems)
     )
 
 
-def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, str] | None]:
-    """Return the Matroska file, and code and detail of what is missing from it, if anything."""
+def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], list[Problem]]:
+    """Return the Matroska file, and what is wrong with it."""
     decoder, config = work.decoder, work.decoder.config
     path = decoder.locate(file)
     attempt, plan = _final_attempt(path, file.kind, work)
     output, log, stored = attempt.output, attempt.log, attempt.stored
-    if stored is None and output.tell():
-        raise ClipError("no_usable_stream", f"no picture and no sound could be decoded; {last_line(log)}")
-    if stored is None or not (stored.num_frames or stored.audio_seconds):
-        raise ClipError(*reason(log))
+    if stored is None or not attempt.has_content:
+        raise failure(attempt, plan)
     final = stored
     if plan.has_clock(config):
         try:
@@ -212,43 +213,48 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], tuple[str, s
     # A header whose times of the sound are nonsense says nothing of the duration either.
     duration = None if plan.mix.clock == "counted" else duration_seconds(log, stored)
     counted = final if plan.every_picture and not config.num_frames else stored
-    problem = what_is_missing(counted, duration, config, log) or _lost_sound(attempt, stored, config)
-    if attempt.returncode != 0 and num_frames:
-        problem = ("decode_errors", f"ffmpeg ended with {attempt.returncode}; {last_line(log)}")
+    problems = problems_of(attempt, plan, counted, duration, config)
+    if not any(code in {"truncated", "decode_errors"} for code, _ in problems):
+        problems += _lost_sound(attempt, stored, config)
+    is_short = any(code not in SILENT_CODES for code, _ in problems)
     work.facts = {
         "duration_seconds": duration,
         "num_frames": num_frames,
-        "expected_frames": max(num_frames, expected_frames(duration, config)) if problem else num_frames,
+        "expected_frames": max(num_frames, expected_frames(duration, config)) if is_short else num_frames,
         "audio_seconds": round(stored.audio_seconds, 3),
     }
     for position, one in enumerate(config.dense_frames()):
         # Without a picture there are none of these streams.
         found = final.num_dense_frames[position] if final.num_dense_frames else 0
-        expected = max(found, expected_dense_frames(duration, config, one)) if problem else found
+        expected = max(found, expected_dense_frames(duration, config, one)) if is_short else found
         work.facts.update({f"num_{one.modality}_frames": found, f"expected_{one.modality}_frames": expected})
-    return output, problem
+    return output, problems
 
 
-def _lost_sound(attempt: Attempt, stored: StoredStreams, config: DecodeConfig) -> tuple[str, str] | None:
+def _lost_sound(attempt: Attempt, stored: StoredStreams, config: DecodeConfig) -> list[Problem]:
     """Return code and detail where much of the sound in the file's packets is missing from the result."""
     room_seconds = config.max_seconds - (stored.audio_end_seconds - stored.audio_seconds)
     lost = lost_sound(attempt.report, stored.audio_seconds, room_seconds) if stored.audio_seconds else ""
-    return ("sound_lost", lost) if lost else None
+    return [("sound_lost", lost)] if lost else []
 
 
 def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
     """Return the result of the first command whose plan is not revised, or of the last one, and its plan.
 
     Raises:
-        ClipError: As :meth:`_Work.run` raises.
+        ClipError: ``encrypted``, or as :meth:`_Work.run` raises.
     """
     decoder, config = work.decoder, work.decoder.config
-    plan = first_plan(config)
+    plan = first_plan(config, encrypted_streams(path, kind))
+    if not (plan.picture or plan.sound):
+        raise ClipError("encrypted", "; ".join(text for _, text in plan.problems))
     for number in range(1, MAX_COMMANDS + 1):
         command = clip_command(decoder.binary, str(path), kind, config, plan)
         output, returncode, log = work.run(command, path, MAX_CLIP_BYTES)
         stored = _measured(output, has_clock=plan.has_clock(config))
-        attempt = Attempt(output, returncode, plain_log(log), stored, kind, sound_report(log))
+        is_whole = stored is not None and bool(stored.num_frames and stored.audio_seconds)
+        scrambled = scrambled_pids(path) if kind == "mpegts" and not is_whole else frozenset()
+        attempt = Attempt(output, returncode, plain_log(log), stored, kind, sound_report(log), scrambled)
         another = revised_plan(plan, attempt, config)
         if another is None or number == MAX_COMMANDS:
             break

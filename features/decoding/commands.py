@@ -159,7 +159,7 @@ def _streams(kind: str, config: DecodeConfig, plan: Plan) -> list[str]:
         chosen = [] if plan.every_picture else [sampled]
         return ",".join([*chosen, *whole, *_shrunk(kind, short_side_pixels)])
 
-    sound = ["-map", "0:a:0?"] if plan.sound else []
+    sound = ["-map", f"0:a:{plan.sound_track}?"] if plan.sound else []
     if not plan.picture:
         return sound
     first = plan.first_picture

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 from features.base.errors import ShardError
 from features.decoding.frame_selection import CANDIDATES_PER_SECOND, FINENESS
+from features.decoding.input_streams import InputStreams, input_streams
 
 if TYPE_CHECKING:
     from features.decoding.config import DecodeConfig, DenseFrames
@@ -35,18 +36,35 @@ DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+)(?:, start: (\d+\.\
 # ffmpeg's demuxers of files whose stated duration is the time at which they end, and those where it may be.
 ENDS_AT_DURATION = re.compile(r"^Input #0, (?:matroska|flv)", re.MULTILINE)
 MAY_END_AT_DURATION = re.compile(r"^Input #0, (?:matroska|flv|mov)", re.MULTILINE)
-# Both before the log's part on the output.
-PICTURE = re.compile(r"^  Stream #0:\d+[^\n]*: Video: (?![^\n]*\(attached pic\))", re.MULTILINE)
 OUTPUT = re.compile(r"^Output #0", re.MULTILINE)
 TURNED = re.compile(r"^ +displaymatrix:|because display matrix changed", re.MULTILINE)
 GRAPH_WAS_REBUILT = re.compile(r"Reconfiguring filter graph because (?:video|display)")
-# ffmpeg's messages about missing bytes.
-CUT = re.compile(r"partial file|Error during demuxing|ended prematurely|truncat|Packet corrupt", re.IGNORECASE)
-TELLING = re.compile(r"error|invalid|not|fail|missing|corrupt|partial", re.IGNORECASE)
 # A line's level, behind the names of the components that say it.
 _LEVEL = re.compile(r"^((?:\[[^\[\]]* @ 0x[0-9a-f]+\] )*)\[(fatal|error|warning|info|verbose)\] ")
+# What a demuxer says where bytes are missing. A decoder's words are about one message within a packet.
+CUT = re.compile(
+    r"^\[(?:in#0\b[^\]]*|(?:mov|matroska|avi|flv|mpegts|mpeg|ogg|wav|gif|webp_anim)(?:,[^\]]*)?) @ 0x[0-9a-f]+\]"
+    r".*(?:partial file|Error during demuxing|ended prematurely|truncat|Packet corrupt)",
+    re.IGNORECASE,
+)
+CUT_STREAM = re.compile(r"\bstream (?:= )?(\d+)")
+# ffmpeg estimates the duration of these files from the clocks at both ends, which may be two clocks.
+ESTIMATED = re.compile(r"^Input #0, (?:mpegts|mpeg),", re.MULTILINE)
+# Lines of ffmpeg's log that tell most, best first. The order of two lines may differ from run to run, so the choice
+# depends on their texts alone.
+TELLING = (
+    CUT,
+    re.compile(r"no decoder|not supported|not found|Picture size|Cannot allocate"),
+    re.compile(r"^\[[^\]]*\] .*(?:error|invalid)", re.IGNORECASE),
+    re.compile(r"error|invalid|not|fail|missing|corrupt|partial", re.IGNORECASE),
+    re.compile(r""),
+)
 # Lines about the output, and hints that follow an error.
-IDLE = re.compile(r"deprecated pixel format|Codec AVOption|muxing overhead|^frame=|^size=|Last message repeated")
+IDLE = re.compile(
+    r"deprecated pixel format|Codec AVOption|muxing overhead|^frame=|^size=|Last message repeated|^Output #|^Input #"
+    r"|^Conversion failed"
+    r"|^Consider increasing|Terminating thread|Task finished|before EOF|^Stream mapping|^Press "
+)
 
 # Text in ffmpeg's log -> code, the first match counts.
 _REASONS = (
@@ -58,8 +76,8 @@ _REASONS = (
     ("Format not on whitelist", "format_not_allowed"),
     ("not in allowed", "format_not_allowed"),
     ("moov atom not found", "invalid_data"),
-    ("Picture size", "too_many_pixels"),
     ("exceeds specified max pixel count", "too_many_pixels"),
+    ("Picture size", "too_many_pixels"),
     ("Cannot allocate memory", "too_much_memory"),
     ("Invalid data found", "invalid_data"),
 )
@@ -221,7 +239,7 @@ def _known_end_seconds(stored: StoredStreams, log: str) -> float | None:
 
 def has_picture(log: str) -> bool:
     """Return whether ffmpeg found a video stream in the input, one that is no attached picture."""
-    return PICTURE.search(OUTPUT.split(log)[0]) is not None
+    return bool(input_streams(log).pictures)
 
 
 def is_turned(log: str) -> bool:
@@ -286,7 +304,8 @@ def what_is_missing(
 
     ``no_video_stream``: only sound was decoded. ``truncated``: picture and sound (or the only stream) ended before
     the duration that the header states, or one of them did and ffmpeg reported missing bytes. A picture that is
-    shorter than the sound, or the reverse, is no damage. Without a stated duration, missing bytes alone decide.
+    shorter than the sound, or the reverse, is no damage. Where the duration may be that of subtitles, data or another
+    track, or none is stated, missing bytes alone decide.
 
     Args:
         stored: What was decoded, before the selection of frames.
@@ -296,19 +315,40 @@ def what_is_missing(
     """
     if not stored.num_frames:
         return "no_video_stream", "only sound could be decoded"
-    was_cut = any(CUT.search(line) for line in _own_lines(log))
+    streams = input_streams(log)
+    was_cut = lacks_bytes(log, streams)
     if duration is None:
         return ("truncated", f"no duration is stated; {last_line(log)}") if was_cut else None
+    duration = _of_picture_and_sound(duration, stored, config, log)
     is_short = [_picture_is_short(stored, duration, config)]
     if stored.audio_seconds:
         is_short.append(stored.audio_end_seconds < _lower_bound(min(duration, config.max_seconds)))
-    if not (all(is_short) or (was_cut and any(is_short))):
+    is_sure = was_cut or not streams.num_unused
+    if not ((all(is_short) and is_sure) or (was_cut and any(is_short))):
         return None
     if is_short[0] and not config.num_frames:
         return "truncated", f"{stored.num_frames} of {expected_frames(duration, config)} frames; {last_line(log)}"
     seconds = stored.frames_end_seconds if is_short[0] else stored.audio_end_seconds
     what = "frames" if is_short[0] else "sound"
     return "truncated", f"{what} up to {seconds:.1f} of {duration:.1f} s; {last_line(log)}"
+
+
+def lacks_bytes(log: str, streams: InputStreams) -> bool:
+    """Return whether a demuxer says that bytes of the picture or the sound are missing."""
+    used = {stream.number for stream in (*streams.pictures[:1], *streams.sounds[:1])}
+    for line in filter(CUT.search, _own_lines(log)):
+        number = CUT_STREAM.search(line)
+        if number is None or not used or int(number[1]) in used:
+            return True
+    return False
+
+
+def _of_picture_and_sound(duration: float, stored: StoredStreams, config: DecodeConfig, log: str) -> float:
+    """Return the duration, and where it is estimated from a clock that jumps, the time at which the streams end."""
+    end = max(stored.frames_end_seconds, stored.audio_end_seconds)
+    if ESTIMATED.search(log) and end < _lower_bound(min(duration, config.max_seconds)):
+        return end
+    return duration
 
 
 def _picture_is_short(stored: StoredStreams, duration: float, config: DecodeConfig) -> bool:
@@ -344,18 +384,20 @@ def plain_log(log: str) -> str:
 def reason(log: str) -> tuple[str, str]:
     """Return code and detail of a file without any output."""
     for text, code in _REASONS:
-        line = next((line for line in _own_lines(log) if text in line), "")
-        if line:
-            return code, _without_prefix(line)
+        lines = {_without_prefix(line) for line in _own_lines(log) if text in line}
+        if lines:
+            return code, min(lines, key=lambda line: (IDLE.search(line) is not None, line))
     return "decode_failed", last_line(log)
 
 
 def last_line(log: str) -> str:
-    """Return the last informative line of ffmpeg's log."""
-    stripped = (_without_prefix(line).strip() for line in _own_lines(log))
-    lines = [line for line in stripped if line and not IDLE.search(line)]
-    informative = [line for line in lines if TELLING.search(line)]
-    return (informative or lines or ["ffmpeg said nothing"])[-1]
+    """Return the most informative line of ffmpeg's log, whatever the order of its lines."""
+    lines = [line for line in _own_lines(log) if line.strip() and not IDLE.search(line)]
+    for test in TELLING:
+        found = {_without_prefix(line).strip() for line in lines if test.search(line)}
+        if found:
+            return min(found)
+    return "ffmpeg said nothing"
 
 
 def _own_lines(log: str) -> list[str]:

@@ -18,6 +18,7 @@ from features.decoding.diagnostics import (
     reason,
     stands_too_long,
 )
+from features.decoding.input_streams import absence, complaint, input_streams, is_blamed
 from features.decoding.sound import SoundPlan, SoundReport, revised_sound
 
 if TYPE_CHECKING:
@@ -25,9 +26,13 @@ if TYPE_CHECKING:
 
     from features.decoding.config import DecodeConfig
     from features.decoding.diagnostics import StoredStreams
+    from features.decoding.input_streams import InputStream
 
+# Codes of a file that is refused whole: by a limit, or since its container is not read.
+REFUSED_CODES = frozenset({"too_many_pixels", "too_much_memory", "format_not_supported", "format_not_allowed"})
+NO_PICTURE = ("no_video_stream", "the file has no picture; its sound is kept")
 # Commands for one file. Each rule changes a plan once, and no two rules undo each other.
-MAX_COMMANDS = 4
+MAX_COMMANDS = 6
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,9 @@ class Plan:
         every_picture: Whether all pictures are stored, and those for given times are chosen from them afterwards. Then
             no filter holds one back, and ffmpeg turns each picture as its own display matrix says.
         mix: How the sound is filtered.
+        sound_track: Number of the sound track that is stored, from 0.
+        problems: Code and detail of each stream that is left out.
+        is_swapped: Whether each of picture and sound was left out once.
     """
 
     picture: bool = True
@@ -56,6 +64,9 @@ class Plan:
     every_time: bool = False
     every_picture: bool = False
     mix: SoundPlan = field(default_factory=SoundPlan)
+    sound_track: int = 0
+    problems: tuple[tuple[str, str], ...] = ()
+    is_swapped: bool = False
 
     def has_clock(self, config: DecodeConfig) -> bool:
         """Return whether the last video stream of the output is a clock.
@@ -64,6 +75,14 @@ class Plan:
         """
         is_wanted = self.every_time or self.every_picture or bool(config.num_frames and not self.first_picture)
         return self.picture and is_wanted
+
+    def without_picture(self, code: str, detail: str) -> Plan:
+        """Return the plan for the sound alone; ``fast`` is an option of a decoder that is not there then."""
+        return replace(self, picture=False, sampling="exact", problems=(*self.problems, (code, detail)))
+
+    def without_sound(self, code: str, detail: str) -> Plan:
+        """Return the plan for the picture alone."""
+        return replace(self, sound=False, problems=(*self.problems, (code, detail)))
 
 
 @dataclass(frozen=True)
@@ -77,6 +96,7 @@ class Attempt:
         stored: The streams of the output, ``None`` where it is empty or cannot be read.
         kind: Kind of the file.
         report: What the log tells of the sound.
+        scrambled_pids: Numbers of the streams of a transport stream whose packets are scrambled.
     """
 
     output: IO[bytes]
@@ -85,11 +105,25 @@ class Attempt:
     stored: StoredStreams | None
     kind: str = ""
     report: SoundReport = field(default_factory=SoundReport)
+    scrambled_pids: frozenset[int] = frozenset()
+
+    @property
+    def has_content(self) -> bool:
+        """Whether any frame or sound was stored."""
+        return self.stored is not None and bool(self.stored.num_frames or self.stored.audio_seconds)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing was stored for a reason that is no fault of a single stream."""
+        return not self.has_content and reason(self.log)[0] in REFUSED_CODES
 
 
-def first_plan(config: DecodeConfig) -> Plan:
-    """Return the plan of the first command for any file."""
-    return Plan(sampling=config.sampling)
+def first_plan(config: DecodeConfig, encrypted: frozenset[str] = frozenset()) -> Plan:
+    """Return the plan of the first command for a file, without the ``picture`` or ``sound`` that is encrypted."""
+    plan = Plan(sampling=config.sampling)
+    if "sound" in encrypted:
+        plan = plan.without_sound("encrypted", "the sound is encrypted")
+    return plan.without_picture("encrypted", "the picture is encrypted") if "picture" in encrypted else plan
 
 
 def revised_plan(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
@@ -109,7 +143,8 @@ def _without_picture(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan
     needs_picture = bool(config.dense_frames()) or plan.sampling == "fast" or plan.has_clock(config)
     if attempt.stored is not None or not needs_picture or reason(attempt.log)[0] != "no_video_stream":
         return None
-    return replace(plan, picture=False, sampling="exact")
+    pictures = input_streams(attempt.log).pictures
+    return plan.without_picture(*(stream_problem(attempt, pictures[0]) if pictures else NO_PICTURE))
 
 
 def _with_every_picture(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
@@ -159,12 +194,58 @@ def _sound(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:  
     return replace(plan, mix=revised_sound(plan.mix, attempt.report, attempt.stored.audio_seconds, attempt.kind))
 
 
+def _without_a_bad_stream(plan: Plan, attempt: Attempt, _: DecodeConfig) -> Plan | None:
+    """Return the plan without the stream that the log blames, where ffmpeg stored nothing of the other one either.
+
+    In place of a sound track the next one of another codec is tried first.
+    """
+    if attempt.has_content or attempt.is_refused or not (plan.picture and plan.sound):
+        return None
+    streams = input_streams(attempt.log)
+    sound = streams.sounds[plan.sound_track] if plan.sound_track < len(streams.sounds) else None
+    picture = streams.pictures[0] if streams.pictures else None
+    if sound is not None and is_blamed(attempt.log, sound):
+        for number, other in enumerate(streams.sounds):
+            if number > plan.sound_track == 0 and other.codec != sound.codec:
+                return replace(plan, sound_track=number)
+        return plan.without_sound(*stream_problem(attempt, sound)) if picture is not None else None
+    if sound is not None and picture is not None and is_blamed(attempt.log, picture):
+        return plan.without_picture(*stream_problem(attempt, picture))
+    return None
+
+
+def _with_either_stream(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
+    """Return the plan for one of two streams, where nothing was stored of both and nothing of the other one alone."""
+    streams = input_streams(attempt.log)
+    is_final = plan.is_swapped or any(code == "encrypted" for code, _ in plan.problems)
+    if attempt.has_content or attempt.is_refused or is_final or not (streams.pictures and streams.sounds):
+        return None
+    picture, sound = streams.pictures[0], streams.sounds[0]
+    if plan.picture and plan.sound:
+        return plan.without_sound(*stream_problem(attempt, sound))
+    if plan.picture:
+        alone = replace(plan, sound=True, problems=(), is_swapped=True)
+        return alone.without_picture(*stream_problem(attempt, picture))
+    alone = replace(plan, picture=True, sampling=config.sampling, problems=(), is_swapped=True)
+    return alone.without_sound(*stream_problem(attempt, sound))
+
+
+def stream_problem(attempt: Attempt, stream: InputStream) -> tuple[str, str]:
+    """Return code and detail of a stream of which nothing was stored."""
+    if stream.pid in attempt.scrambled_pids:
+        return "encrypted", f"{stream.name} is encrypted: its packets are scrambled"
+    code, detail = complaint(attempt.log, stream)
+    return (code, detail) if code else absence(stream)
+
+
 # The first rule that asks for another plan decides.
 RULES: tuple[Callable[[Plan, Attempt, DecodeConfig], Plan | None], ...] = (
     _without_picture,
     _with_every_picture,
+    _without_a_bad_stream,
     _with_one_graph,
     _with_the_first_picture,
     _with_every_time,
     _sound,
+    _with_either_stream,
 )

@@ -142,7 +142,7 @@ def _untagged_kind(head: bytes) -> str:
             return kind
     if _is_leading_box(head):
         return "mp4"
-    if _is_transport_stream(head):
+    if first_ts_packet(head)[1]:
         return "mpegts"
     if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
         return "html"
@@ -154,14 +154,17 @@ def _is_leading_box(head: bytes) -> bool:
     return head[4:8] in _LEADING_BOXES and (num_bytes == 1 or _BOX_HEADER_BYTES <= num_bytes <= _MAX_LEADING_BOX_BYTES)
 
 
-def _is_transport_stream(head: bytes) -> bool:
-    """Return whether packets of a transport stream follow each other, from the first byte or from a later one."""
+def first_ts_packet(head: bytes) -> tuple[int, int]:
+    """Return the place of the first whole packet of a transport stream, and the bytes from one to the next.
+
+    Packets have to follow each other. Both numbers are 0 where they do not.
+    """
     for size in _TS_PACKET_BYTES:
         for first in range(min(size, len(head))):
             places = range(first, min(len(head) - 3, first + _TS_PACKETS * size), size)
             if len(places) >= _MIN_TS_PACKETS and all(_is_ts_packet(head, place) for place in places):
-                return True
-    return False
+                return first, size
+    return 0, 0
 
 
 def _is_ts_packet(head: bytes, place: int) -> bool:

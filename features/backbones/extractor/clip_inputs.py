@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.base.errors import ShardError
 from features.base.modalities import MODALITIES
-from features.base.outcomes import Outcome, leading_code
+from features.base.outcomes import SILENT_CODES, Outcome, leading_code
 from features.formats.matroska import StoredCover, frame_streams, stored_pictures, stored_sound
 from features.formats.reuse import digest_of, source_digest
 
@@ -100,7 +100,8 @@ def _sound(clip: OpenedClip, _: Modality) -> tuple[Outcome, Any, int]:
     if clip.matroska is None:
         return _video_outcome(clip), None, 0
     sound = stored_sound(clip.matroska)
-    return _changed(clip.outcome, "ok", "" if sound else "no_audio"), sound, 0
+    codes = [code for code in clip.about.get("codes", ()) if code in SILENT_CODES]
+    return _changed(clip.outcome, "ok", "" if sound else [*codes, "no_audio"][0]), sound, 0
 
 
 def _cover(clip: OpenedClip, _: Modality) -> tuple[Outcome, Any, int]:
@@ -117,8 +118,9 @@ _READERS = {"frames": _pictures, "sound": _sound, "cover": _cover}
 
 
 def _video_outcome(clip: OpenedClip) -> Outcome:
-    """Return how decoding the video went; a cover that failed does not count."""
-    codes = [code for code in clip.about.get("codes", ()) if not code.startswith("cover_")]
+    """Return how decoding the picture went; a cover that failed and sound that is missing do not count."""
+    found = [code for code in clip.about.get("codes", ()) if not code.startswith("cover_")]
+    codes = [code for code in found if code not in SILENT_CODES or clip.matroska is None]
     if not codes:
         return _changed(clip.outcome, "ok", "" if clip.matroska is not None else "no_video")
     status: Status = "failed" if clip.matroska is None else "partial"

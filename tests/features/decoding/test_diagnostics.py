@@ -82,6 +82,56 @@ def test_without_a_duration_the_log_decides() -> None:
     )  # fmt: skip
 
 
+LISTED = "Input #0, mov\n  Duration: 00:00:10.00, start: 0\n  Stream #0:0: Video: h264\n  Stream #0:1: Audio: aac\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "is_damage"),
+    [
+        ("[mov,mp4,m4a,3gp,3g2,mj2 @ 0x55] stream 1, offset 0x6b3c: partial file", True),
+        ("[in#0/mov,mp4,m4a,3gp,3g2,mj2 @ 0x55] stream 0, offset 0x6b3c: partial file", True),
+        ("[in#0/matroska,webm @ 0x55] File ended prematurely", True),
+        ("[mpegts @ 0x55] Packet corrupt (stream = 1, dts = 9).", True),
+        # Subtitles.
+        ("[in#0/mov @ 0x55] stream 2, offset 0x6b3c: partial file", False),
+        ("[mpegts @ 0x55] Packet corrupt (stream = 2, dts = 9).", False),
+        # Decoders.
+        ("[h264 @ 0x55] SEI type 5 size 255 truncated at 8", False),
+        ("[vist#0:0/h264 @ 0x55] [dec:h264 @ 0x66] truncated packet", False),
+        ("[mpeg4 @ 0x55] header damaged, truncated", False),
+        ("    title : [mov @ 0x55] partial file", False),
+    ],
+)
+def test_only_a_demuxer_tells_of_missing_bytes(line: str, is_damage: bool) -> None:
+    log = f"{LISTED}  Stream #0:2: Subtitle: mov_text\n{line}\n"
+    # The picture is shorter than the sound, which is no damage by itself.
+    missing = what_is_missing(StoredStreams(4, 1.5, 10.0, 10.0), 10.0, DecodeConfig(), log)
+    assert (missing is not None) == is_damage
+
+
+@pytest.mark.parametrize("other", ["Subtitle: subrip", "Data: bin_data", "Audio: aac", "Video: h264"])
+def test_a_duration_that_may_be_of_another_stream_is_no_evidence(other: str) -> None:
+    stored = StoredStreams(4, 1.5, 2.0, 2.0)
+    assert what_is_missing(stored, 10.0, DecodeConfig(), LISTED) is not None
+    assert what_is_missing(stored, 10.0, DecodeConfig(), f"{LISTED}  Stream #0:2(eng): {other}\n") is None
+    cover = f"{LISTED}  Stream #0:2[0x3]: Video: png, 64x48 (attached pic)\n"
+    assert what_is_missing(stored, 10.0, DecodeConfig(), cover) is not None
+
+
+def test_what_is_said_does_not_depend_on_the_order_of_the_lines() -> None:
+    lines = [
+        "[mov @ 0x5{}] stream 1, offset 0x6b3c: partial file",
+        "[in#0/mov @ 0x6{}] Error during demuxing: Invalid data found when processing input",
+        "[vist#0:0/h264 @ 0x7{}] Error submitting packet to decoder: Invalid data found when processing input",
+        "Conversion failed!",
+    ]
+    found = {last_line("\n".join(lines[n:] + lines[:n]).format(n, n, n)) for n in range(4)}
+    assert found == {"Error during demuxing: Invalid data found when processing input"}
+    assert {reason("\n".join(order).format(1, 2))[1] for order in (lines[1:3], lines[2:0:-1])} == {
+        "Error during demuxing: Invalid data found when processing input"
+    }
+
+
 def test_the_reason_is_the_line_that_tells() -> None:
     assert reason("a\n[png @ 0x7f] Picture size 9x9 exceeds\nInvalid data found")[0] == "too_many_pixels"
     assert reason("[in#0 @ 0x1] Unknown input format: 'webp_anim'") == (
