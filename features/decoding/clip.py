@@ -233,7 +233,7 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], list[Problem
 
 def _lost_sound(attempt: Attempt, stored: StoredStreams, config: DecodeConfig) -> list[Problem]:
     """Return code and detail where much of the sound in the file's packets is missing from the result."""
-    room_seconds = config.max_seconds - (stored.audio_end_seconds - stored.audio_seconds)
+    room_seconds = config.max_seconds - stored.audio_start_seconds
     lost = lost_sound(attempt.report, stored.audio_seconds, room_seconds) if stored.audio_seconds else ""
     return [("sound_lost", lost)] if lost else []
 

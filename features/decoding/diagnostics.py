@@ -110,6 +110,11 @@ class StoredStreams:
     standing_from_seconds: float = field(default=0.0, compare=False)
     clock_seconds: tuple[float, ...] = field(default=(), compare=False)
 
+    @property
+    def audio_start_seconds(self) -> float:
+        """Return the time at which the sound starts, 0 without sound."""
+        return self.audio_end_seconds - self.audio_seconds
+
 
 def measure(matroska: IO[bytes], *, has_clock: bool = False) -> StoredStreams:
     """Return how many frames and how much sound a stored clip has; the file is read from its start.

@@ -187,11 +187,13 @@ def _with_every_time(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan
     return replace(plan, every_time=True)
 
 
-def _sound(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:  # noqa: ARG001 - as every rule
+def _sound(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
     """Return the plan with other filters for the sound where its layout or its clock asks for them."""
     if attempt.stored is None or not attempt.stored.audio_seconds:
         return None
-    return replace(plan, mix=revised_sound(plan.mix, attempt.report, attempt.stored.audio_seconds, attempt.kind))
+    stored = attempt.stored
+    room_seconds = config.max_seconds - stored.audio_start_seconds
+    return replace(plan, mix=revised_sound(plan.mix, attempt.report, stored.audio_seconds, room_seconds, attempt.kind))
 
 
 def _without_a_bad_stream(plan: Plan, attempt: Attempt, _: DecodeConfig) -> Plan | None:

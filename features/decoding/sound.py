@@ -116,30 +116,33 @@ def sound_report(log: str) -> SoundReport:
     )
 
 
-def revised_sound(plan: SoundPlan, report: SoundReport, stored_seconds: float, kind: str) -> SoundPlan:
+def revised_sound(
+    plan: SoundPlan, report: SoundReport, stored_seconds: float, room_seconds: float, kind: str
+) -> SoundPlan:
     """Return the plan of another command, or ``plan`` where the result of this one stands.
 
     Args:
         plan: How the sound was filtered.
         report: What the log told of it.
         stored_seconds: Length of the result.
+        room_seconds: From where the sound starts to where the clip is cut.
         kind: Kind of the file.
     """
     surround = plan.surround or report.num_channels > 2  # noqa: PLR2004 - stereo
     clock = plan.clock
-    if clock == "exact" and kind == "avi" and _is_nonsense(report, stored_seconds):
+    if clock == "exact" and kind == "avi" and _is_nonsense(report, stored_seconds, room_seconds):
         clock = "counted"
     elif clock == "exact" and _jitters(report):
         clock = "loose"
     return replace(plan, clock=clock, surround=surround)
 
 
-def _is_nonsense(report: SoundReport, stored_seconds: float) -> bool:
+def _is_nonsense(report: SoundReport, stored_seconds: float, room_seconds: float) -> bool:
     """Return whether the times of the sound, which AVI computes from rates in its header, contradict its samples."""
     stretched = report.num_silences >= _MANY_SILENCES and (
         report.silence_seconds > MAX_LOST_FRACTION * report.decoded_seconds
     )
-    return stretched or _dropped_seconds(report, stored_seconds) > MAX_LOST_FRACTION * report.decoded_seconds
+    return stretched or _is_dropped(report, stored_seconds, room_seconds)
 
 
 def _jitters(report: SoundReport) -> bool:
@@ -158,12 +161,17 @@ def lost_sound(report: SoundReport, stored_seconds: float, room_seconds: float) 
     """
     if report.num_errors > MAX_LOST_FRACTION * report.num_packets:
         return f"{report.num_errors} of {report.num_packets} packets of the sound cannot be decoded"
-    held = min(report.decoded_seconds, room_seconds)
-    kept = stored_seconds - report.silence_seconds
-    if held - kept > MAX_LOST_FRACTION * held:
-        return f"{max(kept, 0):.2f} s of {held:.2f} s of the sound are kept: its times overlap"
+    if _is_dropped(report, stored_seconds, room_seconds):
+        kept, held = _kept_and_held(report, stored_seconds, room_seconds)
+        return f"{kept:.2f} s of {held:.2f} s of the sound are kept: its times overlap"
     return ""
 
 
-def _dropped_seconds(report: SoundReport, stored_seconds: float) -> float:
-    return report.decoded_seconds - (stored_seconds - report.silence_seconds)
+def _is_dropped(report: SoundReport, stored_seconds: float, room_seconds: float) -> bool:
+    kept, held = _kept_and_held(report, stored_seconds, room_seconds)
+    return held - kept > MAX_LOST_FRACTION * held
+
+
+def _kept_and_held(report: SoundReport, stored_seconds: float, room_seconds: float) -> tuple[float, float]:
+    """Return how many seconds of decoded sound are in the result, and how many were decoded before the cut."""
+    return max(0.0, stored_seconds - report.silence_seconds), min(report.decoded_seconds, room_seconds)

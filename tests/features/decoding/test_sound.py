@@ -286,15 +286,17 @@ def test_a_log_without_levels_is_as_ffmpeg_writes_it_by_default() -> None:
 def test_plans_follow_what_the_log_tells() -> None:
     plan = SoundPlan()
     whole = SoundReport(2, 100, 0, 10.0)
-    assert revised_sound(plan, whole, 10.0, "mp4") == plan
-    assert revised_sound(plan, SoundReport(6, 100, 0, 10.0), 10.0, "mp4") == SoundPlan("exact", surround=True)
+    assert revised_sound(plan, whole, 10.0, 300.0, "mp4") == plan
+    assert revised_sound(plan, SoundReport(6, 100, 0, 10.0), 10.0, 300.0, "mp4") == SoundPlan("exact", surround=True)
     jitters = SoundReport(2, 100, 0, 10.0, num_late=3, num_early=3)
-    assert revised_sound(plan, jitters, 10.0, "mp4") == SoundPlan("loose")
-    assert revised_sound(plan, SoundReport(2, 100, 0, 10.0, num_late=300), 10.0, "mp4") == plan
-    assert revised_sound(plan, whole, 2.0, "mp4") == plan
-    assert revised_sound(plan, whole, 2.0, "avi") == SoundPlan("counted")
+    assert revised_sound(plan, jitters, 10.0, 300.0, "mp4") == SoundPlan("loose")
+    assert revised_sound(plan, SoundReport(2, 100, 0, 10.0, num_late=300), 10.0, 300.0, "mp4") == plan
+    assert revised_sound(plan, whole, 2.0, 300.0, "mp4") == plan
+    assert revised_sound(plan, whole, 2.0, 300.0, "avi") == SoundPlan("counted")
+    # The clip is cut at 2 s.
+    assert revised_sound(plan, whole, 2.0, 2.0, "avi") == plan
     # No plan is revised twice for one reason.
-    assert revised_sound(SoundPlan("counted"), jitters, 2.0, "avi") == SoundPlan("counted")
+    assert revised_sound(SoundPlan("counted"), jitters, 2.0, 300.0, "avi") == SoundPlan("counted")
     assert "asetpts" not in sound_filters(plan)
     assert "alimiter" not in sound_filters(plan)
 
