@@ -23,7 +23,7 @@ from features.base.errors import ClipError, ToolError
 from features.base.parallel import StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 CHUNK_BYTES = 1 << 16
@@ -59,12 +59,14 @@ class Completed:
         stdout: Output, empty when it went to a file.
         stderr: At most 64 KiB of messages: the first and the last half.
         cpu_seconds: Processor time of the program itself.
+        was_enough: Whether the program was ended because its first messages were enough.
     """
 
     returncode: int
     stdout: bytes
     stderr: str
     cpu_seconds: float = field(default=0.0, compare=False)
+    was_enough: bool = False
 
 
 def run(
@@ -74,6 +76,7 @@ def run(
     stdin: bytes | None = None,
     output: IO[bytes] | None = None,
     folder: Path | None = None,
+    enough: Callable[[str], bool | None] | None = None,
 ) -> Completed:
     """Return the output and the exit code of ``argv``; the exit code is not checked.
 
@@ -86,6 +89,8 @@ def run(
         stdin: What it reads; ``None`` = nothing.
         output: File that takes its standard output instead of memory.
         folder: Where it runs; ``None`` = ``/``.
+        enough: Called with the messages so far, at most the first 32 KiB, as long as it returns ``None``. The program
+            is ended when it returns true.
 
     Raises:
         ToolError: The program cannot be started.
@@ -96,8 +101,10 @@ def run(
     with _started(argv, stdin is not None, str(folder or "/")) as process:
         if limits.max_memory_bytes:
             _confine(process.pid, limits.max_memory_bytes)
-        returncode, messages, cpu_seconds = _collect(process, stdin, limits, kept)
-    return Completed(returncode, kept.getvalue() if isinstance(kept, io.BytesIO) else b"", messages, cpu_seconds)
+        messages = _Messages(process, enough)
+        returncode, cpu_seconds = _collect(process, stdin, limits, kept, messages)
+    content = kept.getvalue() if isinstance(kept, io.BytesIO) else b""
+    return Completed(returncode, content, messages.text(), cpu_seconds, messages.were_enough)
 
 
 @contextlib.contextmanager
@@ -143,12 +150,11 @@ def _confine(pid: int, max_memory_bytes: int) -> None:
 
 
 def _collect(
-    process: subprocess.Popen[bytes], stdin: bytes | None, limits: Limits, output: IO[bytes]
-) -> tuple[int, str, float]:
-    """Return exit code, messages and CPU seconds of a program whose output goes to ``output``."""
+    process: subprocess.Popen[bytes], stdin: bytes | None, limits: Limits, output: IO[bytes], messages: _Messages
+) -> tuple[int, float]:
+    """Return exit code and CPU seconds of a program whose output goes to ``output``, its messages to ``messages``."""
     watch = _Watch(process, limits)
-    messages = _Messages()
-    threads = [threading.Thread(target=watch.run), threading.Thread(target=messages.read, args=(process.stderr,))]
+    threads = [threading.Thread(target=watch.run), threading.Thread(target=messages.read)]
     if stdin is not None:
         threads.append(threading.Thread(target=_feed, args=(process.stdin, stdin)))
     try:
@@ -174,7 +180,7 @@ def _collect(
     if watch.late:
         name = os.path.basename(str(process.args[0]))  # type: ignore[index] # noqa: PTH119 - a list of words
         raise ClipError("decode_timeout", f"{name} ran longer than {limits.timeout_seconds:g} s")
-    return process.returncode, messages.text(), usage.ru_utime + usage.ru_stime
+    return process.returncode, usage.ru_utime + usage.ru_stime
 
 
 class _Watch:
@@ -221,21 +227,37 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 
 
 class _Messages:
-    """Keeps the beginning and the end of a stream, and drains it so that the writer never blocks."""
+    """Keeps the beginning and the end of the messages, and drains them so that the program never blocks."""
 
-    def __init__(self) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], enough: Callable[[str], bool | None] | None) -> None:
+        self._process = process
+        self._enough = enough
         self._head = b""
         self._tail = b""
+        self.were_enough = False
 
-    def read(self, stream: IO[bytes]) -> None:
+    def read(self) -> None:
+        """Read until the program has closed them."""
+        stream = self._process.stderr
+        assert stream is not None  # noqa: S101 - opened as a pipe above
         half = MAX_STDERR_BYTES // 2
-        while chunk := stream.read1(4096) if hasattr(stream, "read1") else stream.read(4096):
+        while chunk := stream.read1(4096):  # type: ignore[attr-defined] # buffered, as no bufsize is given
             room = max(0, half - len(self._head))
             self._head += chunk[:room]
             self._tail = (self._tail + chunk[room:])[-half:]
+            answer = self._enough(self._decoded(self._head)) if room and self._enough is not None else None
+            if answer is not None:
+                self._enough, self.were_enough = None, answer
+            if answer:
+                _kill_group(self._process)
 
     def text(self) -> str:
-        return (self._head + self._tail).decode("utf-8", "replace")
+        """Return the first and the last half."""
+        return self._decoded(self._head + self._tail)
+
+    @staticmethod
+    def _decoded(messages: bytes) -> str:
+        return messages.decode("utf-8", "replace")
 
 
 def die_with_parent() -> None:

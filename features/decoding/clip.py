@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any
 
 from features.base.errors import ClipError, ShardError
 from features.base.outcomes import SILENT_CODES, Outcome, Status, leading_code
 from features.base.parallel import STOPPING
 from features.base.process import Limits, run
-from features.decoding.commands import clip_command, cover_command
+from features.decoding.commands import clip_command, cover_command, hdr_facts
 from features.decoding.diagnostics import (
     duration_seconds,
     expected_dense_frames,
@@ -23,7 +24,7 @@ from features.decoding.diagnostics import (
 )
 from features.decoding.encryption import encrypted_streams, scrambled_pids
 from features.decoding.frame_selection import choose_positions, on_screen, sampled_rate, select_frames, times_below
-from features.decoding.plan import MAX_COMMANDS, Attempt, Plan, first_plan, revised_plan
+from features.decoding.plan import MAX_COMMANDS, Attempt, Plan, first_plan, header_asks_for_more, revised_plan
 from features.decoding.sound import lost_sound, sound_report
 from features.decoding.verdict import failure, problems_of
 
@@ -79,12 +80,21 @@ class ClipDecoder:
             spool.close()
             self.spools.discard(spool)
 
-    def run(self, command: list[str], max_stdout_bytes: int, output: IO[bytes]) -> Completed:
-        """Run ffmpeg with its output going to ``output``, and return its exit code and log."""
+    def run(
+        self,
+        command: list[str],
+        max_stdout_bytes: int,
+        output: IO[bytes],
+        enough: Callable[[str], bool | None] | None = None,
+    ) -> Completed:
+        """Run ffmpeg with its output going to ``output``, and return its exit code and log.
+
+        It is ended early where ``enough`` is true of the beginning of its log, see ``features.base.process.run``.
+        """
         limits = Limits(
             self.config.timeout_seconds, max_stdout_bytes, self.config.max_process_megabytes * MEGABYTE, STOPPING
         )
-        return run(command, limits, output=output, folder=self.folder)
+        return run(command, limits, output=output, folder=self.folder, enough=enough)
 
 
 @dataclass(frozen=True)
@@ -120,8 +130,14 @@ class _Work:
         self.spools.append(self.decoder.spool())
         return self.spools[-1]
 
-    def run(self, command: list[str], path: Path, max_stdout_bytes: int) -> tuple[IO[bytes], int, str]:
-        """Return ffmpeg's output, exit code and log as it wrote it, with the path removed from the log.
+    def run(
+        self,
+        command: list[str],
+        path: Path,
+        max_stdout_bytes: int,
+        enough: Callable[[str], bool | None] | None = None,
+    ) -> tuple[IO[bytes], Completed]:
+        """Return ffmpeg's output, and its exit code and log as it wrote it, with the path removed from the log.
 
         A process that was killed from outside (by a user, or when memory ran out) is no verdict on the file: it is
         started once more.
@@ -131,13 +147,13 @@ class _Work:
         """
         for _ in range(2):
             output = self.spool()
-            done = self.decoder.run(command, max_stdout_bytes, output)
+            done = self.decoder.run(command, max_stdout_bytes, output, enough)
             self.cpu_seconds += done.cpu_seconds
-            if not was_killed(done.returncode, done.stderr):
+            if done.was_enough or not was_killed(done.returncode, done.stderr):
                 break
         else:
             raise ClipError("decoder_killed", f"ffmpeg was killed from outside, twice ({done.returncode})")
-        return output, done.returncode, done.stderr.replace(f"file:{path}", "the file")
+        return output, replace(done, stderr=done.stderr.replace(f"file:{path}", "the file"))
 
 
 def decode_clip(clip: DownloadedClip, decoder: ClipDecoder) -> DecodedClip:
@@ -222,6 +238,7 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], list[Problem
         "num_frames": num_frames,
         "expected_frames": max(num_frames, expected_frames(duration, config)) if is_short else num_frames,
         "audio_seconds": round(stored.audio_seconds, 3),
+        **hdr_facts(decoder.binary, plan),
     }
     for position, one in enumerate(config.dense_frames()):
         # Without a picture there are none of these streams.
@@ -250,11 +267,13 @@ def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
         raise ClipError("encrypted", "; ".join(text for _, text in plan.problems))
     for number in range(1, MAX_COMMANDS + 1):
         command = clip_command(decoder.binary, str(path), kind, config, plan)
-        output, returncode, log = work.run(command, path, MAX_CLIP_BYTES)
-        stored = _measured(output, has_clock=plan.has_clock(config))
-        is_whole = stored is not None and bool(stored.num_frames and stored.audio_seconds)
+        asks_for_more = functools.partial(header_asks_for_more, plan, config)
+        output, done = work.run(command, path, MAX_CLIP_BYTES, asks_for_more)
+        log = done.stderr
+        stored = None if done.was_enough else _measured(output, has_clock=plan.has_clock(config))
+        is_whole = done.was_enough or (stored is not None and bool(stored.num_frames and stored.audio_seconds))
         scrambled = scrambled_pids(path) if kind == "mpegts" and not is_whole else frozenset()
-        attempt = Attempt(output, returncode, plain_log(log), stored, kind, sound_report(log), scrambled)
+        attempt = Attempt(output, done.returncode, plain_log(log), stored, kind, sound_report(log), scrambled)
         another = revised_plan(plan, attempt, config)
         if another is None or number == MAX_COMMANDS:
             break
@@ -294,7 +313,7 @@ def _decode_cover(file: MediaFile, work: _Work) -> IO[bytes]:
     decoder = work.decoder
     path = decoder.locate(file)
     command = cover_command(decoder.binary, str(path), file.kind, decoder.config)
-    output, _, log = work.run(command, path, MAX_COVER_BYTES)
+    output, done = work.run(command, path, MAX_COVER_BYTES)
     if not output.tell():
-        raise ClipError(*reason(log))
+        raise ClipError(*reason(done.stderr))
     return output

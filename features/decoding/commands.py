@@ -10,6 +10,8 @@ import functools
 from typing import TYPE_CHECKING
 
 from features.base.errors import ClipError
+from features.decoding.colour import SCALER_FLAGS, TONE_MAPPING, picture_codec, picture_filters, source_tags
+from features.decoding.ffmpeg import filters_of
 from features.decoding.frame_selection import candidates_filter, max_candidates
 from features.decoding.plan import Plan, first_plan
 from features.decoding.sound import sound_filters
@@ -25,10 +27,6 @@ VIDEO_FORMATS = {
 }  # fmt: skip
 # The demuxer that ffmpeg would choose by a picture's name interprets the name as a pattern of many files.
 PICTURE_FORMATS = {"jpeg": "jpeg_pipe", "png": "png_pipe", "webp": "webp_pipe"}
-# Kinds in which transparency is common.
-TRANSPARENT_KINDS = frozenset({"gif", "webp", "png"})
-# Colours over white. For an opaque picture the three steps change no value.
-ON_WHITE = "format=yuva444p|gbrap,negate,premultiply=inplace=1,negate"
 # Tiny pictures, and one more of them where the picture ends.
 CLOCK = "scale=16:16,setsar=1,tpad=stop=1"
 # A picture that starts later than this starts late on purpose: in seconds, or where a frame lasts long in frames up to
@@ -99,7 +97,7 @@ def _clip_command(binary: str, kind: str, config: DecodeConfig, plan: Plan) -> t
         ac=1,
         format="matroska",
         **{"c:a": "flac", "sample_fmt:a": "s16", "flags:a": "+bitexact"},
-        **_picture_codec(config.codec),
+        **picture_codec(config.codec),
         **_PLAIN_OUTPUT,
         # The last frame may last longer than the input is read.
         t=config.max_seconds,
@@ -107,7 +105,18 @@ def _clip_command(binary: str, kind: str, config: DecodeConfig, plan: Plan) -> t
     words = [str(word) for word in output.global_args(*_GLOBAL, *_TALKATIVE).compile(binary)]
     # The package has no way to give an option twice.
     after_input = words.index("-i") + 2
-    return (*words[:after_input], *_streams(kind, config, plan), *words[after_input:])
+    return (*words[:after_input], *_streams(binary, kind, config, plan), *words[after_input:])
+
+
+def hdr_facts(binary: str, plan: Plan) -> dict[str, str]:
+    """Return the facts about a picture of high dynamic range, none for another one.
+
+    ``hdr`` is its transfer, ``tone_mapping`` the operator, ``""`` where the ffmpeg at hand lacks the filters.
+    """
+    if not plan.colours.hdr:
+        return {}
+    is_mapped = plan.colours.needed_filters() <= filters_of(binary)
+    return {"hdr": plan.colours.hdr, "tone_mapping": TONE_MAPPING if is_mapped else ""}
 
 
 def cover_command(binary: str, path: str, kind: str, config: DecodeConfig) -> list[str]:
@@ -122,10 +131,10 @@ def cover_command(binary: str, path: str, kind: str, config: DecodeConfig) -> li
     output = ffmpeg.output(
         source["v:0"],
         "pipe:1",
-        vf=",".join(_shrunk(kind, config.short_side_pixels)),
+        vf=",".join(picture_filters(kind, config.short_side_pixels, "mjpeg")),
         format="image2pipe",
         **{"frames:v": 1},
-        **_picture_codec("mjpeg"),
+        **picture_codec("mjpeg"),
         **_PLAIN_OUTPUT,
     )
     return [str(word) for word in output.global_args(*_GLOBAL).compile(binary)]
@@ -144,7 +153,7 @@ def _guards(formats: dict[str, str], kind: str, config: DecodeConfig) -> dict[st
     }
 
 
-def _streams(kind: str, config: DecodeConfig, plan: Plan) -> list[str]:
+def _streams(binary: str, kind: str, config: DecodeConfig, plan: Plan) -> list[str]:
     """Return the options that map the streams of frames and the sound.
 
     With denser frames one graph has an output for each stream of frames: two graphs of one decoder deadlock where
@@ -152,18 +161,20 @@ def _streams(kind: str, config: DecodeConfig, plan: Plan) -> list[str]:
     frames a second).
     """
     # A filter that holds pictures back comes behind the one that makes all of them alike.
-    alike = ["scale=w=iw:h=ih"] if plan.one_graph else []
+    alike = [f"scale=w=iw:h=ih:flags={SCALER_FLAGS}"] if plan.one_graph else []
     whole = [] if plan.every_picture else [*alike, "estdif=mode=frame:deint=interlaced"]
+    available = filters_of(binary) if plan.colours.needed_filters() else frozenset()
 
     def filters(sampled: str, short_side_pixels: int) -> str:
         chosen = [] if plan.every_picture else [sampled]
-        return ",".join([*chosen, *whole, *_shrunk(kind, short_side_pixels)])
+        pictures = picture_filters(kind, short_side_pixels, config.codec, colours=plan.colours, filters=available)
+        return ",".join([*chosen, *whole, *pictures])
 
     sound = ["-map", f"0:a:{plan.sound_track}?"] if plan.sound else []
     if not plan.picture:
         return sound
     first = plan.first_picture
-    in_time = _first_picture_in_time(kind)
+    in_time = ",".join([*source_tags(plan.colours, available), _first_picture_in_time(kind)])
     chains = {"frames": filters("trim=end_frame=1" if first else _sampled(config), config.short_side_pixels)}
     for one in config.dense_frames():
         sampled = "trim=end_frame=1" if first == "all" else _at_rate(one.frames_per_second, one.max_frames)
@@ -213,33 +224,3 @@ def _sampled(config: DecodeConfig) -> str:
 
 def _at_rate(frames_per_second: float, max_frames: int) -> str:
     return f"fps={frames_per_second!r}:round=up,trim=end_frame={max_frames}"
-
-
-def _shrunk(kind: str, short_side_pixels: int) -> list[str]:
-    """Return filters for square pixels, the short side as set, aspect kept, both sides even, none enlarged.
-
-    A picture of pixels that are wider than high loses height, one of narrow pixels loses width.
-    """
-    width, height = "iw*min(1,sar)", "ih/max(1,sar)"
-    short = f"max(2,2*trunc(min({short_side_pixels},min({width},{height}))/2))"
-
-    def side(own: str, other: str, stored: str) -> str:
-        long = f"max(2,min(2*trunc(({stored}+1)/2),2*round({short}*({own})/({other})/2)))"
-        return f"if(gt({own},{other}),{long},{short})"
-
-    scale = f"scale=w='{side(width, height, 'iw')}':h='{side(height, width, 'ih')}'"
-    return [scale, "setsar=1", *([ON_WHITE] if kind in TRANSPARENT_KINDS else [])]
-
-
-def _picture_codec(codec: str) -> dict[str, object]:
-    if codec == "lossless":
-        return {
-            "c:v": "libx264",
-            "qp": 0,
-            "preset": "ultrafast",
-            # Each frame is coded by itself, so that any of them can be dropped.
-            "g": 1,
-            "pix_fmt": "yuv420p",
-            "flags:v": "+bitexact",
-        }
-    return {"c:v": "mjpeg", "qmin": 1, "q:v": 1, "pix_fmt": "yuvj420p", "flags:v": "+bitexact"}

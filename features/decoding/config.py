@@ -11,6 +11,7 @@ from features.base.modalities import MODALITIES, names_of_stream
 from features.base.settings import at_least, check_fraction, check_positive, check_settings, one_of, setting
 
 CODECS = ("mjpeg", "lossless")
+UNTAGGED_MATRICES = ("auto", "bt601", "bt709")
 SAMPLINGS = ("exact", "fast")
 # ffmpeg itself needs this much.
 MIN_PROCESS_MEGABYTES = 512
@@ -52,6 +53,8 @@ class DecodeConfig:
         motion_short_side_pixels: Short side of those frames, as ``short_side_pixels``.
         max_motion_frames: At most this many of those frames are stored for a clip, the first ones.
         codec: ``mjpeg`` (JPEG of the best quality, small) or ``lossless`` (H.264 without loss, twice as big).
+        untagged_matrix: Matrix of a picture whose stream states none: ``bt601``, ``bt709``, or ``auto``: BT.709 from
+            1280 pixels of width or 577 of height on, as players do, else BT.601.
         sampling: ``exact`` decodes every frame; ``fast`` skips frames that no other frame refers to, uses the nearest
             decoded frame in place of a skipped one, and omits H.264's loop filter.
         max_pixels: A picture or frame with more pixels is refused.
@@ -75,6 +78,7 @@ class DecodeConfig:
     motion_short_side_pixels: int = setting(128, modalities=("motion",), check=at_least(MIN_SHORT_SIDE_PIXELS))
     max_motion_frames: int = setting(3600, modalities=("motion",), check=check_positive)
     codec: str = setting("mjpeg", modalities=_FRAMES, check=one_of(CODECS))
+    untagged_matrix: str = setting("auto", modalities=_FRAMES, check=one_of(UNTAGGED_MATRICES))
     sampling: str = setting("exact", modalities=_FRAMES, check=one_of(SAMPLINGS))
     max_pixels: int = setting(40_000_000, modalities=names_of_stream("frames", "cover"), check=check_positive)
     timeout_seconds: float = setting(120.0, identity=False, check=check_positive)

@@ -11,6 +11,8 @@ from features.base.errors import ClipError, ToolError
 from features.base.process import Limits, run
 
 OLDEST_VERSION = (5, 1)
+# Flags, name, kinds of inputs and outputs.
+_FILTER = re.compile(r"^ [A-Z.]{2,3} (\w+) +\S+->\S+ ", re.MULTILINE)
 VERSION = re.compile(r"ffmpeg version (?P<name>n?(?P<major>\d+)\.(?P<minor>\d+)\S*)")
 
 
@@ -56,3 +58,10 @@ def ffmpeg_version(binary: str) -> str:
     if (int(match["major"]), int(match["minor"])) < OLDEST_VERSION:
         raise ToolError(f"{binary} is ffmpeg {match['name']}, older than 5.1: set [decode] ffmpeg")
     return match["name"]
+
+
+@functools.cache
+def filters_of(binary: str) -> frozenset[str]:
+    """Return the names of the filters that a binary has."""
+    answer = run([binary, "-hide_banner", "-filters"], Limits(timeout_seconds=20)).stdout.decode("utf-8", "replace")
+    return frozenset(_FILTER.findall(answer))

@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
+from features.decoding.colour import Colours, colours_of
 from features.decoding.diagnostics import (
     GRAPH_WAS_REBUILT,
     has_hole,
     has_picture,
     is_turned,
     lacks_edge,
+    plain_log,
     reason,
     stands_too_long,
 )
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 # Codes of a file that is refused whole: by a limit, or since its container is not read.
 REFUSED_CODES = frozenset({"too_many_pixels", "too_much_memory", "format_not_supported", "format_not_allowed"})
 NO_PICTURE = ("no_video_stream", "the file has no picture; its sound is kept")
+# The line of ffmpeg's log after those about the input.
+END_OF_HEADER = "\nStream mapping:\n"
 # Commands for one file. Each rule changes a plan once, and no two rules undo each other.
 MAX_COMMANDS = 6
 
@@ -54,6 +58,7 @@ class Plan:
         sound_track: Number of the sound track that is stored, from 0.
         problems: Code and detail of each stream that is left out.
         is_swapped: Whether each of picture and sound was left out once.
+        colours: What the log says of the picture's colours.
     """
 
     picture: bool = True
@@ -61,6 +66,7 @@ class Plan:
     sampling: str = "exact"
     one_graph: bool = False
     first_picture: str = ""
+    colours: Colours = field(default_factory=Colours)
     every_time: bool = False
     every_picture: bool = False
     mix: SoundPlan = field(default_factory=SoundPlan)
@@ -133,6 +139,22 @@ def revised_plan(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | N
         if another is not None and another != plan:
             return another
     return None
+
+
+def header_asks_for_more(plan: Plan, config: DecodeConfig, log: str) -> bool | None:
+    """Return whether ffmpeg's description of the input asks for another plan, ``None`` while it is not complete.
+
+    Then the command can be ended before it has decoded anything.
+    """
+    plain = plain_log(log)
+    if END_OF_HEADER not in plain:
+        return None
+    return colours_of(plain, config.untagged_matrix) != plan.colours
+
+
+def _with_colours(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan:
+    """Return the plan for the colours that the stream's tags state."""
+    return replace(plan, colours=colours_of(attempt.log, config.untagged_matrix))
 
 
 def _without_picture(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
@@ -242,6 +264,7 @@ def stream_problem(attempt: Attempt, stream: InputStream) -> tuple[str, str]:
 
 # The first rule that asks for another plan decides.
 RULES: tuple[Callable[[Plan, Attempt, DecodeConfig], Plan | None], ...] = (
+    _with_colours,
     _without_picture,
     _with_every_picture,
     _without_a_bad_stream,

@@ -194,3 +194,32 @@ def test_a_program_that_is_no_longer_wanted_ends_soon() -> None:
         run(["/bin/sleep", "60"], Limits(60, stop=stop))
 
     assert time.monotonic() - started < 10
+
+
+def test_a_program_ends_once_its_first_messages_are_enough() -> None:
+    asked: list[str] = []
+
+    def enough(messages: str) -> bool | None:
+        asked.append(messages)
+        return "second" in messages or None
+
+    script = "echo first >&2; sleep 0.1; echo second >&2; sleep 30"
+    before = time.monotonic()
+    done = run(["/bin/sh", "-c", script], Limits(timeout_seconds=20), enough=enough)
+    assert done.was_enough
+    assert time.monotonic() - before < 10
+    assert asked == ["first\n", "first\nsecond\n"]
+
+
+def test_messages_that_say_nothing_of_interest_are_not_asked_about_again() -> None:
+    asked: list[str] = []
+
+    def enough(messages: str) -> bool:
+        asked.append(messages)
+        return False
+
+    done = run(
+        ["/bin/sh", "-c", "echo first >&2; sleep 0.1; echo second >&2"], Limits(timeout_seconds=20), enough=enough
+    )
+    assert (done.returncode, done.was_enough, done.stderr) == (0, False, "first\nsecond\n")
+    assert asked == ["first\n"]

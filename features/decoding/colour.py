@@ -1,0 +1,203 @@
+"""The filters that give every stored picture one size, one shape of pixels and one meaning of its colours.
+
+Stored pictures are BT.601, tagged with BT.709's primaries and transfer: JPEG (JFIF) has no other matrix, and readers
+that ignore the tags of H.264 take BT.601 for small pictures. The scaler converts from the tags of
+each frame. Where the stream's tags ask for more than the scaler does (HDR, a matrix that it lacks, no tags at all on
+a large picture), :func:`colours_of` says so from ffmpeg's log.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# Kinds in which transparency is common.
+TRANSPARENT_KINDS = frozenset({"gif", "webp", "png"})
+# Colours over white, before the picture is scaled: a scaler that ignores transparency mixes the colours that
+# transparent pixels hide into the edges. The steps change no value of an opaque picture.
+ON_WHITE = ("format=gbrap", "negate", "premultiply=inplace=1", "negate")
+HDR_TRANSFERS = {"smpte2084": "pq", "arib-std-b67": "hlg"}
+# Linear light 1.0, the white of a page in HDR (ITU-R BT.2408): 203 cd/m2. PQ ends at 10,000.
+REFERENCE_WHITE = 203
+TONE_MAPPING = "reinhard"
+_PEAK = 10_000 / REFERENCE_WHITE
+# Matrices that libswscale converts from.
+_SCALER_MATRICES = frozenset(
+    {"bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc", "gbr", "unknown", "reserved"}
+)
+# Those that zscale adds.
+_ZSCALE_MATRICES = frozenset({"ycgco", "bt2020c", "ictcp", "chroma-derived-nc", "chroma-derived-c"})
+# A conversion between two matrices goes through RGB, by default with half the colours and rounded down: up to 5 levels
+# off for BT.709, with these 3.
+SCALER_FLAGS = "bicubic+accurate_rnd+full_chroma_int"
+# Codec -> range of stored values: JPEG has 0 to 255. H.264 has 16 to 235, which readers that ignore the tags expect.
+_RANGES = {"mjpeg": "pc", "lossless": "tv"}
+_STORED_TAGS = "colorspace=smpte170m:color_primaries=bt709:color_trc=bt709"
+_ZSCALE = frozenset({"zscale"})
+_TONE_MAPPING_FILTERS = frozenset({"zscale", "tonemap"})
+# From this size on players take a picture without tags for HD (mpv, libplacebo; VLC and Chromium nearly so).
+HD_WIDTH_PIXELS = 1280
+LARGEST_SD_HEIGHT_PIXELS = 576
+# Two spaces, as lines of metadata have more; `(attached pic)` ends the line of a cover.
+_VIDEO_LINE = re.compile(r"^  Stream #0:\d+.*?: Video: (?P<about>.*)$", re.MULTILINE)
+_PICTURE = re.compile(r", (?P<pixels>[a-z0-9]+)(?:\((?P<tags>[^()]*)\))?, (?P<width>\d+)x(?P<height>\d+)")
+_TAG = r"[a-z0-9-]+"
+_THREE_TAGS = re.compile(rf"(?P<matrix>{_TAG})/(?P<primaries>{_TAG})/(?P<transfer>{_TAG})")
+
+
+@dataclass(frozen=True)
+class Colours:
+    """What is known of the colours of a file's picture and differs from what each frame says.
+
+    Attributes:
+        matrix: Matrix of all frames, ``""`` = as each frame says.
+        primaries: Likewise, where ``matrix`` is set.
+        transfer: Likewise, where ``matrix`` is set.
+        hdr: ``pq`` or ``hlg`` for a picture of high dynamic range, else ``""``.
+    """
+
+    matrix: str = ""
+    primaries: str = "bt709"
+    transfer: str = "bt709"
+    hdr: str = ""
+
+    def needed_filters(self) -> frozenset[str]:
+        """Return the names of the filters that not every ffmpeg has."""
+        if self.hdr:
+            return _TONE_MAPPING_FILTERS
+        return _ZSCALE if self.matrix in _ZSCALE_MATRICES else frozenset()
+
+
+def colours_of(log: str, untagged_matrix: str) -> Colours:
+    """Return what the first line about a picture in ffmpeg's log says of its colours.
+
+    Args:
+        log: ffmpeg's log, or its beginning.
+        untagged_matrix: As ``DecodeConfig.untagged_matrix``.
+    """
+    lines = (match["about"] for match in _VIDEO_LINE.finditer(log) if not match["about"].endswith("(attached pic)"))
+    found = _PICTURE.search(next(lines, ""))
+    if found is None:
+        return Colours()
+    matrix, primaries, transfer = _tags(found["tags"] or "")
+    if transfer in HDR_TRANSFERS:
+        # BT.2100 has these for both transfers.
+        matrix, primaries = ("bt2020nc" if matrix == "unknown" else matrix), _known(primaries, "bt2020")
+        if found["pixels"].startswith(("gbr", "rgb", "bgr")):
+            matrix = "gbr"
+        return Colours(matrix, primaries, transfer, HDR_TRANSFERS[transfer])
+    if matrix in _ZSCALE_MATRICES:
+        return Colours(matrix, _known(primaries, "bt709"), _known(transfer, "bt709"))
+    if matrix not in _SCALER_MATRICES:
+        return Colours("bt709")
+    is_untagged = matrix == "unknown" and re.match(r"yuv(?!j)|nv|p0|y2", found["pixels"])
+    is_hd = int(found["width"]) >= HD_WIDTH_PIXELS or int(found["height"]) > LARGEST_SD_HEIGHT_PIXELS
+    if is_untagged and (untagged_matrix == "bt709" or (untagged_matrix == "auto" and is_hd)):
+        return Colours("bt709")
+    return Colours()
+
+
+def _tags(words: str) -> tuple[str, str, str]:
+    """Return matrix, primaries and transfer of ``tv, bt709, progressive``: one name stands for three equal ones."""
+    for word in words.split(", "):
+        three = _THREE_TAGS.fullmatch(word)
+        if three is not None:
+            return three["matrix"], three["primaries"], three["transfer"]
+        if word in _SCALER_MATRICES | _ZSCALE_MATRICES:
+            return word, word, word
+    return "unknown", "unknown", "unknown"
+
+
+def _known(tag: str, default: str) -> str:
+    return default if tag in {"unknown", "reserved"} else tag
+
+
+def picture_filters(
+    kind: str,
+    short_side_pixels: int,
+    codec: str,
+    *,
+    colours: Colours = Colours(),
+    filters: frozenset[str] = frozenset(),
+) -> list[str]:
+    """Return the filters from a decoded picture to the one that is stored.
+
+    Args:
+        kind: Kind of the file.
+        short_side_pixels: Short side of the result, see :func:`_sides`.
+        codec: As ``DecodeConfig.codec``.
+        colours: What the log says of the picture's colours.
+        filters: Those of ``colours.needed_filters()`` that the ffmpeg at hand has.
+    """
+    size, values = _sides(short_side_pixels), _RANGES[codec]
+    white = list(ON_WHITE) if kind in TRANSPARENT_KINDS else []
+    if _uses_zscale(colours, filters):
+        steps = _by_zscale(size, values, colours)
+    else:
+        steps = [f"scale={size}:out_color_matrix=bt601:out_range={values}:flags={SCALER_FLAGS}"]
+    return [*white, *steps, "setsar=1", f"setparams=range={values}:{_STORED_TAGS}"]
+
+
+def source_tags(colours: Colours, filters: frozenset[str]) -> list[str]:
+    """Return the filter that gives decoded pictures the tags with which the other filters treat them as they should.
+
+    The filters that change size and form refuse the matrices that the scaler lacks; :func:`picture_filters` gives those
+    tags back. Where the ffmpeg at hand has no filter for a matrix, BT.709 is an approximation.
+
+    Args:
+        colours: What the log says of the picture's colours.
+        filters: Those of ``colours.needed_filters()`` that the ffmpeg at hand has.
+    """
+    if _uses_zscale(colours, filters):
+        is_rgb = colours.matrix == "gbr"
+        return [] if is_rgb else ["setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709"]
+    matrix = colours.matrix if colours.matrix in _SCALER_MATRICES else "bt709"
+    return [f"setparams=colorspace={matrix}"] if colours.matrix else []
+
+
+def _uses_zscale(colours: Colours, filters: frozenset[str]) -> bool:
+    needed = colours.needed_filters()
+    return bool(needed) and needed <= filters
+
+
+def _by_zscale(size: str, values: str, colours: Colours) -> list[str]:
+    """Return filters that convert what libswscale cannot."""
+    is_rgb = colours.matrix == "gbr"
+    known = f"setparams=colorspace={colours.matrix}:color_primaries={colours.primaries}:color_trc={colours.transfer}"
+    resized = [f"scale={size}", f"format={'gbrp12le' if is_rgb else 'yuv444p12le'}", known]
+    if not colours.hdr:
+        return [*resized, f"zscale=m=170m:r={values}", "format=yuv444p"]
+    linear = [f"zscale=t=linear:npl={REFERENCE_WHITE}", "format=gbrpf32le", "zscale=p=bt709"]
+    # Versions differ in what desat does to grey.
+    mapped = [f"tonemap={TONE_MAPPING}:peak={_PEAK:.2f}:desat=0", f"zscale=t=bt709:m=170m:r={values}"]
+    return [*resized, *linear, *mapped, "format=yuv444p"]
+
+
+def _sides(short_side_pixels: int) -> str:
+    """Return the size as options of ``scale``: square pixels, the short side as set, both even, none enlarged.
+
+    A picture of pixels that are wider than high loses height, one of narrow pixels loses width.
+    """
+    width, height = "iw*min(1,sar)", "ih/max(1,sar)"
+    short = f"max(2,2*trunc(min({short_side_pixels},min({width},{height}))/2))"
+
+    def side(own: str, other: str, stored: str) -> str:
+        long = f"max(2,min(2*trunc(({stored}+1)/2),2*round({short}*({own})/({other})/2)))"
+        return f"if(gt({own},{other}),{long},{short})"
+
+    return f"w='{side(width, height, 'iw')}':h='{side(height, width, 'ih')}'"
+
+
+def picture_codec(codec: str) -> dict[str, object]:
+    """Return the options of the encoder for ``DecodeConfig.codec``."""
+    if codec == "lossless":
+        return {
+            "c:v": "libx264",
+            "qp": 0,
+            "preset": "ultrafast",
+            # Each frame is coded by itself, so that any of them can be dropped.
+            "g": 1,
+            "pix_fmt": "yuv420p",
+            "flags:v": "+bitexact",
+        }
+    return {"c:v": "mjpeg", "qmin": 1, "q:v": 1, "pix_fmt": "yuvj420p", "flags:v": "+bitexact"}
