@@ -25,7 +25,7 @@ from features.decoding.diagnostics import (
 from features.decoding.encryption import encrypted_streams, scrambled_pids
 from features.decoding.frame_selection import choose_positions, on_screen, sampled_rate, select_frames, times_below
 from features.decoding.plan import MAX_COMMANDS, Attempt, Plan, first_plan, header_asks_for_more, revised_plan
-from features.decoding.sound import lost_sound, sound_report
+from features.decoding.sound import lost_sound, place_sound, sound_report
 from features.decoding.verdict import failure, problems_of
 
 if TYPE_CHECKING:
@@ -219,12 +219,15 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], list[Problem
     if stored is None or not attempt.has_content:
         raise failure(attempt, plan)
     final = stored
-    if plan.has_clock(config):
-        try:
+    try:
+        if attempt.report.num_graphs > 1:
+            attempt = replace(attempt, output=_placed(output, work))
+            output = attempt.output
+        if plan.has_clock(config):
             output = _selected(attempt, plan, stored, work)
             final = measure(output)
-        except ShardError as error:
-            raise ClipError("no_usable_stream", str(error)) from error
+    except ShardError as error:
+        raise ClipError("no_usable_stream", str(error)) from error
     num_frames = final.num_frames
     # A header whose times of the sound are nonsense says nothing of the duration either.
     duration = None if plan.mix.clock == "counted" else duration_seconds(log, stored)
@@ -288,6 +291,13 @@ def _measured(output: IO[bytes], *, has_clock: bool) -> StoredStreams | None:
     except ShardError:
         # The header alone: no stream has a packet.
         return None
+
+
+def _placed(output: IO[bytes], work: _Work) -> IO[bytes]:
+    """Return a copy of a result with each sample of its sound at its time."""
+    placed = work.spool()
+    place_sound(output, placed)
+    return placed
 
 
 def _selected(attempt: Attempt, plan: Plan, stored: StoredStreams, work: _Work) -> IO[bytes]:

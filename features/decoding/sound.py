@@ -10,8 +10,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import IO, TYPE_CHECKING
 
+from features.base.errors import ShardError
 from features.formats.tar_shard import SAMPLE_RATE_HZ
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import av
+    import numpy as np
+    import numpy.typing as npt
+
+    Int16 = npt.NDArray[np.int16]
 
 # Times of whole clips are within 0.001 s in every container, and a lost packet is 0.02 s or longer (AAC 1,024 samples,
 # Opus 20 ms).
@@ -22,6 +34,8 @@ _LOOSE = "min_comp=0.03:min_hard_comp=0.1"
 _ASYNC = "async=1:{thresholds}:max_soft_comp=0.02:comp_duration=0.5"
 # The time of a sample is the number of samples before it.
 _COUNTED = "asetpts=STARTPTS+N/SR/TB"
+# Times of a stored clip are rounded to milliseconds.
+_ROUNDING_SAMPLES = 2 * SAMPLE_RATE_HZ // 1000
 # The stereo mix of ITU-R BS.775 (centre and surrounds at -3 dB), not scaled down, in floats that do not clip; its mean;
 # and a limiter, which changes nothing below its limit.
 _STEREO_MIX = "aformat=sample_fmts=fltp:channel_layouts=stereo", "pan=mono|c0=0.5*c0+0.5*c1"
@@ -34,6 +48,7 @@ _JITTERS = 3
 # A header with a wrong rate adds silence at nearly every packet; a clip has a few gaps.
 _MANY_SILENCES = 10
 
+_GRAPH = re.compile(r"^\[Parsed_aresample\S* @ \S+\] \[verbose\] ch:", re.MULTILINE)
 _CONVERTED = re.compile(r"\[verbose\] ch:(\d+) chl:.*? r:(\d+)Hz -> ")
 _READ = re.compile(
     r"\[verbose\]   Input stream #\d+:\d+ \(audio\): (\d+) packets read \(\d+ bytes\); (\d+) frames decoded;?"
@@ -71,6 +86,7 @@ class SoundReport:
         num_dropped: How often samples were dropped, because their time had passed.
         num_late: How often the clock was ahead of the samples, and was followed.
         num_early: How often it was behind.
+        num_graphs: How often the filters were built: once, and again where rate or channels change.
     """
 
     num_channels: int = 0
@@ -82,6 +98,7 @@ class SoundReport:
     num_dropped: int = 0
     num_late: int = 0
     num_early: int = 0
+    num_graphs: int = 0
 
 
 def sound_filters(plan: SoundPlan) -> str:
@@ -113,6 +130,7 @@ def sound_report(log: str) -> SoundReport:
         num_dropped=len(_DROPPED.findall(log)),
         num_late=drifts.count(""),
         num_early=drifts.count("-"),
+        num_graphs=len(_GRAPH.findall(log)),
     )
 
 
@@ -175,3 +193,76 @@ def _is_dropped(report: SoundReport, stored_seconds: float, room_seconds: float)
 def _kept_and_held(report: SoundReport, stored_seconds: float, room_seconds: float) -> tuple[float, float]:
     """Return how many seconds of decoded sound are in the result, and how many were decoded before the cut."""
     return max(0.0, stored_seconds - report.silence_seconds), min(report.decoded_seconds, room_seconds)
+
+
+def place_sound(matroska: IO[bytes], placed: IO[bytes]) -> None:
+    """Copy a stored clip with each sample of its sound at its time: silence fills holes, and what overlaps is dropped.
+
+    Where rate or channels change, ffmpeg builds its filters anew. The new ``aresample`` knows nothing of the samples
+    before it, so that packets follow each other at times that their samples do not add up to.
+
+    Args:
+        matroska: The clip.
+        placed: The file for the copy.
+
+    Raises:
+        ShardError: The clip cannot be read.
+    """
+    import av  # noqa: PLC0415 - loads the codec libraries
+
+    matroska.seek(0)
+    try:
+        with (
+            av.open(matroska, "r", format="matroska") as source,
+            av.open(placed, "w", format="matroska", container_options={"fflags": "+bitexact"}) as target,
+        ):
+            pictures = {one.index: target.add_stream_from_template(one, opaque=True) for one in source.streams.video}
+            sound = target.add_stream("flac", rate=SAMPLE_RATE_HZ, layout="mono", format="s16")
+            sound.codec_context.flags |= av.codec.context.Flags.bitexact
+            blocks = _Blocks()
+            for packet in source.demux():
+                if packet.stream.index in pictures:
+                    if packet.size:
+                        packet.stream = pictures[packet.stream.index]
+                        target.mux(packet)
+                    continue
+                for frame in packet.decode():
+                    for block in blocks.placed(frame):
+                        target.mux(sound.encode(block))
+            target.mux(sound.encode(None))
+    except av.FFmpegError as error:
+        raise ShardError(f"stored sound cannot be read ({error})") from error
+
+
+class _Blocks:
+    """Puts frames of 16 kHz mono sound where their times say."""
+
+    def __init__(self) -> None:
+        self._at: int | None = None
+
+    def placed(self, frame: av.AudioFrame) -> Iterator[av.AudioFrame]:
+        """Yield the silence before a frame, and what of the frame lies behind all earlier ones."""
+        import numpy as np  # noqa: PLC0415 - see place_sound
+
+        samples: Int16 = frame.to_ndarray().astype(np.int16)
+        due = round((frame.time or 0.0) * SAMPLE_RATE_HZ)
+        at = due if self._at is None else self._at
+        late = due - at
+        if late > _ROUNDING_SAMPLES:
+            for start in range(at, due, SAMPLE_RATE_HZ):
+                yield _block(np.zeros((1, min(SAMPLE_RATE_HZ, due - start)), np.int16), start)
+            at = due
+        elif late < -_ROUNDING_SAMPLES:
+            samples = np.ascontiguousarray(samples[:, -late:])
+        if samples.size:
+            yield _block(samples, at)
+        self._at = at + samples.size
+
+
+def _block(samples: Int16, at: int) -> av.AudioFrame:
+    """Return a frame of ``(1, S)`` samples that begins ``at`` samples behind 0."""
+    import av  # noqa: PLC0415 - see place_sound
+
+    block = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+    block.sample_rate, block.time_base, block.pts = SAMPLE_RATE_HZ, Fraction(1, SAMPLE_RATE_HZ), at
+    return block

@@ -116,6 +116,22 @@ def test_a_clock_that_runs_slow_or_fast_is_followed_without_a_hole(
     assert num_zeros(clip) == 0
 
 
+@pytest.mark.parametrize("second", [1.05, 1.3, 0.96])
+def test_where_rate_and_channels_change_a_sample_lies_at_its_time(tmp_path: Path, second: float) -> None:
+    parts = []
+    for start, hz, channels in ((0, 48000, "1"), (second, 44100, "2")):
+        inputs = [PICTURE.format(seconds=1), CLICKS.format(hz=hz, seconds=1)]
+        options = ("-c:a", "mp2", "-ac", channels, "-output_ts_offset", str(start))
+        parts.append(render(tmp_path / f"{hz}.ts", inputs, *X264, *options).read_bytes())
+    (tmp_path / "a.ts").write_bytes(b"".join(parts))
+    clip = decode(tmp_path / "a.ts")
+    assert clip.outcome.status == "ok"
+    # The first part is written 481 samples later, since its sound would begin before 0 with the encoder's delay.
+    delay = 481 / 48000
+    np.testing.assert_allclose(clicks_of(clip), [0.1 + delay, 0.6 + delay, second + 0.1, second + 0.6], atol=0.005)
+    assert decode(tmp_path / "a.ts").matroska == clip.matroska
+
+
 @pytest.mark.parametrize("jitter_seconds", [0.008, 0.02])
 def test_times_that_jitter_change_no_sample(folder: Path, tmp_path: Path, jitter_seconds: float) -> None:
     random = np.random.default_rng(1)
@@ -267,10 +283,10 @@ OLD_LOG = (
 
 def test_the_log_tells_of_the_sound() -> None:
     report = sound_report(NEW_LOG)
-    assert report == SoundReport(6, 281, 1, 6.0, 0.05, 1, 1, 1, 1)
+    assert report == SoundReport(6, 281, 1, 6.0, 0.05, 1, 1, 1, 1, 1)
     # ffmpeg 5.1 counts no errors.
     older = sound_report(NEW_LOG.splitlines()[1] + "\n" + OLD_LOG)
-    assert older == SoundReport(6, 281, 0, 6.0)
+    assert older == SoundReport(6, 281, 0, 6.0, num_graphs=1)
     assert sound_report("") == sound_report(OLD_LOG) == SoundReport()
 
 
