@@ -23,6 +23,7 @@ from features.base.errors import ClipError, ToolError
 from features.base.parallel import StoppedError
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
@@ -30,6 +31,8 @@ CHUNK_BYTES = 1 << 16
 SECONDS_BETWEEN_LOOKS = 0.25
 # ffmpeg's log of one clip is far shorter; a damaged file can make it print megabytes.
 MAX_STDERR_BYTES = 1 << 16
+# Of the middle part, the lines that the caller names.
+MAX_KEPT_BYTES = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,14 @@ class Limits:
         max_memory_bytes: Private memory that it can write; 0 = no limit. A program with this limit may write no file
             either.
         stop: Set when the result is no longer needed.
+        kept_lines: Messages that are kept also where there are too many; ``None`` = none.
     """
 
     timeout_seconds: float
     max_stdout_bytes: int = 1 << 30
     max_memory_bytes: int = 0
     stop: threading.Event | None = None
+    kept_lines: re.Pattern[bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Completed:
     Attributes:
         returncode: Exit code, negative for a signal.
         stdout: Output, empty when it went to a file.
-        stderr: At most 64 KiB of messages: the first and the last half.
+        stderr: At most 64 KiB of messages: the first and the last half; between them lines of ``Limits.kept_lines``.
         cpu_seconds: Processor time of the program itself.
         was_enough: Whether the program was ended because its first messages were enough.
     """
@@ -101,7 +106,7 @@ def run(
     with _started(argv, stdin is not None, str(folder or "/")) as process:
         if limits.max_memory_bytes:
             _confine(process.pid, limits.max_memory_bytes)
-        messages = _Messages(process, enough)
+        messages = _Messages(process, enough, limits.kept_lines)
         returncode, cpu_seconds = _collect(process, stdin, limits, kept, messages)
     content = kept.getvalue() if isinstance(kept, io.BytesIO) else b""
     return Completed(returncode, content, messages.text(), cpu_seconds, messages.were_enough)
@@ -229,10 +234,18 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 class _Messages:
     """Keeps the beginning and the end of the messages, and drains them so that the program never blocks."""
 
-    def __init__(self, process: subprocess.Popen[bytes], enough: Callable[[str], bool | None] | None) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        enough: Callable[[str], bool | None] | None,
+        kept_lines: re.Pattern[bytes] | None,
+    ) -> None:
         self._process = process
         self._enough = enough
+        self._kept_lines = kept_lines
         self._head = b""
+        self._line = b""
+        self._kept = b""
         self._tail = b""
         self.were_enough = False
 
@@ -244,16 +257,29 @@ class _Messages:
         while chunk := stream.read1(4096):  # type: ignore[attr-defined] # buffered, as no bufsize is given
             room = max(0, half - len(self._head))
             self._head += chunk[:room]
-            self._tail = (self._tail + chunk[room:])[-half:]
+            tail = self._tail + chunk[room:]
+            self._look_at(tail[:-half])
+            self._tail = tail[-half:]
             answer = self._enough(self._decoded(self._head)) if room and self._enough is not None else None
             if answer is not None:
                 self._enough, self.were_enough = None, answer
             if answer:
                 _kill_group(self._process)
 
+    def _look_at(self, dropped: bytes) -> None:
+        """Keep the lines of a dropped part that the caller wants, while there is room for them."""
+        if self._kept_lines is None or not dropped:
+            return
+        *lines, rest = (self._line + dropped).split(b"\n")
+        self._line = rest[-MAX_KEPT_BYTES:]
+        for line in filter(self._kept_lines.match, lines):
+            if len(self._kept) + len(line) + 2 < MAX_KEPT_BYTES:
+                self._kept += b"\n" + line
+
     def text(self) -> str:
-        """Return the first and the last half."""
-        return self._decoded(self._head + self._tail)
+        """Return the first and the last half, and what was kept of the middle."""
+        kept = self._kept + b"\n" if self._kept else b""
+        return self._decoded(self._head + kept + self._tail)
 
     @staticmethod
     def _decoded(messages: bytes) -> str:

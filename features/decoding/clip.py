@@ -24,6 +24,7 @@ from features.decoding.diagnostics import (
 )
 from features.decoding.encryption import encrypted_streams, scrambled_pids
 from features.decoding.frame_selection import choose_positions, on_screen, sampled_rate, select_frames, times_below
+from features.decoding.input_streams import LISTING
 from features.decoding.plan import MAX_COMMANDS, Attempt, Plan, first_plan, header_asks_for_more, revised_plan
 from features.decoding.sound import lost_sound, place_sound, sound_report
 from features.decoding.verdict import failure, problems_of
@@ -91,9 +92,8 @@ class ClipDecoder:
 
         It is ended early where ``enough`` is true of the beginning of its log, see ``features.base.process.run``.
         """
-        limits = Limits(
-            self.config.timeout_seconds, max_stdout_bytes, self.config.max_process_megabytes * MEGABYTE, STOPPING
-        )
+        max_memory_bytes = self.config.max_process_megabytes * MEGABYTE
+        limits = Limits(self.config.timeout_seconds, max_stdout_bytes, max_memory_bytes, STOPPING, LISTING)
         return run(command, limits, output=output, folder=self.folder, enough=enough)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+# The lines of the log that this module reads; before them a decoder may complain of every packet.
+LISTING = re.compile(rb"(?:\[info\] )?(?:Input #0|  Duration: |  Stream #0:|Stream mapping:|Output #0)")
 # The listing ends with the first of these lines.
 _END_OF_INPUT = re.compile(r"^(?:Stream mapping:|Output #0)", re.MULTILINE)
 # Two blanks: texts of the file are indented further.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,7 @@ import pytest
 
 from features.base.errors import ClipError, ToolError
 from features.base.parallel import StoppedError
-from features.base.process import MAX_STDERR_BYTES, Completed, Limits, run
+from features.base.process import MAX_KEPT_BYTES, MAX_STDERR_BYTES, Completed, Limits, run
 
 
 def shell(script: str, *, timeout_seconds: float = 20.0, max_stdout_bytes: int = 1 << 30, **options: Any) -> Completed:  # noqa: ANN401 - of any type
@@ -139,6 +140,18 @@ def test_a_flood_of_messages_neither_blocks_nor_fills_memory() -> None:
     assert len(done.stderr) == MAX_STDERR_BYTES
     assert done.stderr.startswith("first\nxx")
     assert done.stderr.endswith("xxlast\n")
+
+
+def test_named_lines_are_kept_where_there_are_too_many_messages() -> None:
+    script = (
+        f"yes aaaa | head -c {2 * MAX_STDERR_BYTES}; echo; echo 'key: 1'; yes bbbb | head -c {2 * MAX_STDERR_BYTES}"
+    )
+    limits = Limits(20, kept_lines=re.compile(rb"key: "))
+    text = run(["/bin/sh", "-c", f"{{ {script}; echo; echo 'key: 2'; }} >&2"], limits).stderr
+    assert text.startswith("aaaa\n")
+    assert [line for line in text.splitlines() if line.startswith("key")] == ["key: 1", "key: 2"]
+    many = run(["/bin/sh", "-c", f"yes 'key: 3' | head -c {9 * MAX_STDERR_BYTES} >&2"], limits).stderr
+    assert MAX_STDERR_BYTES < len(many) <= MAX_STDERR_BYTES + MAX_KEPT_BYTES
 
 
 def test_messages_that_are_no_utf8_are_no_error() -> None:

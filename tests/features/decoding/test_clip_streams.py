@@ -283,3 +283,12 @@ def test_a_decoder_s_remark_about_a_short_message_is_no_damage(base: Path, tmp_p
     short = ("-f", "lavfi", "-i", TONE.format(seconds=0.3))
     raw("-r", "10", "-i", tmp_path / "a.h264", *short, "-c:v", "copy", "-c:a", "pcm_s16le", tmp_path / "a.mkv")
     assert decode(tmp_path / "a.mkv").outcome == Outcome("clip", "ok")
+
+
+def test_thousands_of_complaints_do_not_hide_which_streams_there_are(tmp_path: Path) -> None:
+    # Every packet of the picture is noise: while the streams are looked for, each gives a line for each slice.
+    inputs = [PICTURE.format(size="64x512", rate=50, seconds=4), SOUND.format(seconds=4)]
+    base = render(tmp_path / "a.mkv", inputs, *X264, "-x264-params", "slices=32", "-c:a", "aac")
+    clip = decode(copied(base, tmp_path / "b.mkv", "-bsf:v", "noise=amount=1"))
+    assert (clip.outcome.status, clip.outcome.code) == ("partial", "picture_not_decodable")
+    assert sound_of(clip)[1].size == pytest.approx(64000, abs=1500)
