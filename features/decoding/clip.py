@@ -16,12 +16,14 @@ from features.decoding.diagnostics import (
     duration_seconds,
     expected_dense_frames,
     expected_frames,
+    graph_inputs,
     measure,
     picture_end_seconds,
     plain_log,
     reason,
     was_killed,
 )
+from features.decoding.edit_lists import EmptyEdits, empty_edits
 from features.decoding.encryption import encrypted_streams, scrambled_pids
 from features.decoding.frame_selection import choose_positions, on_screen, sampled_rate, select_frames, times_below
 from features.decoding.input_streams import LISTING
@@ -265,7 +267,7 @@ def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
         ClipError: ``encrypted``, or as :meth:`_Work.run` raises.
     """
     decoder, config = work.decoder, work.decoder.config
-    plan = first_plan(config, encrypted_streams(path, kind))
+    plan = first_plan(config, encrypted_streams(path, kind), _empty_edits(path, kind))
     if not (plan.picture or plan.sound):
         raise ClipError("encrypted", "; ".join(text for _, text in plan.problems))
     for number in range(1, MAX_COMMANDS + 1):
@@ -276,13 +278,25 @@ def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
         stored = None if done.was_enough else _measured(output, has_clock=plan.has_clock(config))
         is_whole = done.was_enough or (stored is not None and bool(stored.num_frames and stored.audio_seconds))
         scrambled = scrambled_pids(path) if kind == "mpegts" and not is_whole else frozenset()
-        attempt = Attempt(output, done.returncode, plain_log(log), stored, kind, sound_report(log), scrambled)
+        pictures = graph_inputs(log)
+        attempt = Attempt(output, done.returncode, plain_log(log), stored, kind, sound_report(log), scrambled, pictures)
         another = revised_plan(plan, attempt, config)
         if another is None or number == MAX_COMMANDS:
             break
         decoder.release([output])
         plan = another
     return attempt, plan
+
+
+def _empty_edits(path: Path, kind: str) -> EmptyEdits:
+    if kind != "mp4":
+        return EmptyEdits()
+    try:
+        with path.open("rb") as file:
+            return empty_edits(file)
+    except OSError:
+        # ffmpeg names the reason.
+        return EmptyEdits()
 
 
 def _measured(output: IO[bytes], *, has_clock: bool) -> StoredStreams | None:

@@ -18,6 +18,7 @@ from features.decoding.sound import sound_filters
 
 if TYPE_CHECKING:
     from features.decoding.config import DecodeConfig
+    from features.decoding.edit_lists import Interval
 
 # Kind of a video by its first bytes -> the only demuxer allowed. No other one probes the file, so a playlist (HLS,
 # DASH, concat) or any text that names other files is never interpreted.
@@ -29,6 +30,8 @@ VIDEO_FORMATS = {
 PICTURE_FORMATS = {"jpeg": "jpeg_pipe", "png": "png_pipe", "webp": "webp_pipe"}
 # Tiny pictures, and one more of them where the picture ends.
 CLOCK = "scale=16:16,setsar=1,tpad=stop=1"
+# Times of pictures are rounded to the clock of their track.
+MILLISECOND = 0.001
 # A picture that starts later than this starts late on purpose: in seconds, or where a frame lasts long in frames up to
 # some seconds. Two frames are held back for B pictures; the half allows for rounded times.
 LATE_SECONDS = 0.15
@@ -93,7 +96,7 @@ def _clip_command(binary: str, kind: str, config: DecodeConfig, plan: Plan) -> t
     output = ffmpeg.output(
         source,
         "pipe:1",
-        af=sound_filters(plan.mix),
+        af=",".join([sound_filters(plan.mix), *_silent_inside(() if plan.sound_track else plan.empty.sound)]),
         ac=1,
         format="matroska",
         **{"c:a": "flac", "sample_fmt:a": "s16", "flags:a": "+bitexact"},
@@ -174,7 +177,13 @@ def _streams(binary: str, kind: str, config: DecodeConfig, plan: Plan) -> list[s
     if not plan.picture:
         return sound
     first = plan.first_picture
-    in_time = ",".join([*source_tags(plan.colours, available), _first_picture_in_time(kind)])
+    in_time = ",".join(
+        [
+            *source_tags(plan.colours, available),
+            _first_picture_in_time(kind),
+            *_pictures_outside(plan.empty.picture),
+        ]
+    )
     chains = {"frames": filters("trim=end_frame=1" if first else _sampled(config), config.short_side_pixels)}
     for one in config.dense_frames():
         sampled = "trim=end_frame=1" if first == "all" else _at_rate(one.frames_per_second, one.max_frames)
@@ -194,6 +203,21 @@ def _streams(binary: str, kind: str, config: DecodeConfig, plan: Plan) -> list[s
     graph = ";".join([f"[0:V:0]{in_time},split={len(chains)}{copies}", *parts])
     maps = [word for name in chains for word in ("-map", f"[{name}]")]
     return ["-filter_complex_threads", "1", "-filter_complex", graph, *maps, *sound, *times]
+
+
+def _pictures_outside(intervals: tuple[Interval, ...]) -> list[str]:
+    """Return the filter that drops the pictures of some intervals, so that the last one before each stands in it."""
+    inside = _inside(intervals, MILLISECOND)
+    return [f"select='not({inside})'"] if intervals else []
+
+
+def _silent_inside(intervals: tuple[Interval, ...]) -> list[str]:
+    """Return the filter that silences sound of any number of channels in some intervals."""
+    return [f"aeval='val(ch)*not({_inside(intervals, 0.0)})':c=same"] if intervals else []
+
+
+def _inside(intervals: tuple[Interval, ...], earlier: float) -> str:
+    return "+".join(f"gte(t,{start - earlier:.6f})*lt(t,{end - earlier:.6f})" for start, end in intervals)
 
 
 def _exact_times(stream: int) -> list[str]:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 # Exit codes of a process ended from outside: by a user, or by the kernel when memory ran out.
 OUTSIDE_SIGNALS = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
 RECEIVED_SIGNAL = re.compile(r"^(?:\[[a-z]+\] )?Exiting normally, received signal", re.MULTILINE)
-# Kinds without a header; ffmpeg estimates their duration.
-ESTIMATED_DURATION = re.compile(r"^Input #0, mpeg", re.MULTILINE)
 # Headers may leave out the last frame's duration, and streams may end a little later than stated.
 HANGING_SECONDS = 0.25
 # Sizes of one picture, stored twice, differ by this much at most.
@@ -38,7 +36,8 @@ ENDS_AT_DURATION = re.compile(r"^Input #0, (?:matroska|flv)", re.MULTILINE)
 MAY_END_AT_DURATION = re.compile(r"^Input #0, (?:matroska|flv|mov)", re.MULTILINE)
 OUTPUT = re.compile(r"^Output #0", re.MULTILINE)
 TURNED = re.compile(r"^ +displaymatrix:|because display matrix changed", re.MULTILINE)
-GRAPH_WAS_REBUILT = re.compile(r"Reconfiguring filter graph because (?:video|display)")
+# The form of the picture, said by each graph of filters when it is built.
+GRAPH_INPUT = re.compile(r" input from stream 0:\d+ @ 0x[0-9a-f]+\] \[verbose\] (w:[^\n]*)")
 # A line's level, behind the names of the components that say it.
 _LEVEL = re.compile(r"^((?:\[[^\[\]]* @ 0x[0-9a-f]+\] )*)\[(fatal|error|warning|info|verbose)\] ")
 # What a demuxer says where bytes are missing. A decoder's words are about one message within a packet.
@@ -237,7 +236,7 @@ def picture_end_seconds(stored: StoredStreams, log: str, max_seconds: float) -> 
 
 def _known_end_seconds(stored: StoredStreams, log: str) -> float | None:
     """Return when the file ends by its header and its sound, ``None`` where neither tells."""
-    header = None if ESTIMATED_DURATION.search(log) else duration_seconds(log, stored)
+    header = None if ESTIMATED.search(log) else duration_seconds(log, stored)
     ends = ([] if header is None else [header]) + ([stored.audio_end_seconds] if stored.audio_seconds else [])
     return max(ends, default=None)
 
@@ -245,6 +244,11 @@ def _known_end_seconds(stored: StoredStreams, log: str) -> float | None:
 def has_picture(log: str) -> bool:
     """Return whether ffmpeg found a video stream in the input, one that is no attached picture."""
     return bool(input_streams(log).pictures)
+
+
+def graph_inputs(log: str) -> tuple[str, ...]:
+    """Return the forms of the picture for which filters were built, from a log with levels (``level+verbose``)."""
+    return tuple(GRAPH_INPUT.findall(log))
 
 
 def is_turned(log: str) -> bool:
@@ -259,13 +263,6 @@ def is_turned(log: str) -> bool:
     ]
     is_high = [int(size[2]) > int(size[1]) for size in sizes if size]
     return TURNED.search(log) is not None or len(set(is_high)) > 1
-
-
-def has_hole(stored: StoredStreams, config: DecodeConfig) -> bool:
-    """Return whether a frame is missing between two others."""
-    distance = 0.0 if config.num_frames else 1.5 / config.frames_per_second
-    pairs = zip(stored.frame_seconds, stored.frame_seconds[1:], strict=False)
-    return bool(distance) and any(later - earlier > distance for earlier, later in pairs)
 
 
 def lacks_edge(stored: StoredStreams, log: str, config: DecodeConfig) -> bool:

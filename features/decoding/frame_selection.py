@@ -93,7 +93,7 @@ def on_screen(seconds: Sequence[float], wanted: Iterable[float]) -> list[Chosen]
             at += 1
         if at >= 0:
             chosen.append((at, time))
-    return chosen or [(0, seconds[0])]
+    return chosen or [(0, second) for second in seconds[:1]]
 
 
 def select_frames(matroska: IO[bytes], selected: IO[bytes], chosen: Sequence[Sequence[Chosen]]) -> None:
@@ -116,7 +116,9 @@ def select_frames(matroska: IO[bytes], selected: IO[bytes], chosen: Sequence[Seq
             av.open(matroska, "r", format="matroska") as source,
             av.open(selected, "w", format="matroska", container_options=options) as target,
         ):
-            *pictures, clock = [stream.index for stream in source.streams.video]
+            *pictures, clock = [stream.index for stream in source.streams.video] or [-1]
+            if len(pictures) != len(chosen):
+                raise ShardError(f"a stored clip has {len(pictures)} streams of frames, {len(chosen)} were wanted")
             times: dict[int, dict[int, list[float]]] = {index: {} for index in pictures}
             for index, frames in zip(pictures, chosen, strict=True):
                 for position, second in frames:

@@ -6,13 +6,12 @@ this module gives the plan of the next command. Rules are pure; each knows one k
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
 from features.decoding.colour import Colours, colours_of
 from features.decoding.diagnostics import (
-    GRAPH_WAS_REBUILT,
-    has_hole,
     has_picture,
     is_turned,
     lacks_edge,
@@ -20,6 +19,7 @@ from features.decoding.diagnostics import (
     reason,
     stands_too_long,
 )
+from features.decoding.edit_lists import EmptyEdits
 from features.decoding.input_streams import absence, complaint, input_streams, is_blamed
 from features.decoding.sound import SoundPlan, SoundReport, revised_sound
 
@@ -59,6 +59,7 @@ class Plan:
         problems: Code and detail of each stream that is left out.
         is_swapped: Whether each of picture and sound was left out once.
         colours: What the log says of the picture's colours.
+        empty: When the picture and the sound show nothing.
     """
 
     picture: bool = True
@@ -73,6 +74,7 @@ class Plan:
     sound_track: int = 0
     problems: tuple[tuple[str, str], ...] = ()
     is_swapped: bool = False
+    empty: EmptyEdits = field(default_factory=EmptyEdits)
 
     def has_clock(self, config: DecodeConfig) -> bool:
         """Return whether the last video stream of the output is a clock.
@@ -103,6 +105,7 @@ class Attempt:
         kind: Kind of the file.
         report: What the log tells of the sound.
         scrambled_pids: Numbers of the streams of a transport stream whose packets are scrambled.
+        pictures: Forms of the picture for which filters were built, in their order.
     """
 
     output: IO[bytes]
@@ -112,6 +115,7 @@ class Attempt:
     kind: str = ""
     report: SoundReport = field(default_factory=SoundReport)
     scrambled_pids: frozenset[int] = frozenset()
+    pictures: tuple[str, ...] = ()
 
     @property
     def has_content(self) -> bool:
@@ -124,9 +128,15 @@ class Attempt:
         return not self.has_content and reason(self.log)[0] in REFUSED_CODES
 
 
-def first_plan(config: DecodeConfig, encrypted: frozenset[str] = frozenset()) -> Plan:
-    """Return the plan of the first command for a file, without the ``picture`` or ``sound`` that is encrypted."""
-    plan = Plan(sampling=config.sampling)
+def first_plan(config: DecodeConfig, encrypted: frozenset[str] = frozenset(), empty: EmptyEdits | None = None) -> Plan:
+    """Return the plan of the first command for a file.
+
+    Args:
+        config: The settings.
+        encrypted: Which of ``picture`` and ``sound`` are encrypted; they are left out.
+        empty: Its empty edits.
+    """
+    plan = Plan(sampling=config.sampling, empty=empty or EmptyEdits())
     if "sound" in encrypted:
         plan = plan.without_sound("encrypted", "the sound is encrypted")
     return plan.without_picture("encrypted", "the picture is encrypted") if "picture" in encrypted else plan
@@ -179,15 +189,15 @@ def _with_every_picture(plan: Plan, attempt: Attempt, config: DecodeConfig) -> P
     return replace(plan, sampling="exact")
 
 
-def _with_one_graph(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
+def _with_one_graph(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:  # noqa: ARG001 - as every rule
     """Return the plan that keeps the filters where ffmpeg built them anew on the way.
 
     A picture that is turned needs the filter that ffmpeg inserts, and that one cannot take another size.
     """
-    has_hole_in_time = attempt.stored is not None and has_hole(attempt.stored, config)
-    if plan.every_picture or not (has_hole_in_time or GRAPH_WAS_REBUILT.search(attempt.log)):
+    if plan.every_picture or len(attempt.pictures) < 2:  # noqa: PLR2004 - built anew
         return None
-    return replace(plan, every_picture=True) if is_turned(attempt.log) else replace(plan, one_graph=True)
+    is_other_picture = is_turned(attempt.log) or any(map(operator.eq, attempt.pictures, attempt.pictures[1:]))
+    return replace(plan, every_picture=True) if is_other_picture else replace(plan, one_graph=True)
 
 
 def _with_the_first_picture(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
