@@ -9,6 +9,7 @@ import math
 import re
 import signal
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import IO, TYPE_CHECKING
 
 from features.base.errors import ShardError
@@ -140,17 +141,21 @@ def measure(matroska: IO[bytes], *, has_clock: bool = False) -> StoredStreams:
     with container:
         dense: dict[int, list[float]] = {stream.index: [] for stream in container.streams.video[1:]}
         clock = dense.popitem()[0] if has_clock and dense else None
+        pictures = {stream.index for stream in container.streams.video}
+        # Quotients of whole numbers: fractions take most of the time on a clip with sound.
+        ticks = {stream.index: (stream.time_base or Fraction(1)).as_integer_ratio() for stream in container.streams}
         try:
             for packet in container.demux():
                 if packet.size == 0 or packet.pts is None:
                     continue
-                seconds = float(packet.pts * packet.time_base)
-                if packet.stream.index == clock:
+                numerator, denominator = ticks[index := packet.stream.index]
+                seconds = packet.pts * numerator / denominator
+                if index == clock:
                     clock_seconds.append(seconds)
                     continue
-                if packet.stream.type == "video":
-                    if packet.stream.index in dense:
-                        dense[packet.stream.index].append(seconds)
+                if index in pictures:
+                    if index in dense:
+                        dense[index].append(seconds)
                         continue
                     frame_seconds.append(seconds)
                     if abs(packet.size - frame_bytes) > SAME_PICTURE_BYTES:
@@ -158,7 +163,7 @@ def measure(matroska: IO[bytes], *, has_clock: bool = False) -> StoredStreams:
                     frame_bytes = packet.size
                     continue
                 audio_start = seconds if audio_start is None else audio_start
-                audio_end = seconds + float((packet.duration or 0) * packet.time_base)
+                audio_end = seconds + (packet.duration or 0) * numerator / denominator
         except av.FFmpegError as error:
             raise ShardError(f"stored streams cannot be read ({error})") from error
     audio_seconds = max(0.0, audio_end - (audio_start or 0.0))
@@ -359,8 +364,10 @@ def _picture_is_short(stored: StoredStreams, duration: float, config: DecodeConf
         seconds = min(duration, config.max_seconds) * (1 - 1 / (FINENESS * config.num_frames))
         return stored.frames_end_seconds < _lower_bound(seconds)
     expected = expected_frames(duration, config)
+    # How far it goes counts, and not how many frames there are: a picture may start late.
+    reached = round(stored.frames_end_seconds * config.frames_per_second) + 1
     # One frame of slack: sound that is a little longer than the picture is no damage.
-    return stored.num_frames < min(COMPLETE_FRACTION * expected, expected - 1)
+    return reached < min(COMPLETE_FRACTION * expected, expected - 1)
 
 
 def _lower_bound(seconds: float) -> float:

@@ -66,6 +66,8 @@ def test_expected_frames_for_motion_have_a_rate_and_a_cap_of_their_own(duration:
         (StoredStreams(4, 1.5, 0.0, 0.0), CLEAN, "truncated"),
         (StoredStreams(18, 8.5, 0.0, 0.0), CLEAN, ""),
         (StoredStreams(17, 8.0, 0.0, 0.0), CLEAN, "truncated"),
+        # A picture that starts late.
+        (StoredStreams(14, 9.5, 3.0, 3.0), CLEAN, ""),
         (StoredStreams(0, 0.0, 10.0, 10.0), CLEAN, "no_video_stream"),
     ],
 )
