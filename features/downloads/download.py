@@ -10,6 +10,7 @@ from features.base.errors import ClipError
 from features.base.outcomes import Outcome, is_transient, leading_code
 from features.downloads.download_rows import FROM_MANIFEST, FROM_STORE, DownloadedClip, MediaFile, read_downloaded
 from features.downloads.fetching import Fetcher
+from features.downloads.local_files import find_changes, is_below, stamp_of
 from features.downloads.media_kinds import COVER_KINDS
 from features.downloads.media_spec import READ_BYTES, MediaSpec, StreamingValidator
 from features.http.rate_limit import HostLimiter, Scheduler, run_to_end
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from features.base.parallel import WorkerPool
     from features.downloads.config import DownloadConfig
+    from features.downloads.local_files import Stamp
     from features.downloads.store import MediaStore
     from features.formats.records import ClipRecord
     from features.http.rate_limit import FetchSteps
@@ -84,7 +86,7 @@ def locate_unchanged(file: MediaFile, folder: Path) -> Path:
     except OSError as error:
         raise ClipError("file_missing", f"{file.path} has gone since Download saw it") from error
     if size != file.bytes:
-        raise ClipError("changed_since_download", f"{size:,} bytes, Download saw {file.bytes:,}: force Download")
+        raise ClipError("changed_since_download", f"{size:,} bytes, Download saw {file.bytes:,}: run the command again")
     return path
 
 
@@ -127,6 +129,11 @@ class Downloader:
         while self._close:
             self._close.pop()()
 
+    @property
+    def manifest_folder(self) -> Path:
+        """Folder of the local files."""
+        return self._folders[FROM_MANIFEST]
+
     def clip(self, record: ClipRecord) -> DownloadedClip:
         """Return the row of one clip, after all its requests; its files are published."""
         row = run_to_end(self.clip_steps(record), self.limiter)
@@ -142,24 +149,29 @@ class Downloader:
         if self._store is not None:
             self._store.publish()
 
-    def clip_steps(self, record: ClipRecord) -> FetchSteps[DownloadedClip]:
+    def clip_steps(self, record: ClipRecord, stamps: dict[str, Stamp] | None = None) -> FetchSteps[DownloadedClip]:
         """Return the row of one clip, in steps of one request each; :meth:`publish` has to follow.
 
         ``failed``: the video could not be obtained. ``partial``: the video was obtained, but not the cover that the
         manifest names. A clip without a cover, or without a video (code ``no_video``), in the manifest is ``ok``.
+
+        Args:
+            record: The clip.
+            stamps: Gets size and time of its local files as they were before they were read.
         """
+        stamps = {} if stamps is None else stamps
         problems: list[ClipError] = []
         video = cover = None
         if record.video:
             try:
                 spec = self._spec(self._config.video_kinds(), NOT_A_VIDEO, record.video_checksum)
-                video = yield from self._obtain(record.video, spec)
+                video = yield from self._obtain(record.video, spec, stamps)
             except ClipError as error:
                 problems.append(error)
         if record.cover:
             try:
                 spec = self._spec(COVER_KINDS, NOT_A_PICTURE, record.cover_checksum)
-                cover = yield from self._obtain(record.cover, spec)
+                cover = yield from self._obtain(record.cover, spec, stamps)
             except ClipError as error:
                 problems.append(ClipError(f"cover_{error.code}", error.detail))
         return _row(record, video, cover, problems)
@@ -204,10 +216,13 @@ class Downloader:
                 )
             return self._store, self._fetcher
 
-    def _obtain(self, source: str, spec: MediaSpec) -> FetchSteps[MediaFile]:
+    def _obtain(self, source: str, spec: MediaSpec, stamps: dict[str, Stamp]) -> FetchSteps[MediaFile]:
         scheme, is_url, _ = source.partition("://")
         if not is_url:
-            return find_local(source, spec, self._folders[FROM_MANIFEST])
+            folder = self._folders[FROM_MANIFEST]
+            if is_below(source):
+                stamps[source] = stamp_of(str(folder), source)
+            return find_local(source, spec, folder)
         if scheme.lower() not in {"http", "https"}:
             raise ClipError("scheme_not_allowed", f"{scheme}:// is not fetched: give http(s) or a relative path")
         _, fetcher = self._network()
@@ -230,6 +245,11 @@ def _row(
     return DownloadedClip(outcome, video, cover, tuple((problem.code, problem.detail) for problem in problems))
 
 
+def _local_sources(record: ClipRecord) -> list[str]:
+    """Return the paths of a clip that lead to files below the manifest's folder."""
+    return [source for source in (record.video, record.cover) if source and "://" not in source and is_below(source)]
+
+
 def download_shard(
     records: Iterable[ClipRecord],
     downloader: Downloader,
@@ -237,6 +257,7 @@ def download_shard(
     pool: WorkerPool,
     on_clip: Callable[[], None] = lambda: None,
     previous: Path | None = None,
+    stamps: dict[str, Stamp] | None = None,
 ) -> list[Outcome]:
     """Write one row a record to ``path``, JSON lines, and return one outcome a record.
 
@@ -246,15 +267,33 @@ def download_shard(
         path: File of the rows.
         pool: Threads for the work; its window should be at least one shard.
         on_clip: Called after each clip, from any thread.
-        previous: An older version of this shard: its rows are reused, except those with a transient failure.
+        previous: An older version of this shard: its rows are reused, except those with a transient failure, and those
+            of local files that have changed since.
+        stamps: Size and time of the local files of ``previous``, ``None`` = they are taken for unchanged; on return
+            those of the files of this shard.
     """
     records = list(records)
     rows = {row.outcome.clip_id: row for row in read_downloaded(previous)} if previous is not None else {}
     rows = {clip_id: row for clip_id, row in rows.items() if not any(map(is_transient, row.codes()))}
+    known = None if stamps is None else dict(stamps)
+    if known is not None:
+        changes = find_changes(known, downloader.manifest_folder)
+        # A file that has gone is no reason to lose what was made of it.
+        kept = known.keys() - changes.changed
+        rows = {
+            record.clip_id: rows[record.clip_id]
+            for record in records
+            if record.clip_id in rows and kept.issuperset(_local_sources(record))
+        }
+    found: dict[str, Stamp] = {} if stamps is None else stamps
+    found.clear()
+    if known is not None:
+        reused = (source for record in records if record.clip_id in rows for source in _local_sources(record))
+        found.update((source, known[source]) for source in reused)
     missing = [record for record in records if record.clip_id not in rows]
     for _ in range(len(records) - len(missing)):
         on_clip()
-    scheduler = Scheduler([downloader.clip_steps(record) for record in missing], downloader.limiter)
+    scheduler = Scheduler([downloader.clip_steps(record, found) for record in missing], downloader.limiter)
 
     # Handing a clip to a thread takes as long as a tenth of a small download: several at a time.
     share = max(1, min(MAX_CLIPS_AT_A_TIME, len(missing) // (2 * pool.workers)))

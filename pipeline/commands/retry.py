@@ -17,7 +17,7 @@ from tasks.core.sharded import ShardedStage
 from tasks.core.stage import root_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tasks.core.receipts import FileReceipt
 
@@ -30,7 +30,8 @@ class Retried:
 
     Attributes:
         stage: Its name.
-        before: Clips with a transient failure, by code, before the attempt.
+        before: Clips with a transient failure, by code, before the attempt; in Download also those whose failed local
+            files have changed.
         after: Likewise after it.
         permanent: Clips with a permanent failure, by code.
     """
@@ -47,11 +48,14 @@ class Retry:
 
     Attributes:
         stages: One entry a stage.
-        recovered: Clips that had a transient failure and have none in any stage now.
+        recovered: Clips that had a transient failure and have none in any stage now, or whose changed local files
+            left them without any failure.
+        is_changed: Whether local files had changed.
     """
 
     stages: tuple[Retried, ...]
     recovered: int
+    is_changed: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
@@ -66,18 +70,26 @@ def retry() -> tuple[Retry, int]:
     """
     hold_root(root_folder())
     stages = [stage for stage in chain() if isinstance(stage, ShardedStage) and stage.can_retry]
-    failing = {clip_id for stage in stages for clip_id in _failing(stage)}
+    # Looked at before a mark makes the stage incomplete.
+    is_changed = any(stage.inputs_changed for stage in stages)
+    transient, any_failure = _failing(stages, is_transient), _failing(stages, bool)
     before = {stage.stage_name: stage.mark_for_retry() for stage in stages}
-    marked = [stage for stage in stages if before[stage.stage_name]]
+    # A changed file may have failed in any stage that has run.
+    marked = [
+        stage for stage in stages if before[stage.stage_name] or (is_changed and any(True for _ in _receipts(stage)))
+    ]
     finished = not marked or luigi.build(marked, local_scheduler=True, no_lock=True, log_level="INFO")
-    still_failing = {clip_id for stage in stages for clip_id in _failing(stage)}
+    recovered = transient - _failing(stages, is_transient)
+    if is_changed:
+        recovered |= any_failure - _failing(stages, bool)
     rows = tuple(Retried(stage.stage_name, before[stage.stage_name], *_failures(stage)) for stage in stages)
-    return Retry(rows, len(failing - still_failing)), 0 if finished else STAGE_FAILED
+    return Retry(rows, len(recovered), is_changed), 0 if finished else STAGE_FAILED
 
 
-def _failing(stage: ShardedStage) -> Iterator[str]:
-    for receipt in _receipts(stage):
-        yield from (outcome.clip_id for outcome in receipt.problems if is_transient(outcome.code))
+def _failing(stages: Sequence[ShardedStage], counts: Callable[[str], bool]) -> set[str]:
+    """Return the clips with a failure, in any stage, whose code counts."""
+    problems = (problem for stage in stages for receipt in _receipts(stage) for problem in receipt.problems)
+    return {problem.clip_id for problem in problems if counts(problem.code)}
 
 
 def _failures(stage: ShardedStage) -> tuple[dict[str, int], dict[str, int]]:
@@ -101,7 +113,7 @@ def render_retry(found: Retry) -> str:
     """Return what came of it for a person."""
     cells = [[row.stage, _listed(row.before), _listed(row.after), _listed(row.permanent)] for row in found.stages]
     table = render_table(["stage", "tried again", "failed again", "permanent"], cells)
-    if not any(row.before for row in found.stages):
+    if not found.is_changed and not any(row.before for row in found.stages):
         return f"{table}\n\nno transient failures: nothing was tried again"
     carry = "; `luigi --module pipeline RunAll` carries them through the later stages" if found.recovered else ""
     return f"{table}\n\n{found.recovered} recovered{carry}"

@@ -34,12 +34,15 @@ class Damage:
         problem: ``missing``, ``size``, ``content`` or ``unreadable``.
         detail: One line for a person.
         removed: Whether it was taken away, so that the next run makes or fetches it again.
+        is_users: Whether it is a file of the user, which is never removed: the next run reads it again when its content
+            is another one.
     """
 
     path: str
     problem: str
     detail: str
     removed: bool
+    is_users: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,14 @@ class _Expected:
     path: Path
     bytes: int
     sha256: str
-    # A file of the user is never removed.
-    is_owned: bool = True
+    # Of a file of the user, which is never removed: its path below the manifest's folder, and its shard of Download.
+    source: str = ""
+    shard: str = ""
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether the pipeline has made or fetched it."""
+        return not self.shard
 
 
 def verify(*, media: bool, dry_run: bool) -> Verification:
@@ -102,7 +111,9 @@ def _examine(files: Sequence[_Expected], what: str, *, dry_run: bool) -> list[Da
                 removed = item.is_owned and not dry_run and problem[0] in REMOVED
                 if removed:
                     item.path.unlink(missing_ok=True)
-                damages.append(Damage(_shown(item.path), *problem, removed))
+                if not item.is_owned and problem[0] in REMOVED and not dry_run:
+                    Download().read_again(item.shard, item.source)
+                damages.append(Damage(_shown(item.path), *problem, removed, is_users=not item.is_owned))
             progress.advance()
     return damages
 
@@ -135,7 +146,7 @@ def _media(damaged: set[str]) -> Iterator[_Expected]:
         for clip in read_downloaded(path):
             for file in (clip.video, clip.cover):
                 if file is not None and file.where == FROM_MANIFEST:
-                    yield _Expected(file.locate(folders), file.bytes, file.sha256, is_owned=False)
+                    yield _Expected(file.locate(folders), file.bytes, file.sha256, file.path, path.name)
 
 
 def _problem(item: _Expected, seen: dict[tuple[int, int], str]) -> tuple[str, str] | None:
@@ -189,10 +200,17 @@ def render_verification(found: Verification) -> str:
     table = render_table(["file", "problem", "detail"], rows)
     removed = sum(item.removed for item in found.damages)
     closing = f"{looked_at}: {len(found.damages)} damaged, {removed} removed"
-    lost = removed or any(item.problem == "missing" for item in found.damages)
-    way_out = (
-        "the next `luigi --module pipeline RunAll` makes again what is gone; media are fetched when Decode needs them"
-        if lost
-        else "nothing was removed"
-    )
-    return f"{table}\n\n{closing}; {way_out}"
+    ways_out = []
+    if removed or any(item.problem == "missing" and not item.is_users for item in found.damages):
+        ways_out.append(
+            "the next `luigi --module pipeline RunAll` makes again what is gone; media are fetched when Decode needs"
+            " them"
+        )
+    if any(item.is_users and item.problem in REMOVED for item in found.damages):
+        ways_out.append(
+            "files of yours have changed since Download read them: the next `luigi --module pipeline RunAll` reads them"
+            " again and makes their clips again; if that is not wanted, restore them"
+        )
+    if any(item.is_users and item.problem not in REMOVED for item in found.damages):
+        ways_out.append("files of yours cannot be read: restore them; what was made of them is kept")
+    return f"{table}\n\n{closing}; {'; '.join(ways_out) or 'nothing was removed'}"

@@ -132,6 +132,11 @@ class ShardedStage(Stage):
         """Whether clips fail here for reasons that another attempt may not meet (see features.base.outcomes)."""
         return False
 
+    @property
+    def inputs_changed(self) -> bool:
+        """Whether files that the stage reads, and that no stage has made, have changed since it was published."""
+        return False
+
     def shard_inputs(self) -> Mapping[str, Stage]:
         """Return the stages whose shard i goes into shard i of this one, by the name under which a job has it."""
         return self.inputs()

@@ -186,7 +186,7 @@ class Stage(luigi.Task):
     def _is_complete(self, answers: dict[Stage, bool]) -> bool:
         try:
             found = self.success()
-            if found is None or (self.is_forced() and _published_at(self.folder) < current_run().started_at):
+            if found is None or (self.is_forced() and published_at(self.folder) < current_run().started_at):
                 return False
             for name, stage in self.inputs().items():
                 # An input that will be made again may come out different: Luigi has to plan for that.
@@ -348,7 +348,8 @@ def _subclasses(kind: type[Stage]) -> Iterator[type[Stage]]:
         yield from below or [found]
 
 
-def _published_at(folder: Path) -> float:
+def published_at(folder: Path) -> float:
+    """Return the Unix time at which a complete stage was published."""
     return (folder / SUCCESS_NAME).stat().st_mtime
 
 

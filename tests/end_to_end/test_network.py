@@ -55,21 +55,26 @@ def test_retry_attempts_only_what_may_pass(workplace: Workplace, site: Site) -> 
         site.add_series("/b.mp4", (503, b"", {}), (200, MP4 + b"b", {})),
         site.url("/c.mp4"),
         site.add("/d.mp4", MP4 + b"d"),
+        "e.mp4",
     ]
+    local = workplace.folder / "e.mp4"
+    local.write_bytes(b"half of it is not there yet")
     _write_manifest(workplace, urls)
     assert workplace.luigi("Download").returncode == 0
-    assert _codes(workplace) == ["", "http_503", "http_404", ""]
+    assert _codes(workplace) == ["", "http_503", "http_404", "", "not_a_video"]
     site.asked.clear()
+    local.write_bytes(MP4 + b"e")
 
     done = workplace.pipeline("retry")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert site.paths() == ["/b.mp4"]
-    assert _codes(workplace) == ["", "", "http_404", ""]
-    assert "1 http_503" in done.stdout
+    assert _codes(workplace) == ["", "", "http_404", "", ""]
+    assert "1 http_503, 1 not_a_video" in done.stdout
     assert "1 http_404" in done.stdout
-    assert "1 recovered" in done.stdout
+    assert done.stdout.count("not_a_video") == 1
+    assert "2 recovered" in done.stdout
 
     again = workplace.pipeline("retry", "--json")
 

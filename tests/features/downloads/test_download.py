@@ -340,7 +340,9 @@ def test_local_files_are_looked_at_before_they_are_used(corpus: Path) -> None:
     with downloader(corpus) as made:
         assert made.restore(video) == corpus / "media" / "a.mp4"
         (corpus / "media" / "a.mp4").write_bytes(MP4[:-1])
-        with pytest.raises(ClipError, match="changed_since_download: 111 bytes, Download saw 112: force Download"):
+        with pytest.raises(
+            ClipError, match="changed_since_download: 111 bytes, Download saw 112: run the command again"
+        ):
             made.restore(video)
         (corpus / "media" / "a.mp4").unlink()
         with pytest.raises(ClipError, match=r"file_missing: media/a\.mp4 has gone since Download saw it"):

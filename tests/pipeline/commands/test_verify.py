@@ -14,8 +14,10 @@ from features.base.errors import SourceError
 from features.base.outcomes import Outcome, Tally
 from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
 from pipeline.commands.verify import Verification, render_verification, verify
+from tasks.config.run import forget_run
 from tasks.core.receipts import FileReceipt, Success, receipt_path, write_receipt, write_success
 from tasks.stages.download import Download
+from tests.tasks.stages.small import publish_manifest, write_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -149,6 +151,35 @@ def test_media_are_read_when_asked_for_and_files_of_the_user_stay(configure: Con
     ]
     assert (tmp_path / "clips" / "own.mp4").exists()
     assert not stored.exists()
+
+
+def test_a_local_file_that_changed_in_secret_is_read_by_the_next_run(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.core.stage.die_with_parent", lambda: None)
+    manifest = write_manifest(tmp_path / "clips")
+    publish_manifest(configure, manifest)
+    Download().run()
+    path = tmp_path / "clips" / "c.mp4"
+    before = path.stat()
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    forget_run()
+    assert Download().complete()
+
+    assert _found(verify(media=True, dry_run=True)) == [(str(path), "content", False)]
+    forget_run()
+    assert Download().complete()
+    found = verify(media=True, dry_run=False)
+
+    assert "the next `luigi --module pipeline RunAll` reads them again" in render_verification(found)
+    assert "nothing was removed" not in render_verification(found)
+    forget_run()
+    assert not Download().complete()
+    Download().run()
+    assert verify(media=True, dry_run=False).damages == ()
+    path.unlink()
+    assert "cannot be read: restore them" in render_verification(verify(media=True, dry_run=False))
 
 
 def test_files_of_the_user_below_the_root_are_not_looked_at(configure: Configure, tmp_path: Path) -> None:
