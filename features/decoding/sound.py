@@ -51,9 +51,11 @@ _MANY_SILENCES = 10
 _GRAPH = re.compile(r"^\[Parsed_aresample\S* @ \S+\] \[verbose\] ch:", re.MULTILINE)
 _CONVERTED = re.compile(r"\[verbose\] ch:(\d+) chl:.*? r:(\d+)Hz -> ")
 _READ = re.compile(
-    r"\[verbose\]   Input stream #\d+:\d+ \(audio\): (\d+) packets read \(\d+ bytes\); (\d+) frames decoded;?"
+    r"\[verbose\]   Input stream #(\d+:\d+) \(audio\): (\d+) packets read \(\d+ bytes\); \d+ frames decoded;?"
     r"(?: (\d+) decode errors)? \((\d+) samples\)"
 )
+# ffmpeg 5.1 counts no errors, but names each.
+_ERROR = "[error] Error while decoding stream #{}: "
 _SILENCE = re.compile(r"\[verbose\] adding (\d+) audio samples of silence")
 _DROPPED = re.compile(r"\[verbose\] discarding \d+ audio samples")
 _DRIFT = re.compile(r"\[verbose\] compensating audio timestamp drift:(-?)")
@@ -116,15 +118,15 @@ def sound_report(log: str) -> SoundReport:
     read = _READ.search(log)
     if not converted or read is None:
         return SoundReport()
-    packets, _, errors, samples = (int(number or 0) for number in read.groups())
+    stream, packets, errors, samples = read.groups()
     rate_hz = max(rate for _, rate in converted)
     silences = [int(samples) for samples in _SILENCE.findall(log)]
     drifts = _DRIFT.findall(log)
     return SoundReport(
         num_channels=max(channels for channels, _ in converted),
-        num_packets=packets,
-        num_errors=errors,
-        decoded_seconds=samples / rate_hz,
+        num_packets=int(packets),
+        num_errors=log.count(_ERROR.format(stream)) if errors is None else int(errors),
+        decoded_seconds=int(samples) / rate_hz,
         silence_seconds=sum(silences) / rate_hz,
         num_silences=len(silences),
         num_dropped=len(_DROPPED.findall(log)),
