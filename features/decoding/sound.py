@@ -179,7 +179,8 @@ def lost_sound(report: SoundReport, stored_seconds: float, room_seconds: float) 
         stored_seconds: Length of the result.
         room_seconds: From where the sound starts to where the clip is cut.
     """
-    if report.num_errors > MAX_LOST_FRACTION * report.num_packets:
+    # One may be a tag at the end of a file.
+    if report.num_errors > max(1, MAX_LOST_FRACTION * report.num_packets):
         return f"{report.num_errors} of {report.num_packets} packets of the sound cannot be decoded"
     if _is_dropped(report, stored_seconds, room_seconds):
         kept, held = _kept_and_held(report, stored_seconds, room_seconds)

@@ -327,6 +327,7 @@ def test_plans_follow_what_the_log_tells() -> None:
         (SoundReport(2, 100, 0, 10.0, 1.0, 1), 10.0, 300.0, "9.00 s of 10.00 s"),
         (SoundReport(2, 100, 0, 10.0), 5.0, 5.0, ""),
         (SoundReport(2, 100, 5, 10.0), 10.0, 300.0, ""),
+        (SoundReport(2, 10, 1, 1.0), 1.0, 300.0, ""),
         (SoundReport(2, 100, 6, 10.0), 10.0, 300.0, "6 of 100 packets of the sound cannot be decoded"),
         (SoundReport(), 5.0, 300.0, ""),
     ],
