@@ -11,7 +11,8 @@ from features.base.errors import ClipError, ShardError
 from features.base.outcomes import SILENT_CODES, Outcome, Status, leading_code
 from features.base.parallel import STOPPING
 from features.base.process import Limits, run
-from features.decoding.commands import clip_command, cover_command, hdr_facts
+from features.decoding.commands import clip_command, hdr_facts
+from features.decoding.covers import cover_command, cover_form
 from features.decoding.diagnostics import (
     duration_seconds,
     expected_dense_frames,
@@ -336,7 +337,11 @@ def _selected(attempt: Attempt, plan: Plan, stored: StoredStreams, work: _Work) 
 def _decode_cover(file: MediaFile, work: _Work) -> IO[bytes]:
     decoder = work.decoder
     path = decoder.locate(file)
-    command = cover_command(decoder.binary, str(path), file.kind, decoder.config)
+    try:
+        form = cover_form(path, file.kind)
+    except OSError as error:
+        raise ClipError("file_unreadable", f"the file cannot be read: {error.strerror}") from error
+    command = cover_command(decoder.binary, str(path), file.kind, decoder.config, form)
     output, done = work.run(command, path, MAX_COVER_BYTES)
     if not output.tell():
         raise ClipError(*reason(done.stderr))

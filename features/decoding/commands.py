@@ -1,4 +1,4 @@
-"""The two ffmpeg commands of Decode: for a clip and for a cover.
+"""The ffmpeg command of Decode for a clip, and what it shares with the one for a cover.
 
 Both are restricted for untrusted files: one protocol, the one demuxer of the file's kind, a limit of pixels, one
 thread, and no streams but picture and sound.
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 VIDEO_FORMATS = {
     "mp4": "mov", "matroska": "matroska", "avi": "avi", "flv": "flv", "mpegts": "mpegts", "mpegps": "mpeg",
     "ogg": "ogg", "mp3": "mp3", "aac": "aac", "wav": "wav", "flac": "flac", "gif": "gif", "webp": "webp_anim",
+    "heif_sequence": "mov",
 }  # fmt: skip
-# The demuxer that ffmpeg would choose by a picture's name interprets the name as a pattern of many files.
-PICTURE_FORMATS = {"jpeg": "jpeg_pipe", "png": "png_pipe", "webp": "webp_pipe"}
 # Tiny pictures, and one more of them where the picture ends.
 CLOCK = "scale=16:16,setsar=1,tpad=stop=1"
 # Times of pictures are rounded to the clock of their track.
@@ -39,12 +38,15 @@ LATE_FRAMES = 2.5
 SLOW_LATE_SECONDS = 0.5
 # Frames that a decoder of an AVI holds back at most; what is more is the start that the header states.
 DECODER_DELAY_FRAMES = 4.5
+# The picture where it is not the first video stream (V excludes attached pictures). Moving HEIF has a still picture in
+# front, which has no track and so no language.
+_PICTURES = {"heif_sequence": "0:V:m:language"}
 # Stands for the file in a command that is kept; no word of a command is like it.
 _INPUT = "file:"
-_GLOBAL = ("-hide_banner", "-nostdin", "-nostats")
+GLOBAL_OPTIONS = ("-hide_banner", "-nostdin", "-nostats")
 # What is said of the sound, each line with its level.
 _TALKATIVE = ("-loglevel", "level+verbose")
-_PLAIN_OUTPUT = {
+PLAIN_OUTPUT = {
     "map_metadata": -1,
     "map_chapters": -1,
     "sn": None,
@@ -81,7 +83,7 @@ def _clip_command(binary: str, kind: str, config: DecodeConfig, plan: Plan) -> t
     """Return the command with ``_INPUT`` in place of the file."""
     import ffmpeg  # noqa: PLC0415 - 10 ms that only decoding needs
 
-    options = _guards(VIDEO_FORMATS, kind, config)
+    options = guards(VIDEO_FORMATS, kind, config)
     if plan.mix.clock != "counted":
         # Times that are nonsense say nothing of where to stop.
         options["t"] = config.max_seconds
@@ -101,11 +103,11 @@ def _clip_command(binary: str, kind: str, config: DecodeConfig, plan: Plan) -> t
         format="matroska",
         **{"c:a": "flac", "sample_fmt:a": "s16", "flags:a": "+bitexact"},
         **picture_codec(config.codec),
-        **_PLAIN_OUTPUT,
+        **PLAIN_OUTPUT,
         # The last frame may last longer than the input is read.
         t=config.max_seconds,
     )
-    words = [str(word) for word in output.global_args(*_GLOBAL, *_TALKATIVE).compile(binary)]
+    words = [str(word) for word in output.global_args(*GLOBAL_OPTIONS, *_TALKATIVE).compile(binary)]
     # The package has no way to give an option twice.
     after_input = words.index("-i") + 2
     return (*words[:after_input], *_streams(binary, kind, config, plan), *words[after_input:])
@@ -122,28 +124,12 @@ def hdr_facts(binary: str, plan: Plan) -> dict[str, str]:
     return {"hdr": plan.colours.hdr, "tone_mapping": TONE_MAPPING if is_mapped else ""}
 
 
-def cover_command(binary: str, path: str, kind: str, config: DecodeConfig) -> list[str]:
-    """Return the command that writes a cover picture, shrunk, as one JPEG to its standard output.
+def guards(formats: dict[str, str], kind: str, config: DecodeConfig) -> dict[str, object]:
+    """Return the options before the input that bound what a file can do.
 
     Raises:
-        ClipError: ``format_not_allowed`` for a kind that is no picture.
+        ClipError: ``format_not_allowed`` for a kind that is not in ``formats``.
     """
-    import ffmpeg  # noqa: PLC0415 - see clip_command
-
-    source = ffmpeg.input(f"file:{path}", **_guards(PICTURE_FORMATS, kind, config))
-    output = ffmpeg.output(
-        source["v:0"],
-        "pipe:1",
-        vf=",".join(picture_filters(kind, config.short_side_pixels, "mjpeg")),
-        format="image2pipe",
-        **{"frames:v": 1},
-        **picture_codec("mjpeg"),
-        **_PLAIN_OUTPUT,
-    )
-    return [str(word) for word in output.global_args(*_GLOBAL).compile(binary)]
-
-
-def _guards(formats: dict[str, str], kind: str, config: DecodeConfig) -> dict[str, object]:
     if kind not in formats:
         raise ClipError("format_not_allowed", f"{kind or 'an unknown kind'} is not read: expected {', '.join(formats)}")
     return {
@@ -176,6 +162,7 @@ def _streams(binary: str, kind: str, config: DecodeConfig, plan: Plan) -> list[s
     sound = ["-map", f"0:a:{plan.sound_track}?"] if plan.sound else []
     if not plan.picture:
         return sound
+    picture = _PICTURES.get(kind, "0:V:0")
     first = plan.first_picture
     in_time = ",".join(
         [
@@ -196,11 +183,17 @@ def _streams(binary: str, kind: str, config: DecodeConfig, plan: Plan) -> list[s
         is_short = not (plan.every_time or plan.every_picture)
         chains["clock"] = ",".join([*(["select='eq(n,0)'"] if is_short else []), CLOCK])
     if len(chains) == 1:
-        # V excludes attached pictures.
-        return ["-map", "0:V:0?", *sound, "-vf", f"{in_time},{chains['frames']}", *times]
+        return [
+            "-map",
+            picture if kind in _PICTURES else f"{picture}?",
+            *sound,
+            "-vf",
+            f"{in_time},{chains['frames']}",
+            *times,
+        ]
     copies = "".join(f"[{name}_in]" for name in chains)
     parts = [f"[{name}_in]{chain}[{name}]" for name, chain in chains.items()]
-    graph = ";".join([f"[0:V:0]{in_time},split={len(chains)}{copies}", *parts])
+    graph = ";".join([f"[{picture}]{in_time},split={len(chains)}{copies}", *parts])
     maps = [word for name in chains for word in ("-map", f"[{name}]")]
     return ["-filter_complex_threads", "1", "-filter_complex", graph, *maps, *sound, *times]
 

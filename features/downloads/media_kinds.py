@@ -10,20 +10,39 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-VIDEO_KINDS = frozenset({"mp4", "matroska", "avi", "flv", "mpegts", "mpegps", "ogg"})
+VIDEO_KINDS = frozenset({"mp4", "matroska", "avi", "flv", "mpegts", "mpegps", "ogg", "heif_sequence"})
 # Sound alone, taken in place of a video. Sound in MP4, Matroska or Ogg has the kind of its container.
 SOUND_KINDS = frozenset({"mp3", "aac", "wav", "flac"})
 # Animated pictures: videos only with ``extra_video_kinds``.
 EXTRA_VIDEO_KINDS = frozenset({"gif", "webp"})
-COVER_KINDS = frozenset({"jpeg", "png", "webp"})
+COVER_KINDS = frozenset({"jpeg", "png", "webp", "gif", "heif", "heif_sequence"})
 # Enough for two frames of MP3 or AAC behind the rest of one that was cut.
 SNIFF_BYTES = 4096
 # ID3v2 tags in front of sound: a cover fits; what claims more has no kind.
 MAX_TAG_BYTES = 1 << 24
 MAX_TAGS = 4
 
+# Brands of HEIF (ISO/IEC 23008-12): still pictures as HEIC and AVIF have them, and sequences of pictures.
+_STILL_BRANDS = frozenset(
+    {
+        b"mif1",
+        b"mif2",
+        b"miaf",
+        b"heic",
+        b"heix",
+        b"heim",
+        b"heis",
+        b"avif",
+        b"avio",
+        b"avci",
+        b"vvic",
+        b"evbi",
+        b"jpeg",
+    }
+)
+_SEQUENCE_BRANDS = frozenset({b"msf1", b"avis", b"hevc", b"hevx", b"hevm", b"hevs", b"avcs", b"vvis", b"evbs"})
+_MAX_BRANDS = 64
 _SIGNATURES = (
-    (4, b"ftyp", "mp4"),
     # QuickTime files of before ISO 14496-12 start with one of these boxes.
     (4, b"moov", "mp4"),
     (4, b"mdat", "mp4"),
@@ -140,6 +159,8 @@ def _untagged_kind(head: bytes) -> str:
     for offset, magic, kind in _SIGNATURES:
         if head[offset : offset + len(magic)] == magic:
             return kind
+    if head[4:8] == b"ftyp":
+        return _kind_by_brand(head)
     if _is_leading_box(head):
         return "mp4"
     if first_ts_packet(head)[1]:
@@ -147,6 +168,37 @@ def _untagged_kind(head: bytes) -> str:
     if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
         return "html"
     return _RIFF_KINDS.get((head[:4], head[8:12])) or _sound_kind(head)
+
+
+def _kind_by_brand(head: bytes) -> str:
+    """Return ``heif`` for a still picture, ``heif_sequence`` for moving ones, ``mp4`` for anything else.
+
+    Brands only hint: a still picture has its description (``meta``) at the top of the file and no film (``moov``).
+    """
+    num_bytes = min(int.from_bytes(head[:4], "big"), 16 + 4 * _MAX_BRANDS)
+    major, others = head[8:12], {head[place : place + 4] for place in range(16, num_bytes, 4)}
+    is_heif = major in _STILL_BRANDS | _SEQUENCE_BRANDS
+    boxes = _top_boxes(head)
+    if b"moov" in boxes:
+        return "heif_sequence" if is_heif else "mp4"
+    if b"meta" in boxes and b"mdat" in boxes and (is_heif or others & _STILL_BRANDS):
+        return "heif"
+    if not is_heif:
+        return "mp4"
+    # The head ends within a long description.
+    return "heif_sequence" if major in _SEQUENCE_BRANDS or b"avis" in others else "heif"
+
+
+def _top_boxes(head: bytes) -> list[bytes]:
+    """Return the names of the boxes at the top of a file, as far as they begin within ``head``."""
+    names, place = [], 0
+    while place + _BOX_HEADER_BYTES <= len(head):
+        num_bytes = int.from_bytes(head[place : place + 4], "big")
+        names.append(head[place + 4 : place + 8])
+        if num_bytes < _BOX_HEADER_BYTES:
+            break
+        place += num_bytes
+    return names
 
 
 def _is_leading_box(head: bytes) -> bool:

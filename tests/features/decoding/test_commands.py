@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from features.base.errors import ClipError
-from features.decoding.commands import PICTURE_FORMATS, VIDEO_FORMATS, clip_command, cover_command
+from features.decoding.commands import VIDEO_FORMATS, clip_command
 from features.decoding.config import DecodeConfig
+from features.decoding.covers import PICTURE_FORMATS, CoverForm, cover_command
 from features.downloads.media_kinds import COVER_KINDS, EXTRA_VIDEO_KINDS, SOUND_KINDS, VIDEO_KINDS
 
 
@@ -16,7 +17,7 @@ def options_before_input(command: list[str]) -> dict[str, str]:
 def test_every_command_is_guarded() -> None:
     config = DecodeConfig(max_pixels=1000, max_seconds=7.5)
     clip = clip_command("ffmpeg", "/media/-a b.mp4", "mp4", config)
-    cover = cover_command("ffmpeg", "/media/c.png", "png", config)
+    cover = cover_command("ffmpeg", "/media/c.png", "png", config, CoverForm())
     for command, demuxer in ((clip, "mov"), (cover, "png_pipe")):
         guards = options_before_input(command)
         assert guards["-protocol_whitelist"] == "file"
@@ -47,7 +48,7 @@ def test_a_kind_that_is_no_video_gets_no_command(kind: str) -> None:
     with pytest.raises(ClipError, match=f"format_not_allowed: {kind or 'an unknown kind'} is not read: expected mp4, "):
         clip_command("ffmpeg", "a", kind, DecodeConfig())
     with pytest.raises(ClipError, match="format_not_allowed"):
-        cover_command("ffmpeg", "a", "mp4", DecodeConfig())
+        cover_command("ffmpeg", "a", "mp4", DecodeConfig(), CoverForm())
 
 
 def test_frames_for_motion_come_of_the_same_decoder() -> None:

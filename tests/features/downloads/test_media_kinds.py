@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import io
 import random
 import struct
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 from features.downloads.media_kinds import (
     COVER_KINDS,
@@ -15,6 +17,7 @@ from features.downloads.media_kinds import (
     KindSniffer,
     kind_of,
 )
+from tests.features.heif import box, heif
 from tests.features.media import SOUND, render, render_clip
 
 if TYPE_CHECKING:
@@ -63,7 +66,9 @@ def test_pictures_are_known_by_what_ffmpeg_writes(media: Path, name: str, kind: 
 )
 def test_what_is_no_video(head: bytes, kind: str) -> None:
     assert kind_of(head) == kind
-    assert kind not in VIDEO_KINDS | COVER_KINDS
+    assert kind not in VIDEO_KINDS
+    # A GIF can be a cover.
+    assert (kind in COVER_KINDS) == (kind == "gif")
 
 
 @pytest.mark.parametrize("box", [b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp", b"uuid"])
@@ -137,3 +142,37 @@ def test_no_random_bytes_have_a_kind() -> None:
 def test_boxes_of_an_impossible_size_are_text() -> None:
     assert kind_of(struct.pack(">I4s", 7, b"free")) == kind_of(b"Buy free") == kind_of(b"The skip of it") == ""
     assert kind_of(struct.pack(">I4s", 1, b"skip")) == "mp4"
+
+
+def test_a_photograph_in_heif_is_no_video(tmp_path: Path) -> None:
+    for brand in (b"avif", b"heic", b"mif1", b"msf1"):
+        still = heif(tmp_path, ["red"], brand=brand)
+        assert kind_of(still[:SNIFF_BYTES]) == "heif", brand
+    picture = Image.new("RGB", (32, 32), "red")
+    moving, one = io.BytesIO(), io.BytesIO()
+    picture.save(one, "AVIF")
+    picture.save(moving, "AVIF", save_all=True, append_images=[Image.new("RGB", (32, 32), "blue")], duration=500)
+    assert kind_of(one.getvalue()[:SNIFF_BYTES]) == "heif"
+    assert kind_of(moving.getvalue()[:SNIFF_BYTES]) == "heif_sequence"
+    assert "heif" not in VIDEO_KINDS
+    assert {"heif", "heif_sequence"} <= COVER_KINDS
+    assert "heif_sequence" in VIDEO_KINDS
+
+
+@pytest.mark.parametrize(
+    ("major", "others", "boxes", "kind"),
+    [
+        (b"isom", b"iso2avc1mp41", [(b"free", 0), (b"mdat", 9)], "mp4"),
+        (b"mp42", b"mp42mif1", [(b"moov", 9)], "mp4"),
+        (b"qt  ", b"qt  ", [(b"meta", 9), (b"moov", 9)], "mp4"),
+        (b"heic", b"mif1heic", [(b"meta", 9000)], "heif"),
+        (b"heic", b"mif1heic", [(b"mdat", 9000)], "heif"),
+        (b"avis", b"avifavismif1", [(b"meta", 9000)], "heif_sequence"),
+        (b"avif", b"avifavismif1", [(b"meta", 99), (b"moov", 9)], "heif_sequence"),
+        (b"msf1", b"hevc", [(b"meta", 99), (b"mdat", 9)], "heif"),
+        (b"xxxx", b"heicmif1", [(b"meta", 99), (b"mdat", 9)], "heif"),
+    ],
+)
+def test_brands_hint_and_boxes_decide(major: bytes, others: bytes, boxes: list[tuple[bytes, int]], kind: str) -> None:
+    head = box(b"ftyp", major, bytes(4), others) + b"".join(box(name, bytes(size)) for name, size in boxes)
+    assert kind_of(head[:SNIFF_BYTES]) == kind

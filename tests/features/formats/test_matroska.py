@@ -9,8 +9,9 @@ from PIL import Image
 
 from features.base.errors import ShardError
 from features.base.process import Limits, run
-from features.decoding.commands import clip_command, cover_command
+from features.decoding.commands import clip_command
 from features.decoding.config import DecodeConfig
+from features.decoding.covers import CoverForm, cover_command
 from features.decoding.diagnostics import StoredStreams, measure
 from features.formats.matroska import PICTURE_PIXELS, clip_pictures, read_cover, read_waveform
 from features.formats.tar_shard import open_tar_shard
@@ -63,7 +64,7 @@ def test_sound_keeps_its_loudness_and_its_place(tmp_path: Path) -> None:
 
 
 def test_a_cover_is_one_picture_at_time_zero(media: Path) -> None:
-    command = cover_command(ffmpeg(), str(media / "cover.jpg"), "jpeg", DecodeConfig())
+    command = cover_command(ffmpeg(), str(media / "cover.jpg"), "jpeg", DecodeConfig(), CoverForm())
     cover = read_cover(run(command, Limits(20)).stdout)
     assert cover.images.shape == (1, 48, 64, 3)
     assert cover.time_seconds.tolist() == [0.0]
