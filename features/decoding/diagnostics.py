@@ -50,6 +50,8 @@ CUT = re.compile(
 CUT_STREAM = re.compile(r"\bstream (?:= )?(\d+)")
 # ffmpeg estimates the duration of these files from the clocks at both ends, which may be two clocks.
 ESTIMATED = re.compile(r"^Input #0, (?:mpegts|mpeg),", re.MULTILINE)
+# ffmpeg guesses the duration of a stream of frames without a header by the size of the first ones.
+GUESSED = "Estimating duration from bitrate"
 # Lines of ffmpeg's log that tell most, best first. The order of two lines may differ from run to run, so the choice
 # depends on their texts alone.
 TELLING = (
@@ -338,6 +340,23 @@ def what_is_missing(
     seconds = stored.frames_end_seconds if is_short[0] else stored.audio_end_seconds
     what = "frames" if is_short[0] else "sound"
     return "truncated", f"{what} up to {seconds:.1f} of {duration:.1f} s; {last_line(log)}"
+
+
+def sound_is_cut(
+    stored: StoredStreams, duration: float | None, config: DecodeConfig, log: str
+) -> tuple[str, str] | None:
+    """Return code and detail of sound alone that ends before the duration that the header states, else ``None``.
+
+    The arguments are those of :func:`what_is_missing`.
+    """
+    streams = input_streams(log)
+    if duration is None or GUESSED in log or not stored.audio_seconds:
+        return None
+    end = _of_picture_and_sound(duration, stored, config, log)
+    is_sure = lacks_bytes(log, streams) or not (streams.num_unused or streams.pictures)
+    if not is_sure or stored.audio_end_seconds >= _lower_bound(min(end, config.max_seconds)):
+        return None
+    return "truncated", f"sound up to {stored.audio_end_seconds:.1f} of {duration:.1f} s"
 
 
 def lacks_bytes(log: str, streams: InputStreams) -> bool:

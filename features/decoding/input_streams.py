@@ -21,6 +21,7 @@ _COMPONENT = re.compile(r"\[[^\[\]]* @ 0x[0-9a-f]+\]\s*")
 # not at all: then a line is about any sound.
 _NO_DECODER = re.compile(r"no decoder found for|Decoder \([^\n]*\) not found|: unknown codec$")
 _NO_LAYOUT = re.compile(r"Input channel layout [^\n]* is not supported|Rematrix is needed between [^\n]* and")
+_NOT_OPENED = re.compile(r"Error while opening decoder")
 _BAD_PACKETS = re.compile(r"Error submitting packet to decoder|Error while decoding stream|Decode error rate")
 # Nothing at all came of the stream, or nothing that tells its format.
 _NO_FORMAT = re.compile(
@@ -88,7 +89,8 @@ def input_streams(log: str) -> InputStreams:
 def _codec(text: str) -> str:
     """Return the codec of a stream by its description, the name in the container where ffmpeg knows no codec."""
     codec, tag = text.split(",", maxsplit=1)[0].split(" (", maxsplit=1)[0].strip(), _TAG.search(text)
-    return tag[1] if tag and codec in {"none", "unknown"} else codec
+    unknown = tag[1] if tag else "of a codec that ffmpeg does not know"
+    return unknown if codec in {"none", "unknown"} else codec
 
 
 def complaint(log: str, stream: InputStream) -> tuple[str, str]:
@@ -97,7 +99,8 @@ def complaint(log: str, stream: InputStream) -> tuple[str, str]:
     The code is ``picture_not_decodable`` or ``sound_not_decodable``, and ``""`` where the log has no such line.
     """
     lines = _own_lines(log, stream)
-    tests = [_NO_DECODER, _BAD_PACKETS] if stream.media == "Video" else [_NO_DECODER, _NO_LAYOUT, _BAD_PACKETS]
+    of_sound = [] if stream.media == "Video" else [_NO_LAYOUT]
+    tests = [_NO_DECODER, *of_sound, _NOT_OPENED, _BAD_PACKETS]
     for test in tests:
         found = sorted({_COMPONENT.sub("", line) for line in lines if test.search(line)})
         if found:

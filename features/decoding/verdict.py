@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from features.base.errors import ClipError
-from features.decoding.diagnostics import last_line, reason, what_is_missing
+from features.decoding.diagnostics import last_line, reason, sound_is_cut, what_is_missing
 from features.decoding.input_streams import input_streams
 from features.decoding.plan import NO_PICTURE, stream_problem
 
@@ -34,7 +34,8 @@ def problems_of(
         config: The settings.
     """
     problems = _of_streams(attempt, plan)
-    missing = what_is_missing(counted, duration, config, attempt.log) if counted.num_frames else None
+    search = what_is_missing if counted.num_frames else sound_is_cut
+    missing = search(counted, duration, config, attempt.log)
     is_explained = any(code == "sound_not_decodable" for code, _ in problems)
     if attempt.returncode != 0 and counted.num_frames and not is_explained:
         missing = ("decode_errors", f"ffmpeg ended with {attempt.returncode}; {last_line(attempt.log)}")

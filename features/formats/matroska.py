@@ -66,7 +66,7 @@ def stored_pictures(matroska: IO[bytes], position: int = 0) -> Iterator[StoredPi
         stream = streams[position]
         context = stream.codec_context
         if context is None:
-            raise ShardError("stored frames have no known codec: delete the shard and run again")
+            raise ShardError("stored frames have no known codec")
         codec = _Codec(context.name, context.width, context.height, context.extradata or b"")
         try:
             for packet in container.demux(stream):
@@ -74,7 +74,7 @@ def stored_pictures(matroska: IO[bytes], position: int = 0) -> Iterator[StoredPi
                     seconds = 0.0 if packet.pts is None else float(packet.pts * packet.time_base)
                     yield StoredPicture(codec, bytes(packet), seconds)
         except av.FFmpegError as error:
-            raise ShardError(f"stored frames cannot be read ({error}): delete the shard and run again") from error
+            raise ShardError(f"stored frames cannot be read ({error})") from error
 
 
 def stored_sound(matroska: IO[bytes]) -> Sound | None:
@@ -105,7 +105,7 @@ def _sound_blocks(matroska: IO[bytes]) -> Iterator[tuple[float, Float32]]:
                 samples = frame.to_ndarray().reshape(-1).astype(np.float32) / INT16_RANGE
                 yield 0.0 if frame.time is None else float(frame.time), samples
         except av.FFmpegError as error:
-            raise ShardError(f"stored sound cannot be read ({error}): delete the shard and run again") from error
+            raise ShardError(f"stored sound cannot be read ({error})") from error
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class StoredPicture:
         try:
             pixels = _picture_decoder.pixels(self)
         except av.FFmpegError as error:
-            raise ShardError(f"a stored frame cannot be decoded ({error}): delete the shard and run again") from error
+            raise ShardError(f"a stored frame cannot be decoded ({error})") from error
         return pixels
 
 
@@ -168,7 +168,7 @@ class _PictureDecoder(threading.local):
         finally:
             self._context.flush_buffers()
         if not frames:
-            raise ShardError("a stored frame has no picture: delete the shard and run again")
+            raise ShardError("a stored frame has no picture")
         pixels: UInt8 = self._reformatter.reformat(frames[0], format="rgb24").to_ndarray()
         return pixels
 
@@ -225,7 +225,7 @@ class StoredCover:
                 return np.array(image.convert("RGB"), np.uint8)
         except (OSError, ValueError, SyntaxError) as error:
             # What Pillow raises at a damaged picture.
-            raise ShardError(f"a stored cover cannot be decoded ({error}): delete the shard and run again") from error
+            raise ShardError(f"a stored cover cannot be decoded ({error})") from error
 
 
 def _opened(matroska: IO[bytes]) -> av.container.InputContainer:
@@ -235,7 +235,7 @@ def _opened(matroska: IO[bytes]) -> av.container.InputContainer:
         return av.open(matroska, mode="r", format="matroska")
     # ValueError: names in a damaged header are no UTF-8.
     except (av.FFmpegError, ValueError) as error:
-        raise ShardError(f"a stored clip cannot be opened ({error}): delete the shard and run again") from error
+        raise ShardError(f"a stored clip cannot be opened ({error})") from error
 
 
 def clip_pictures(clips: Iterable[OpenedClip], clip_ids: Collection[str]) -> dict[str, bytes]:

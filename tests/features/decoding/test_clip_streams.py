@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from features.base.outcomes import Outcome
-from tests.features.decoding.test_clip_rules import TONE, X264, decode, frames_of, raw, sound_of, times_of
+from tests.features.decoding.test_clip_rules import TONE, X264, cut, decode, frames_of, raw, sound_of, times_of
 from tests.features.media import PICTURE, SOUND, render, render_clip
 
 if TYPE_CHECKING:
@@ -94,6 +94,18 @@ def test_a_picture_that_is_noise_or_lost_its_description_leaves_the_sound(
 def test_sound_that_is_noise_leaves_the_picture(base: Path, tmp_path: Path) -> None:
     clip = decode(copied(base, tmp_path / "a.mp4", "-bsf:a", "noise=amount=1"))
     assert (clip.outcome.status, clip.outcome.code) == ("ok", "sound_not_decodable")
+    assert is_only_picture(clip)
+
+
+def test_sound_without_the_description_that_its_decoder_needs_leaves_the_picture(base: Path, tmp_path: Path) -> None:
+    raw("-i", base, "-c:v", "copy", "-c:a", "alac", tmp_path / "a.mkv")
+    data = (tmp_path / "a.mkv").read_bytes()
+    # The element CodecPrivate of the second track becomes one that nobody knows.
+    place = data.rindex(b"\x63\xa2", 0, data.index(b"\x1f\x43\xb6\x75"))
+    (tmp_path / "a.mkv").write_bytes(data[:place] + b"\x63\xa3" + data[place + 2 :])
+    clip = decode(tmp_path / "a.mkv")
+    assert (clip.outcome.status, clip.outcome.code) == ("ok", "sound_not_decodable")
+    assert clip.outcome.detail.startswith("the sound (alac) cannot be decoded: Error while opening decoder")
     assert is_only_picture(clip)
 
 
@@ -208,6 +220,18 @@ def test_a_sound_file_is_a_clip_without_a_picture(tmp_path: Path, kind: Kind) ->
     assert samples.size == pytest.approx(16000, abs=1800)
     # The loudest of 1,000 frequencies is the one that was rendered.
     assert np.argmax(np.abs(np.fft.rfft(samples[4000:12000]))) == 220
+
+
+@pytest.mark.parametrize("name", ["a.flac", "a.mp3", "a.m4a"])
+def test_a_sound_file_that_was_cut_says_so(tmp_path: Path, name: str) -> None:
+    # Noise, so that its packets have one size.
+    options = ("-movflags", "+faststart") if name == "a.m4a" else ()
+    path = render(tmp_path / name, ["anoisesrc=sample_rate=16000:duration=4:amplitude=0.5:seed=1"], *options)
+    whole, half = decode(path), decode(cut(path, 0.5))
+    assert whole.about["codes"] == ["no_video_stream"]
+    assert half.about["codes"] == ["no_video_stream", "truncated"]
+    assert half.outcome.detail.endswith("of 4.0 s")
+    assert 1 < half.about["audio_seconds"] < 3
 
 
 def test_a_cover_in_a_sound_file_is_no_video(base: Path, tmp_path: Path) -> None:
