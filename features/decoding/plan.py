@@ -21,7 +21,7 @@ from features.decoding.diagnostics import (
 )
 from features.decoding.edit_lists import EmptyEdits
 from features.decoding.input_streams import absence, complaint, input_streams, is_blamed
-from features.decoding.sound import SoundPlan, SoundReport, revised_sound
+from features.decoding.sound import AMBISONIC, SoundPlan, SoundReport, revised_sound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -248,6 +248,11 @@ def _without_a_bad_stream(plan: Plan, attempt: Attempt, _: DecodeConfig) -> Plan
     return None
 
 
+def _of_a_sound_field(plan: Plan, attempt: Attempt, _: DecodeConfig) -> Plan | None:
+    """Return the plan for ambisonics, of which ffmpeg makes no mono by itself."""
+    return replace(plan, mix=replace(plan.mix, ambisonic=True)) if AMBISONIC in attempt.log else None
+
+
 def _with_either_stream(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
     """Return the plan for one of two streams, where nothing was stored of both and nothing of the other one alone."""
     streams = input_streams(attempt.log)
@@ -277,6 +282,7 @@ RULES: tuple[Callable[[Plan, Attempt, DecodeConfig], Plan | None], ...] = (
     _with_colours,
     _without_picture,
     _with_every_picture,
+    _of_a_sound_field,
     _without_a_bad_stream,
     _with_one_graph,
     _with_the_first_picture,

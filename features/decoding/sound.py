@@ -41,6 +41,10 @@ _ROUNDING_SAMPLES = 2 * SAMPLE_RATE_HZ // 1000
 _STEREO_MIX = "aformat=sample_fmts=fltp:channel_layouts=stereo", "pan=mono|c0=0.5*c0+0.5*c1"
 _LIMITER = "alimiter=limit=0.98:level=disabled:latency=1"
 
+# The first channel of ambisonics (RFC 8486) is the sound from all directions.
+_OMNIDIRECTIONAL = "pan=mono|c0=c0"
+AMBISONIC = "Input channel layout 'ambisonic"
+
 # A larger share of the sound that is lost makes a clip partial.
 MAX_LOST_FRACTION = 0.05
 # So often in both directions, and a clock jitters.
@@ -68,10 +72,12 @@ class SoundPlan:
     Attributes:
         clock: ``exact``; ``loose`` for times that jitter; ``counted`` for times that are nonsense.
         surround: Whether it has more than two channels.
+        ambisonic: Whether its channels are a sound field, which no matrix of speakers mixes.
     """
 
     clock: str = "exact"
     surround: bool = False
+    ambisonic: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,8 +114,9 @@ def sound_filters(plan: SoundPlan) -> str:
     clock = [_COUNTED] if plan.clock == "counted" else []
     thresholds = _LOOSE if plan.clock == "loose" else _EXACT
     resampled = f"aresample={SAMPLE_RATE_HZ}:{_ASYNC.format(thresholds=thresholds)}"
+    field = [_OMNIDIRECTIONAL] if plan.ambisonic else []
     mixed, limited = (_STEREO_MIX, (_LIMITER,)) if plan.surround else ((), ())
-    return ",".join([*clock, *mixed, resampled, *limited])
+    return ",".join([*clock, *field, *mixed, resampled, *limited])
 
 
 def sound_report(log: str) -> SoundReport:

@@ -97,6 +97,23 @@ def test_sound_that_is_noise_leaves_the_picture(base: Path, tmp_path: Path) -> N
     assert is_only_picture(clip)
 
 
+def test_of_ambisonics_the_sound_from_all_directions_is_kept(base: Path, tmp_path: Path) -> None:
+    # Tones of 300, 400, 500 and 600 Hz in the channels W, Y, Z and X.
+    tones = "|".join(f"0.2*sin({300 + 100 * n}*2*PI*t)" for n in range(4))
+    source = ("-f", "lavfi", "-i", f"aevalsrc='{tones}':c='ambisonic 1':s=48000:d=1")
+    codec = ("-c:v", "copy", "-c:a", "libopus", "-mapping_family", "2")
+    raw("-i", base, *source, "-map", "0:v", "-map", "1:a", *codec, tmp_path / "a.mkv")
+    clip = decode(tmp_path / "a.mkv")
+    assert clip.outcome == Outcome("clip", "ok")
+    assert times_of(clip) == [0.0, 0.5]
+    samples = sound_of(clip)[1][4000:12000]
+    spectrum = np.abs(np.fft.rfft(samples)) / len(samples) * 2
+    # A bin is 2 Hz.
+    assert np.argmax(spectrum) == 150
+    assert spectrum[150] == pytest.approx(0.2, rel=0.1)
+    assert spectrum[[200, 250, 300]].max() < 0.01
+
+
 def test_sound_without_the_description_that_its_decoder_needs_leaves_the_picture(base: Path, tmp_path: Path) -> None:
     raw("-i", base, "-c:v", "copy", "-c:a", "alac", tmp_path / "a.mkv")
     data = (tmp_path / "a.mkv").read_bytes()
