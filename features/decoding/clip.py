@@ -19,6 +19,7 @@ from features.decoding.diagnostics import (
     expected_frames,
     graph_inputs,
     measure,
+    num_picture_packets,
     picture_end_seconds,
     plain_log,
     reason,
@@ -279,8 +280,17 @@ def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
         stored = None if done.was_enough else _measured(output, has_clock=plan.has_clock(config))
         is_whole = done.was_enough or (stored is not None and bool(stored.num_frames and stored.audio_seconds))
         scrambled = scrambled_pids(path) if kind == "mpegts" and not is_whole else frozenset()
-        pictures = graph_inputs(log)
-        attempt = Attempt(output, done.returncode, plain_log(log), stored, kind, sound_report(log), scrambled, pictures)
+        attempt = Attempt(
+            output,
+            done.returncode,
+            plain_log(log),
+            stored,
+            kind,
+            sound_report(log),
+            scrambled,
+            graph_inputs(log),
+            num_picture_packets(log),
+        )
         another = revised_plan(plan, attempt, config)
         if another is None or number == MAX_COMMANDS:
             break

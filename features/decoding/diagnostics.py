@@ -39,6 +39,10 @@ OUTPUT = re.compile(r"^Output #0", re.MULTILINE)
 TURNED = re.compile(r"^ +displaymatrix:|because display matrix changed", re.MULTILINE)
 # The form of the picture, said by each graph of filters when it is built.
 GRAPH_INPUT = re.compile(r" input from stream 0:\d+ @ 0x[0-9a-f]+\] \[verbose\] (w:[^\n]*)")
+# The last packet of sound ends up to so much later than the picture: 1,024 samples of AAC at 44.1 kHz are 0.023 s.
+SOUND_TAIL_SECONDS = 0.03
+FRAME_RATE = re.compile(r"^  Stream #0:\d+[^\n]*: Video: [^\n]*?, (\d+(?:\.\d+)?) fps", re.MULTILINE)
+PICTURE_PACKETS = re.compile(r"\[verbose\]   Input stream #\d+:\d+ \(video\): (\d+) packets read")
 # A line's level, behind the names of the components that say it.
 _LEVEL = re.compile(r"^((?:\[[^\[\]]* @ 0x[0-9a-f]+\] )*)\[(fatal|error|warning|info|verbose)\] ")
 # What a demuxer says where bytes are missing. A decoder's words are about one message within a packet.
@@ -272,15 +276,42 @@ def is_turned(log: str) -> bool:
     return TURNED.search(log) is not None or len(set(is_high)) > 1
 
 
-def lacks_edge(stored: StoredStreams, log: str, config: DecodeConfig) -> bool:
-    """Return whether frames at the beginning or the end are missing."""
-    duration = duration_seconds(log, stored)
+def num_picture_packets(log: str) -> int:
+    """Return the packets of the picture that were read, from a log with levels (``level+verbose``); 0 = unknown."""
+    found = PICTURE_PACKETS.search(log)
+    return int(found[1]) if found else 0
+
+
+def lacks_edge(stored: StoredStreams, log: str, config: DecodeConfig, num_packets: int = 0) -> bool:
+    """Return whether frames at the beginning or the end are missing.
+
+    Args:
+        stored: What was decoded, one frame at least.
+        log: ffmpeg's log.
+        config: The settings.
+        num_packets: Packets of the picture that were read; 0 = unknown.
+    """
+    duration = _without_sound_tail(duration_seconds(log, stored), log, num_packets)
     if stored.frame_seconds[0] > 0 or duration is None:
         return stored.frame_seconds[0] > 0
     if stored.clock_seconds and config.num_frames:
         # The parts must not shift by more than an eighth of one.
         return stored.clock_seconds[-1] < min(duration, config.max_seconds) * (1 - 1 / (8 * config.num_frames))
     return stored.num_frames < expected_frames(duration, config)
+
+
+def _without_sound_tail(duration: float | None, log: str, num_packets: int) -> float | None:
+    """Return the duration without sound that goes on behind the picture for less than a packet.
+
+    A picture that starts late ends late, by a frame at least.
+    """
+    rate = FRAME_RATE.search(log)
+    frame_seconds = 1 / float(rate[1]) if rate and float(rate[1]) else 0.0
+    if duration is None or not num_packets or not frame_seconds:
+        return duration
+    picture_seconds = num_packets * frame_seconds
+    is_tail = 0 <= duration - picture_seconds < min(SOUND_TAIL_SECONDS, 0.9 * frame_seconds)
+    return picture_seconds if is_tail else duration
 
 
 def expected_frames(duration: float | None, config: DecodeConfig) -> int:

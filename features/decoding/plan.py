@@ -106,6 +106,7 @@ class Attempt:
         report: What the log tells of the sound.
         scrambled_pids: Numbers of the streams of a transport stream whose packets are scrambled.
         pictures: Forms of the picture for which filters were built, in their order.
+        num_packets: Packets of the picture that were read; 0 = unknown.
     """
 
     output: IO[bytes]
@@ -116,6 +117,7 @@ class Attempt:
     report: SoundReport = field(default_factory=SoundReport)
     scrambled_pids: frozenset[int] = frozenset()
     pictures: tuple[str, ...] = ()
+    num_packets: int = 0
 
     @property
     def has_content(self) -> bool:
@@ -184,7 +186,7 @@ def _with_every_picture(plan: Plan, attempt: Attempt, config: DecodeConfig) -> P
     if plan.sampling != "fast" or not has_picture(attempt.log):
         return None
     stored = attempt.stored
-    if stored is not None and stored.num_frames and not lacks_edge(stored, attempt.log, config):
+    if stored is not None and stored.num_frames and not lacks_edge(stored, attempt.log, config, attempt.num_packets):
         return None
     return replace(plan, sampling="exact")
 

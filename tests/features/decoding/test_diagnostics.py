@@ -8,7 +8,9 @@ from features.decoding.diagnostics import (
     duration_seconds,
     expected_dense_frames,
     expected_frames,
+    lacks_edge,
     last_line,
+    num_picture_packets,
     reason,
     was_killed,
     what_is_missing,
@@ -152,3 +154,27 @@ def test_a_process_that_a_signal_ended_says_so_with_or_without_levels() -> None:
     assert was_killed(255, f"{CLEAN}{said}")
     assert was_killed(-9, "")
     assert not was_killed(255, f"{CLEAN}[info]     title           : {said}")
+
+
+@pytest.mark.parametrize(
+    ("duration", "packets", "lacks"),
+    [
+        # 50 pictures at 25 a second end at 2 s; the last packet of sound ends a little later.
+        ("02.02", 50, False),
+        ("02.02", 0, True),
+        # A picture that starts one frame late is on screen at 2 s.
+        ("02.04", 50, True),
+        ("02.04", 51, True),
+        ("02.50", 50, True),
+    ],
+)
+def test_sound_behind_the_picture_is_no_missing_frame(duration: str, packets: int, *, lacks: bool) -> None:
+    log = f"  Duration: 00:00:{duration}, start: 0\n  Stream #0:0[0x1](und): Video: h264, 64x48, 25 fps, 25 tbr\n"
+    stored = StoredStreams(4, 1.5, 2.0, 2.0, frame_seconds=(0.0, 0.5, 1.0, 1.5))
+    assert lacks_edge(stored, log, DecodeConfig(), packets) == lacks
+
+
+def test_packets_of_the_picture_are_counted_by_ffmpeg() -> None:
+    line = "[in#0/mov @ 0x5f] [verbose]   Input stream #0:{} ({}): {} packets read (9 bytes); 7 frames decoded\n"
+    assert num_picture_packets(line.format(0, "audio", 31) + line.format(1, "video", 50)) == 50
+    assert num_picture_packets(CLEAN) == 0
