@@ -33,7 +33,7 @@ CLOCK = "scale=16:16,setsar=1,tpad=stop=1"
 MILLISECOND = 0.001
 # A picture that starts later than this starts late on purpose: in seconds, or where a frame lasts long in frames up to
 # some seconds. Two frames are held back for B pictures; the half allows for rounded times.
-LATE_SECONDS = 0.15
+LATE_SECONDS = 0.3
 LATE_FRAMES = 2.5
 SLOW_LATE_SECONDS = 0.5
 # Frames that a decoder of an AVI holds back at most; what is more is the start that the header states.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+import av
 import numpy as np
 import pytest
 
@@ -72,6 +73,26 @@ def test_a_picture_that_starts_late_by_its_reordering_starts_at_the_first_time(t
     # By its clock the 12th picture starts up to 80 ms after 0.48 s.
     assert shown(decode(clip))[0.0] == 0
     assert shown(decode(clip, frames_per_second=0.5)) == {0.0: 0}
+
+
+@pytest.mark.parametrize("name", ["part-%d.ts", "part-%d.mp4"])
+def test_a_part_that_begins_with_pictures_of_the_part_before_keeps_its_clock(tmp_path: Path, name: str) -> None:
+    # An open group of pictures: 4 that refer to the part before, and cannot be shown, are stored behind the first.
+    coding = "keyint=10:min-keyint=10:open-gop=1:bframes=4:b-adapt=0:scenecut=0:repeat-headers=1"
+    codec = (*X264, "-x264-params", coding, "-c:a", "aac")
+    whole = render(tmp_path / "a.ts", [numbered(25, 1.6), TONE.format(1.6)], *codec)
+    bits = ("-bsf:a", "aac_adtstoasc") if name.endswith("mp4") else ()
+    copied(whole, tmp_path / name, *bits, "-f", "segment", "-segment_time", 0.6)
+    part = tmp_path / (name % 1)
+    with av.open(str(part)) as file:
+        packets = [packet for packet in file.demux() if packet.pts is not None]
+        times = {kind: [p.pts * p.time_base for p in packets if p.stream.type == kind] for kind in ("video", "audio")}
+    assert min(times["video"]) < times["video"][0]
+    late = float(times["video"][0] - min(times["audio"]))
+    assert 0.15 < late < 0.3
+    found = shown(decode(part, frames_per_second=10))
+    assert found[0.0] == found[0.1] == 20
+    assert found == {time: 20 + int(25 * max(0.0, time - late + 1e-4)) for time in found}
 
 
 def test_a_slow_picture_that_starts_late_by_its_reordering_starts_at_the_first_time(tmp_path: Path) -> None:
