@@ -49,7 +49,7 @@ def failure(attempt: Attempt, plan: Plan) -> ClipError:
     if not attempt.is_refused and not problems and attempt.output.tell():
         return ClipError("no_usable_stream", f"no picture and no sound could be decoded; {last_line(attempt.log)}")
     if attempt.is_refused or not problems:
-        return ClipError(code, detail)
+        return ClipError(code, "the file holds neither a picture nor sound" if code == NO_PICTURE[0] else detail)
     details = "; ".join(text for _, text in problems)
     codes = [found for found, _ in problems if found not in _ABSENT_CODES]
     return ClipError(

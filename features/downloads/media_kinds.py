@@ -163,7 +163,8 @@ def _untagged_kind(head: bytes) -> str:
         return _kind_by_brand(head)
     if _is_leading_box(head):
         return "mp4"
-    if first_ts_packet(head)[1]:
+    # The stuffing and the stream ids of a transport stream are no ASCII.
+    if not head.isascii() and first_ts_packet(head)[1]:
         return "mpegts"
     if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
         return "html"

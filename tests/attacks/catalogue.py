@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.attacks import files, network
+from tests.attacks.odd_media import odd_media
 from tests.features.media import render_clip, render_picture
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def build(ground: Ground) -> list[Attack]:
     for folder in (ground.folder, ground.outside, ground.store):
         folder.mkdir(parents=True)
     files.secret_film(ground.outside / "secret.mp4")
-    for add in (_ids, _paths, _urls, _redirects, _servers, _playlists, _fooled_downloads, _bombs, _links):
+    for add in (_ids, _paths, _urls, _redirects, _servers, _playlists, _fooled_downloads, _bombs, _odd_media, _links):
         add(ground)
     return ground.attacks
 
@@ -217,6 +218,11 @@ def _bombs(ground: Ground) -> None:
     ground.add("HEVC of 8192 x 8192", "too_many_pixels", video=video)
     cover = files.huge_png(ground.folder / "huge.png").name
     ground.add("PNG cover of 30,000 x 30,000", "cover_too_many_pixels", video=clip, cover=cover)
+
+
+def _odd_media(ground: Ground) -> None:
+    for what, (name, code) in odd_media(ground.folder).items():
+        ground.add(what, code, video=name)
 
 
 def _links(ground: Ground) -> None:

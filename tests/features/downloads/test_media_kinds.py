@@ -56,6 +56,7 @@ def test_pictures_are_known_by_what_ffmpeg_writes(media: Path, name: str, kind: 
         (b"RIFF\x00\x00\x00\x00ACON", ""),
         (b"G" * SNIFF_BYTES, ""),
         ((b"G" + b"x" * 187) * 2, ""),
+        ((b"G" + b"x" * 187) * 20, ""),
         (b"Get free stuff", ""),
         (b"\xff\xfe" + "Sound is not video. ".encode("utf-16-le") * 100, ""),
         # One header of a frame of MP3 is not enough.
