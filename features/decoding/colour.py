@@ -9,7 +9,7 @@ a large picture), :func:`colours_of` says so from ffmpeg's log.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # Kinds in which transparency is common.
 TRANSPARENT_KINDS = frozenset({"gif", "webp", "png"})
@@ -33,6 +33,12 @@ SCALER_FLAGS = "bicubic+accurate_rnd+full_chroma_int"
 # Codec -> range of stored values: JPEG has 0 to 255. H.264 has 16 to 235, which readers that ignore the tags expect.
 _RANGES = {"mjpeg": "pc", "lossless": "tv"}
 _STORED_TAGS = "colorspace=smpte170m:color_primaries=bt709:color_trc=bt709"
+_KNOWN_MATRICES = (_SCALER_MATRICES | _ZSCALE_MATRICES) - {"unknown", "reserved"}
+# What zscale takes; in place of others the usual one of the range counts.
+_PRIMARIES = frozenset({"bt709", "bt470bg", "smpte170m", "smpte240m", "bt2020", "smpte431", "smpte432"})
+_TRANSFERS = frozenset({"bt709", "smpte170m", "bt2020-10", "bt2020-12", "iec61966-2-1", "smpte2084", "arib-std-b67"})
+# Its complaint about tags that do not go together.
+ZSCALE_REFUSED = re.compile(r"^\[Parsed_zscale_[^\]\n]*\] .*(?:code \d+|no path between colorspaces)", re.MULTILINE)
 _ZSCALE = frozenset({"zscale"})
 _TONE_MAPPING_FILTERS = frozenset({"zscale", "tonemap"})
 # From this size on players take a picture without tags for HD (mpv, libplacebo; VLC and Chromium nearly so).
@@ -40,7 +46,9 @@ HD_WIDTH_PIXELS = 1280
 LARGEST_SD_HEIGHT_PIXELS = 576
 # Two spaces, as lines of metadata have more; `(attached pic)` ends the line of a cover.
 _VIDEO_LINE = re.compile(r"^  Stream #0:\d+.*?: Video: (?P<about>.*)$", re.MULTILINE)
-_PICTURE = re.compile(r", (?P<pixels>[a-z0-9]+)(?:\((?P<tags>[^()]*)\))?, (?P<width>\d+)x(?P<height>\d+)")
+_PICTURE = re.compile(
+    r", (?P<pixels>[a-z0-9]+)(?:\((?P<tags>(?:[^()]|\([^()]*\))*)\))?, (?P<width>\d+)x(?P<height>\d+)"
+)
 _TAG = r"[a-z0-9-]+"
 _THREE_TAGS = re.compile(rf"(?P<matrix>{_TAG})/(?P<primaries>{_TAG})/(?P<transfer>{_TAG})")
 
@@ -67,6 +75,10 @@ class Colours:
             return _TONE_MAPPING_FILTERS
         return _ZSCALE if self.matrix in _ZSCALE_MATRICES else frozenset()
 
+    def nearest(self) -> Colours:
+        """Return the same with a common matrix, for an ffmpeg that does not convert this one."""
+        return replace(self, matrix="bt2020nc" if self.hdr else "bt709")
+
 
 def colours_of(log: str, untagged_matrix: str) -> Colours:
     """Return what the first line about a picture in ffmpeg's log says of its colours.
@@ -81,13 +93,15 @@ def colours_of(log: str, untagged_matrix: str) -> Colours:
         return Colours()
     matrix, primaries, transfer = _tags(found["tags"] or "")
     if transfer in HDR_TRANSFERS:
-        # BT.2100 has these for both transfers.
-        matrix, primaries = ("bt2020nc" if matrix == "unknown" else matrix), _known(primaries, "bt2020")
+        # BT.2100 has these matrices and primaries for both transfers.
         if found["pixels"].startswith(("gbr", "rgb", "bgr")):
             matrix = "gbr"
-        return Colours(matrix, primaries, transfer, HDR_TRANSFERS[transfer])
+        elif matrix not in _KNOWN_MATRICES:
+            matrix = "bt2020nc"
+        return Colours(matrix, primaries if primaries in _PRIMARIES else "bt2020", transfer, HDR_TRANSFERS[transfer])
     if matrix in _ZSCALE_MATRICES:
-        return Colours(matrix, _known(primaries, "bt709"), _known(transfer, "bt709"))
+        primaries = primaries if primaries in _PRIMARIES else "bt709"
+        return Colours(matrix, primaries, transfer if transfer in _TRANSFERS else "bt709")
     if matrix not in _SCALER_MATRICES:
         return Colours("bt709")
     is_untagged = matrix == "unknown" and re.match(r"yuv(?!j)|nv|p0|y2", found["pixels"])
@@ -106,10 +120,6 @@ def _tags(words: str) -> tuple[str, str, str]:
         if word in _SCALER_MATRICES | _ZSCALE_MATRICES:
             return word, word, word
     return "unknown", "unknown", "unknown"
-
-
-def _known(tag: str, default: str) -> str:
-    return default if tag in {"unknown", "reserved"} else tag
 
 
 def picture_filters(

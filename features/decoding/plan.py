@@ -10,7 +10,7 @@ import operator
 from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
-from features.decoding.colour import Colours, colours_of
+from features.decoding.colour import ZSCALE_REFUSED, Colours, colours_of
 from features.decoding.diagnostics import (
     has_picture,
     is_turned,
@@ -161,12 +161,17 @@ def header_asks_for_more(plan: Plan, config: DecodeConfig, log: str) -> bool | N
     plain = plain_log(log)
     if END_OF_HEADER not in plain:
         return None
-    return colours_of(plain, config.untagged_matrix) != plan.colours
+    colours = colours_of(plain, config.untagged_matrix)
+    return plan.colours not in {colours, colours.nearest()}
 
 
 def _with_colours(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan:
-    """Return the plan for the colours that the stream's tags state."""
-    return replace(plan, colours=colours_of(attempt.log, config.untagged_matrix))
+    """Return the plan for the colours that the stream's tags state, or near ones where zscale refused those."""
+    colours = colours_of(attempt.log, config.untagged_matrix)
+    has_failed = attempt.stored is None or not attempt.stored.num_frames
+    if plan.colours == colours and colours.needed_filters() and has_failed and ZSCALE_REFUSED.search(attempt.log):
+        return replace(plan, colours=colours.nearest())
+    return plan if plan.colours == colours.nearest() else replace(plan, colours=colours)
 
 
 def _without_picture(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from features.decoding.colour import Colours, colours_of, picture_filters
 from features.decoding.config import DecodeConfig
+from features.decoding.plan import Attempt, Plan, header_asks_for_more, revised_plan
 from tests.features.media import ClipParts, decode_row, downloaded, ffmpeg, read_frames, render
 
 if TYPE_CHECKING:
@@ -226,6 +227,11 @@ def test_an_ffmpeg_without_the_filters_gets_an_approximation() -> None:
         ("vp9, p010le(tv, unknown/unknown/arib-std-b67), 8x8", Colours("bt2020nc", "bt2020", "arib-std-b67", "hlg")),
         ("hevc, yuv444p(10 bpc, pc, ycgco/bt709/bt709), 64x64", Colours("ycgco")),
         ("hevc, yuv444p(pc, ipt-c2/bt709/bt709), 64x64", Colours("bt709")),
+        (
+            "ffv1, yuv420p10le(tv, bt2020nc/bt2020/smpte2084, top coded first (swapped)), 240x24, 2 fps",
+            Colours("bt2020nc", "bt2020", "smpte2084", "pq"),
+        ),
+        ("hevc, yuv420p10le(tv, ycgco-re/vgamut/smpte2084), 64x64", Colours("bt2020nc", "bt2020", "smpte2084", "pq")),
         ("h264, none, 1920x1080", Colours()),
         ("wmv3", Colours()),
         ("mjpeg, yuv420p(pc, bt2020nc/bt2020/smpte2084), 64x64 (attached pic)", Colours()),
@@ -234,6 +240,22 @@ def test_an_ffmpeg_without_the_filters_gets_an_approximation() -> None:
 def test_colours_are_those_of_the_first_picture_in_the_log(line: str, colours: Colours) -> None:
     log = f"Input #0, mov\n    title : Video: x, yuv420p(tv, ycgco), 9x9\n  Stream #0:0[0x1](und): Video: {line}\n"
     assert colours_of(log, "auto") == colours
+
+
+def test_tags_that_zscale_refuses_are_replaced_by_near_ones() -> None:
+    # As Debian's ffmpeg 5.1 does.
+    told = "hevc, yuv420p10le(tv, bt2020c/bt2020/smpte2084, progressive), 64x64"
+    refused = "[Parsed_zscale_8 @ 0x5606e9925780] code 3074: invalid colorspace definition\n"
+    log = f"  Stream #0:0: Video: {told}\nStream mapping:\n{refused}"
+    config = DecodeConfig()
+    plan: Plan | None = Plan()
+    seen: list[str] = []
+    while plan is not None:
+        seen.append(plan.colours.matrix)
+        assert header_asks_for_more(plan, config, log) == (len(seen) == 1)
+        plan = revised_plan(plan, Attempt(io.BytesIO(), 1, log, None), config)
+    assert seen[:3] == ["", "bt2020c", "bt2020nc"]
+    assert set(seen[3:]) <= {"bt2020nc"}
 
 
 @pytest.mark.parametrize("settings", [{}, {"motion_frames_per_second": 2.0}])
