@@ -12,7 +12,7 @@ from features.base.outcomes import SILENT_CODES, Outcome, Status, leading_code
 from features.base.parallel import STOPPING
 from features.base.process import Limits, run
 from features.decoding.commands import clip_command, hdr_facts
-from features.decoding.covers import cover_command, cover_form
+from features.decoding.covers import cover_command, cover_form, joined_pixels
 from features.decoding.diagnostics import (
     duration_seconds,
     expected_dense_frames,
@@ -352,7 +352,15 @@ def _decode_cover(file: MediaFile, work: _Work) -> IO[bytes]:
     except OSError as error:
         raise ClipError("file_unreadable", f"the file cannot be read: {error.strerror}") from error
     command = cover_command(decoder.binary, str(path), file.kind, decoder.config, form)
-    output, done = work.run(command, path, MAX_COVER_BYTES)
+    max_pixels = decoder.config.max_pixels
+
+    def is_too_large(log: str) -> bool | None:
+        num_pixels = joined_pixels(log)
+        return None if num_pixels is None else num_pixels > max_pixels
+
+    output, done = work.run(command, path, MAX_COVER_BYTES, is_too_large)
+    if done.was_enough:
+        raise ClipError("too_many_pixels", f"its tiles make a picture of more than max_pixels, {max_pixels:,}")
     if not output.tell():
         raise ClipError(*reason(done.stderr))
     return output

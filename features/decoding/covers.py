@@ -7,6 +7,7 @@ libvips writes it.
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
@@ -15,6 +16,7 @@ from features.base.errors import ClipError
 from features.decoding.colour import picture_codec, picture_filters
 from features.decoding.commands import GLOBAL_OPTIONS, PLAIN_OUTPUT, guards
 from features.decoding.ffmpeg import ffmpeg_version
+from features.decoding.plan import END_OF_HEADER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +41,7 @@ MAX_EXIF_BYTES = 1 << 20
 _MAX_TIFF_ENTRIES = 1000
 _ORIENTATION_TAG, _SHORT = 0x112, 3
 _ANIMATION_FLAG = 0x02
+_TILES = re.compile(r"^  Stream group #0:0\b.*: Tile Grid: .*, (?P<width>\d+)x(?P<height>\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,17 @@ def cover_command(binary: str, path: str, kind: str, config: DecodeConfig, form:
     picture = ["-filter_complex", f"{filters}[cover]", "-map", "[cover]"]
     chosen = picture if formats[kind] == "mov" else ["-map", "0:v:0", "-vf", filters]
     return [*words[:place], *before, *words[place : place + 2], *chosen, *words[place + 2 :]]
+
+
+def joined_pixels(log: str) -> int | None:
+    """Return the number of pixels that the tiles of a HEIF make, 0 without tiles, ``None`` before ffmpeg has said it.
+
+    ffmpeg holds each tile against ``max_pixels``, not the whole.
+    """
+    if END_OF_HEADER not in log:
+        return None
+    found = _TILES.search(log)
+    return int(found["width"]) * int(found["height"]) if found else 0
 
 
 def _check_heif(binary: str) -> None:

@@ -218,6 +218,9 @@ def _bombs(ground: Ground) -> None:
     ground.add("HEVC of 8192 x 8192", "too_many_pixels", video=video)
     cover = files.huge_png(ground.folder / "huge.png").name
     ground.add("PNG cover of 30,000 x 30,000", "cover_too_many_pixels", video=clip, cover=cover)
+    tiles = files.huge_heif(ground.folder / "tiles.avif").name
+    ground.add("AVIF cover whose tiles claim 60,000 x 60,000", "cover_too_many_pixels", video=clip, cover=tiles)
+    ground.add("AVIF photograph under the name of a video", "not_a_video", video=tiles)
 
 
 def _odd_media(ground: Ground) -> None:

@@ -7,6 +7,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
+from tests.features.heif import heif
 from tests.features.media import PICTURE, SOUND, render
 
 if TYPE_CHECKING:
@@ -61,6 +62,12 @@ def huge_png(path: Path, side: int = 30_000) -> Path:
     pixels = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b""))
+    return path
+
+
+def huge_heif(path: Path) -> Path:
+    """Write four tiles of 64 x 64 pixels that claim to make a picture of 60,000 x 60,000: some hundred bytes."""
+    path.write_bytes(heif(path.parent, ["red", "lime", "blue", "white"], claimed_side=30_000))
     return path
 
 

@@ -27,7 +27,14 @@ def full_box(kind: bytes, *parts: bytes, flags: int = 0) -> bytes:
 
 
 def heif(
-    folder: Path, colours: Sequence[str], *, brand: bytes = b"avif", coded: str = "av01", turns: int = 0, side: int = 64
+    folder: Path,
+    colours: Sequence[str],
+    *,
+    brand: bytes = b"avif",
+    coded: str = "av01",
+    turns: int = 0,
+    side: int = 64,
+    claimed_side: int = 0,
 ) -> bytes:
     """Return a still picture.
 
@@ -38,6 +45,7 @@ def heif(
         coded: Type of the coded items.
         turns: Quarter turns against the clock.
         side: Pixels of a tile's side.
+        claimed_side: What the file claims of it; 0 = the truth.
     """
     parameters_kind, options = _CODECS[coded]
     tiles = []
@@ -48,6 +56,7 @@ def heif(
         ).read_bytes()
         tiles.append(_content(data, b"mdat"))
         parameters = box(parameters_kind, _content(data, parameters_kind))
+    side = claimed_side or side
     whole = side * (2 if len(tiles) > 1 else 1)
     grid = bytes([0, 0, 1, 1]) + struct.pack(">HH", whole, whole)
     contents = [grid, *tiles] if len(tiles) > 1 else tiles

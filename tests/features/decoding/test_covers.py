@@ -153,3 +153,12 @@ def test_a_moving_webp_needs_a_demuxer_of_its_own() -> None:
     assert "webp_pipe" in still
     assert moving.count("webp_anim") == 2, "format and white list"
     assert "webp_pipe" not in moving
+
+
+def test_the_limit_of_pixels_holds_for_joined_tiles(tmp_path: Path) -> None:
+    # Each tile has 4,096 pixels, all of them 16,384.
+    path = tmp_path / "a.heic"
+    path.write_bytes(heif(tmp_path, ["red", "lime", "blue", "white"]))
+    assert decode_row(downloaded(None, path), DecodeConfig(max_pixels=16_384)).outcome.status == "ok"
+    clip = decode_row(downloaded(None, path), DecodeConfig(max_pixels=16_383))
+    assert (clip.outcome.code, clip.cover) == ("cover_too_many_pixels", None)
