@@ -6,6 +6,7 @@ import sys
 
 from benchmarks import (
     aggregator_steps,
+    colour_table,
     decode_paired,
     download_throughput,
     extract_memory,
@@ -21,7 +22,7 @@ from benchmarks import (
 
 BENCHMARKS = (
     *(noop_run, manifest_scale, download_throughput, order_tags, aggregator_steps),
-    *(decode_paired, shard_reads, extract_throughput, one_pass, extract_memory, training_steps, walk),
+    *(decode_paired, colour_table, shard_reads, extract_throughput, one_pass, extract_memory, training_steps, walk),
 )
 
 
