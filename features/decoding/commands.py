@@ -98,7 +98,9 @@ def _clip_command(binary: str, kind: str, config: DecodeConfig, plan: Plan) -> t
     output = ffmpeg.output(
         source,
         "pipe:1",
-        af=",".join([sound_filters(plan.mix), *_silent_inside(() if plan.sound_track else plan.empty.sound)]),
+        af=",".join(
+            [sound_filters(plan.mix, config.max_seconds), *_silent_inside(() if plan.sound_track else plan.empty.sound)]
+        ),
         ac=1,
         format="matroska",
         **{"c:a": "flac", "sample_fmt:a": "s16", "flags:a": "+bitexact"},

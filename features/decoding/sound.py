@@ -36,6 +36,9 @@ _ASYNC = "async=1:{thresholds}:max_soft_comp=0.02:comp_duration=0.5"
 _COUNTED = "asetpts=STARTPTS+N/SR/TB"
 # Times of a stored clip are rounded to milliseconds.
 _ROUNDING_SAMPLES = 2 * SAMPLE_RATE_HZ // 1000
+# Frames of 128 ms, whose FLAC is smaller than that of shorter ones. The frames of a file may have a single sample, and
+# ffmpeg 9 can neither open its FLAC encoder with a first frame below 16 samples nor look ahead in one below 80.
+_FRAMES = "asetnsamples=n=2048:p=0"
 # The stereo mix of ITU-R BS.775 (centre and surrounds at -3 dB), not scaled down, in floats that do not clip; its mean;
 # and a limiter, which changes nothing below its limit.
 _STEREO_MIX = "aformat=sample_fmts=fltp:channel_layouts=stereo", "pan=mono|c0=0.5*c0+0.5*c1"
@@ -109,14 +112,19 @@ class SoundReport:
     num_graphs: int = 0
 
 
-def sound_filters(plan: SoundPlan) -> str:
-    """Return the filters that turn sound of any rate and layout into 16 kHz; ``-ac 1`` makes it mono."""
+def sound_filters(plan: SoundPlan, max_seconds: float) -> str:
+    """Return the filters that turn sound of any rate and layout into 16 kHz; ``-ac 1`` makes it mono.
+
+    Args:
+        plan: What the sound of the file asks for.
+        max_seconds: Time at which it is cut. The option ``-t`` would count from the first sample.
+    """
     clock = [_COUNTED] if plan.clock == "counted" else []
     thresholds = _LOOSE if plan.clock == "loose" else _EXACT
     resampled = f"aresample={SAMPLE_RATE_HZ}:{_ASYNC.format(thresholds=thresholds)}"
     field = [_OMNIDIRECTIONAL] if plan.ambisonic else []
     mixed, limited = (_STEREO_MIX, (_LIMITER,)) if plan.surround else ((), ())
-    return ",".join([*clock, *field, *mixed, resampled, *limited])
+    return ",".join([*clock, *field, *mixed, resampled, f"atrim=end={max_seconds!r}", _FRAMES, *limited])
 
 
 def sound_report(log: str) -> SoundReport:
