@@ -22,8 +22,7 @@ MAX_DETAIL_CHARACTERS = 300
 TRANSIENT_CODES = frozenset(
     {"connection_failed", "timeout", "too_slow", "incomplete_body", "certificate_refused",
      "retry_after_too_long", "host_down",
-     # Answers that are no file now: the server, or what is read here, may change.
-     "encoding_not_allowed", "http_100", "http_101", "http_102", "http_103", "http_203", "http_206",
+     "encoding_not_allowed",
      "http_408", "http_425", "http_429", "http_500", "http_502", "http_503", "http_504",
      "http_520", "http_521", "http_522", "http_523", "http_524",
      "file_missing", "file_unreadable", "changed_since_download", "store_not_safe", "decode_timeout",
@@ -34,9 +33,14 @@ TRANSIENT_CODES = frozenset(
 SILENT_CODES = frozenset({"sound_empty", "sound_not_decodable"})
 
 
+# Answers that refuse nothing and are no file either, such as 202 and 206: the server may have it later.
+NO_REFUSALS = ("http_1", "http_2")
+
+
 def is_transient(code: str) -> bool:
     """Return whether another attempt at a clip that failed with ``code`` may succeed."""
-    return code.removeprefix("cover_") in TRANSIENT_CODES
+    code = code.removeprefix("cover_")
+    return code in TRANSIENT_CODES or code.startswith(NO_REFUSALS)
 
 
 def leading_code(codes: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # What a path is relative to: the folder of the manifest, or the media store below the root.
 FROM_MANIFEST = "manifest"
 FROM_STORE = "store"
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class DownloadedClip:
         # The same as of dataclasses.asdict, which takes four times as long.
         files = {name: file and file.__dict__ for name, file in (("video", self.video), ("cover", self.cover))}
         row = {"outcome": self.outcome.__dict__, **files, "problems": self.problems}
-        return json.dumps(row, sort_keys=True, ensure_ascii=False) + "\n"
+        return _ENCODER.encode(row) + "\n"
 
     @classmethod
     def from_line(cls, line: str) -> DownloadedClip:

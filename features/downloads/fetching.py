@@ -32,6 +32,8 @@ MAX_PAUSE_SECONDS = 60.0
 MAX_URL_CHARACTERS = 8192
 # Pause before the next look at a file that another thread is fetching.
 BUSY_SECONDS = 0.1
+# Statuses from here on are errors; an attempt at once may pass over a transient one.
+HTTP_ERRORS = 400
 OVERLOADED = frozenset({429, 503})
 
 
@@ -234,7 +236,7 @@ class Fetcher:
         if status == HTTP_BAD_RANGE and partial.facts is not None:
             partial.discard()
             raise TransientError(code, detail)
-        if not is_transient(code):
+        if status < HTTP_ERRORS or not is_transient(code):
             raise ClipError(code, detail)
         pause = response.retry_after_seconds()
         if status in OVERLOADED or pause:

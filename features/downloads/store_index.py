@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import sqlite3
 import threading
@@ -20,8 +21,9 @@ INDEX_NAME = "index.sqlite"
 BUSY_SECONDS = 60.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-# Nothing is lost with a new index, so that its first pages are not waited for.
-_BEGIN_ANEW = "PRAGMA synchronous = OFF;"
+# An index that this process has begun is not waited for, neither on opening nor on closing: the loss of all of it costs
+# no more than the fetches of this process.
+_UNSYNCED = "PRAGMA synchronous = OFF;"
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
 CREATE TABLE IF NOT EXISTS files (url TEXT PRIMARY KEY, sha256 TEXT, kind TEXT, bytes INTEGER) WITHOUT ROWID;
@@ -59,10 +61,10 @@ class StoreIndex:
             self._database = self._begin_anew()
 
     def _open(self) -> sqlite3.Connection:
-        is_new = not self._path.exists()
+        self._is_new = not self._path.exists()
         database = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
-            database.executescript(_BEGIN_ANEW * is_new + _SCHEMA)
+            database.executescript(_UNSYNCED * self._is_new + _SCHEMA)
         except sqlite3.Error:
             database.close()
             raise
@@ -76,6 +78,9 @@ class StoreIndex:
     def close(self) -> None:
         """Write back what is in the log, and close."""
         with self._lock:
+            if self._is_new:
+                with contextlib.suppress(sqlite3.Error):
+                    self._database.execute(_UNSYNCED)
             self._database.close()
 
     def _do(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
