@@ -14,6 +14,7 @@ from features.base.process import Limits, run
 from features.decoding.commands import clip_command, hdr_facts
 from features.decoding.covers import cover_command, cover_form, joined_pixels
 from features.decoding.diagnostics import (
+    believed_seconds,
     duration_seconds,
     expected_dense_frames,
     expected_frames,
@@ -234,7 +235,8 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], list[Problem
         raise ClipError("no_usable_stream", str(error)) from error
     num_frames = final.num_frames
     # A header whose times of the sound are nonsense says nothing of the duration either.
-    duration = None if plan.mix.clock == "counted" else duration_seconds(log, stored)
+    stated = None if plan.mix.clock == "counted" else duration_seconds(log, stored)
+    duration = believed_seconds(stated, stored, config, log)
     counted = final if plan.every_picture and not config.num_frames else stored
     problems = problems_of(attempt, plan, counted, duration, config)
     if not any(code in {"truncated", "decode_errors"} for code, _ in problems):
@@ -270,9 +272,9 @@ def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
     """
     decoder, config = work.decoder, work.decoder.config
     plan = first_plan(config, encrypted_streams(path, kind), _empty_edits(path, kind))
-    if not (plan.picture or plan.sound):
-        raise ClipError("encrypted", "; ".join(text for _, text in plan.problems))
     for number in range(1, MAX_COMMANDS + 1):
+        if not (plan.picture or plan.sound):
+            raise ClipError("encrypted", "; ".join(text for _, text in plan.problems))
         command = clip_command(decoder.binary, str(path), kind, config, plan)
         asks_for_more = functools.partial(header_asks_for_more, plan, config)
         output, done = work.run(command, path, MAX_CLIP_BYTES, asks_for_more)

@@ -344,8 +344,8 @@ def what_is_missing(
 
     ``no_video_stream``: only sound was decoded. ``truncated``: picture and sound (or the only stream) ended before
     the duration that the header states, or one of them did and ffmpeg reported missing bytes. A picture that is
-    shorter than the sound, or the reverse, is no damage. Where the duration may be that of subtitles, data or another
-    track, or none is stated, missing bytes alone decide.
+    shorter than the sound, or the reverse, is no damage. Where the duration may be that of a stream which is not
+    stored, or none is stated, missing bytes alone decide.
 
     Args:
         stored: What was decoded, before the selection of frames.
@@ -359,11 +359,10 @@ def what_is_missing(
     was_cut = lacks_bytes(log, streams)
     if duration is None:
         return ("truncated", f"no duration is stated; {last_line(log)}") if was_cut else None
-    duration = _of_picture_and_sound(duration, stored, config, log)
     is_short = [_picture_is_short(stored, duration, config)]
     if stored.audio_seconds:
         is_short.append(stored.audio_end_seconds < _lower_bound(min(duration, config.max_seconds)))
-    is_sure = was_cut or not streams.num_unused
+    is_sure = was_cut or not (streams.num_unused or (streams.sounds and not stored.audio_seconds))
     if not ((all(is_short) and is_sure) or (was_cut and any(is_short))):
         return None
     if is_short[0] and not config.num_frames:
@@ -383,9 +382,8 @@ def sound_is_cut(
     streams = input_streams(log)
     if duration is None or GUESSED in log or not stored.audio_seconds:
         return None
-    end = _of_picture_and_sound(duration, stored, config, log)
     is_sure = lacks_bytes(log, streams) or not (streams.num_unused or streams.pictures)
-    if not is_sure or stored.audio_end_seconds >= _lower_bound(min(end, config.max_seconds)):
+    if not is_sure or stored.audio_end_seconds >= _lower_bound(min(duration, config.max_seconds)):
         return None
     return "truncated", f"sound up to {stored.audio_end_seconds:.1f} of {duration:.1f} s"
 
@@ -400,12 +398,12 @@ def lacks_bytes(log: str, streams: InputStreams) -> bool:
     return False
 
 
-def _of_picture_and_sound(duration: float, stored: StoredStreams, config: DecodeConfig, log: str) -> float:
-    """Return the duration, and where it is estimated from a clock that jumps, the time at which the streams end."""
+def believed_seconds(duration: float | None, stored: StoredStreams, config: DecodeConfig, log: str) -> float | None:
+    """Return the stated duration, or the end of the streams where it was estimated from a clock that jumps."""
     end = max(stored.frames_end_seconds, stored.audio_end_seconds)
-    if ESTIMATED.search(log) and end < _lower_bound(min(duration, config.max_seconds)):
-        return end
-    return duration
+    if duration is None or not ESTIMATED.search(log) or end >= _lower_bound(min(duration, config.max_seconds)):
+        return duration
+    return round(end, 2)
 
 
 def _picture_is_short(stored: StoredStreams, duration: float, config: DecodeConfig) -> bool:

@@ -16,6 +16,9 @@ _STREAM = re.compile(
 )
 _ATTACHED_PICTURE = "(attached pic)"
 _TAG = re.compile(r"\(([^()\[\] ]{1,16}) / 0x[0-9A-Fa-f]+\)")
+_TRANSPORT_STREAM = re.compile(r"^Input #0, mpegts,", re.MULTILINE)
+# SAMPLE-AES of H.264, AAC, AC-3 and E-AC-3 (Apple, MPEG-2 Stream Encryption Format for HTTP Live Streaming).
+_ENCRYPTED_TYPE = re.compile(r"\(\[(?:219|207|193|194)\]\[0\]\[0\]\[0\] / ")
 _COMPONENT = re.compile(r"\[[^\[\]]* @ 0x[0-9a-f]+\]\s*")
 # Nothing of the stream can be decoded. ffmpeg names the stream by its number, in one of the forms of `_own_lines`, or
 # not at all: then a line is about any sound.
@@ -39,12 +42,15 @@ class InputStream:
         pid: Its number within an MPEG transport stream, or the id of its track; -1 for none.
         media: ``Video``, ``Audio``, ``Subtitle``, ``Data`` or ``Attachment``.
         codec: Codec, or its name in the container where ffmpeg does not know it.
+        is_encrypted: Whether its type in a transport stream is that of encrypted samples. ffmpeg decodes them as if
+            they were plain.
     """
 
     number: int
     pid: int
     media: str
     codec: str
+    is_encrypted: bool = False
 
     @property
     def name(self) -> str:
@@ -76,11 +82,14 @@ def input_streams(log: str) -> InputStreams:
     """Return the streams that ffmpeg's log lists for the input."""
     found: dict[str, list[InputStream]] = {"Video": [], "Audio": []}
     num_others = 0
+    is_transport_stream = _TRANSPORT_STREAM.search(log) is not None
     for number, pid, media, text in _STREAM.findall(_END_OF_INPUT.split(log, maxsplit=1)[0]):
         if _ATTACHED_PICTURE in text:
             continue
         if media in found:
-            found[media].append(InputStream(int(number), int(pid, 16) if pid else -1, media, _codec(text)))
+            is_encrypted = is_transport_stream and _ENCRYPTED_TYPE.search(text) is not None
+            pid_number = int(pid, 16) if pid else -1
+            found[media].append(InputStream(int(number), pid_number, media, _codec(text), is_encrypted))
         else:
             num_others += 1
     return InputStreams(tuple(found["Video"]), tuple(found["Audio"]), num_others)

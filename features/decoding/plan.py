@@ -255,6 +255,16 @@ def _without_a_bad_stream(plan: Plan, attempt: Attempt, _: DecodeConfig) -> Plan
     return None
 
 
+def _without_encrypted_streams(plan: Plan, attempt: Attempt, _: DecodeConfig) -> Plan | None:
+    """Return the plan without a stream whose type in a transport stream says that its samples are encrypted."""
+    streams = input_streams(attempt.log)
+    if plan.picture and any(stream.is_encrypted for stream in streams.pictures[:1]):
+        plan = plan.without_picture("encrypted", f"{streams.pictures[0].name} is encrypted")
+    if plan.sound and any(stream.is_encrypted for stream in streams.sounds[plan.sound_track :][:1]):
+        plan = plan.without_sound("encrypted", f"{streams.sounds[plan.sound_track].name} is encrypted")
+    return plan
+
+
 def _of_a_sound_field(plan: Plan, attempt: Attempt, _: DecodeConfig) -> Plan | None:
     """Return the plan for ambisonics, of which ffmpeg makes no mono by itself."""
     return replace(plan, mix=replace(plan.mix, ambisonic=True)) if AMBISONIC in attempt.log else None
@@ -286,6 +296,7 @@ def stream_problem(attempt: Attempt, stream: InputStream) -> tuple[str, str]:
 
 # The first rule that asks for another plan decides.
 RULES: tuple[Callable[[Plan, Attempt, DecodeConfig], Plan | None], ...] = (
+    _without_encrypted_streams,
     _with_colours,
     _without_picture,
     _with_every_picture,
