@@ -236,10 +236,10 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], list[Problem
     num_frames = final.num_frames
     # A header whose times of the sound are nonsense says nothing of the duration either.
     stated = None if plan.mix.clock == "counted" else duration_seconds(log, stored)
-    duration = believed_seconds(stated, stored, config, log)
+    duration = plan.empty.end_seconds or believed_seconds(stated, stored, config, log)
     counted = final if plan.every_picture and not config.num_frames else stored
     problems = problems_of(attempt, plan, counted, duration, config)
-    if not any(code in {"truncated", "decode_errors"} for code, _ in problems):
+    if not plan.empty.end_seconds and not any(code in {"truncated", "decode_errors"} for code, _ in problems):
         problems += _lost_sound(attempt, stored, config)
     is_short = any(code not in SILENT_CODES for code, _ in problems)
     work.facts = {
@@ -330,7 +330,7 @@ def _placed(output: IO[bytes], work: _Work) -> IO[bytes]:
 def _selected(attempt: Attempt, plan: Plan, stored: StoredStreams, work: _Work) -> IO[bytes]:
     """Return a copy of a result that has a clock: without it, with the frames that belong into it."""
     config = work.decoder.config
-    end = picture_end_seconds(stored, attempt.log, config.max_seconds) if stored.num_frames else 0.0
+    end = picture_end_seconds(stored, attempt.log, plan.max_seconds(config)) if stored.num_frames else 0.0
     streams = [stored.frame_seconds, *stored.dense_seconds]
     if plan.every_picture:
         rates = [(one.frames_per_second, one.max_frames) for one in config.dense_frames()]

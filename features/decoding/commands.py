@@ -18,7 +18,7 @@ from features.decoding.sound import sound_filters
 
 if TYPE_CHECKING:
     from features.decoding.config import DecodeConfig
-    from features.decoding.edit_lists import Interval
+    from features.decoding.edit_lists import EmptyEdits, Interval, Part
 
 # Kind of a video by its first bytes -> the only demuxer allowed. No other one probes the file, so a playlist (HLS,
 # DASH, concat) or any text that names other files is never interpreted.
@@ -84,7 +84,10 @@ def _clip_command(binary: str, kind: str, config: DecodeConfig, plan: Plan) -> t
     import ffmpeg  # noqa: PLC0415 - 10 ms that only decoding needs
 
     options = guards(VIDEO_FORMATS, kind, config)
-    if plan.mix.clock != "counted":
+    if plan.empty.end_seconds:
+        # All times are those of the media; the filters choose and place its parts.
+        options.update(ignore_editlist=1, copyts=None)
+    elif plan.mix.clock != "counted":
         # Times that are nonsense say nothing of where to stop.
         options["t"] = config.max_seconds
     if plan.one_graph:
@@ -98,16 +101,14 @@ def _clip_command(binary: str, kind: str, config: DecodeConfig, plan: Plan) -> t
     output = ffmpeg.output(
         source,
         "pipe:1",
-        af=",".join(
-            [sound_filters(plan.mix, config.max_seconds), *_silent_inside(() if plan.sound_track else plan.empty.sound)]
-        ),
+        af=",".join([*_sound_parts(plan.empty), sound_filters(plan.mix, config.max_seconds), *_silent_inside(plan)]),
         ac=1,
         format="matroska",
         **{"c:a": "flac", "sample_fmt:a": "s16", "flags:a": "+bitexact"},
         **picture_codec(config.codec),
         **PLAIN_OUTPUT,
         # The last frame may last longer than the input is read.
-        t=config.max_seconds,
+        t=plan.max_seconds(config),
     )
     words = [str(word) for word in output.global_args(*GLOBAL_OPTIONS, *_TALKATIVE).compile(binary)]
     # The package has no way to give an option twice.
@@ -169,8 +170,9 @@ def _streams(binary: str, kind: str, config: DecodeConfig, plan: Plan) -> list[s
     in_time = ",".join(
         [
             *source_tags(plan.colours, available),
+            *_picture_parts(plan.empty),
             _first_picture_in_time(kind),
-            *_pictures_outside(plan.empty.picture),
+            *_pictures_outside(plan.empty),
         ]
     )
     chains = {"frames": filters("trim=end_frame=1" if first else _sampled(config), config.short_side_pixels)}
@@ -200,15 +202,44 @@ def _streams(binary: str, kind: str, config: DecodeConfig, plan: Plan) -> list[s
     return ["-filter_complex_threads", "1", "-filter_complex", graph, *maps, *sound, *times]
 
 
-def _pictures_outside(intervals: tuple[Interval, ...]) -> list[str]:
-    """Return the filter that drops the pictures of some intervals, so that the last one before each stands in it."""
-    inside = _inside(intervals, MILLISECOND)
-    return [f"select='not({inside})'"] if intervals else []
+def _picture_parts(empty: EmptyEdits) -> list[str]:
+    """Return the filters that choose the parts of the picture's media and place them in the presentation."""
+    if not empty.picture_parts:
+        return []
+    inside = _inside(tuple((at, at + seconds) for _, at, seconds in empty.picture_parts), MILLISECOND)
+    return [f"select='{inside}'", f"setpts='{_placed(empty.picture_parts, empty.picture_end_seconds)}'"]
 
 
-def _silent_inside(intervals: tuple[Interval, ...]) -> list[str]:
-    """Return the filter that silences sound of any number of channels in some intervals."""
-    return [f"aeval='val(ch)*not({_inside(intervals, 0.0)})':c=same"] if intervals else []
+def _sound_parts(empty: EmptyEdits) -> list[str]:
+    """Return the same for the sound, cut at a millisecond or two; what is missing between parts becomes silence."""
+    if not empty.sound_parts:
+        return []
+    inside = _inside(tuple((at, at + seconds) for _, at, seconds in empty.sound_parts), MILLISECOND)
+    placed = f"asetpts='{_placed(empty.sound_parts, empty.sound_end_seconds)}'"
+    return ["asetnsamples=n=64:p=0", f"aselect='{inside}'", placed]
+
+
+def _placed(parts: tuple[Part, ...], end_seconds: float) -> str:
+    """Return the time of the presentation for one of the media; behind the last part that is the end."""
+    terms = [
+        f"gte(T,{at - MILLISECOND:.6f})*lt(T,{at + seconds - MILLISECOND:.6f})*(T{start - at:+.6f})"
+        for start, at, seconds in parts
+    ]
+    _, at, seconds = parts[-1]
+    behind = f"gte(T,{at + seconds - MILLISECOND:.6f})*{end_seconds:.6f}"
+    return f"round(({'+'.join([*terms, behind])})/TB)"
+
+
+def _pictures_outside(empty: EmptyEdits) -> list[str]:
+    """Return the filter that drops the pictures of empty edits, so that the last one before each stands in it."""
+    is_wanted = bool(empty.picture) and not empty.picture_parts
+    return [f"select='not({_inside(empty.picture, MILLISECOND)})'"] if is_wanted else []
+
+
+def _silent_inside(plan: Plan) -> list[str]:
+    """Return the filter that silences sound of any number of channels in empty edits of its track."""
+    is_wanted = bool(plan.empty.sound) and not plan.empty.sound_parts and not plan.sound_track
+    return [f"aeval='val(ch)*not({_inside(plan.empty.sound, 0.0)})':c=same"] if is_wanted else []
 
 
 def _inside(intervals: tuple[Interval, ...], earlier: float) -> str:

@@ -1,13 +1,14 @@
-"""Finds the times at which an MP4 or QuickTime file shows nothing: empty edits behind others (ISO 14496-12, 8.6.6).
+"""Finds edit lists of several parts in MP4 and QuickTime files, with nothing between some (ISO 14496-12, 8.6.6).
 
-ffmpeg keeps their length and plays the beginning of the media in it, cut out or not. Only box headers, time scales,
+ffmpeg plays the beginning of the media in an empty edit, cut out or not, and is some frames off behind the first part
+where pictures are reordered. Only box headers, time scales,
 handlers and edit lists are read; all of them are bounded in number.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
 # An interval in seconds.
 Interval = tuple[float, float]
+# Start in the presentation, start in the media, and duration, in seconds.
+Part = tuple[float, float, float]
 
+_EMPTY = -1
+_ROUNDING_SECONDS = 0.002
 # Children of one box, and edits of one track, that are looked at.
 MAX_BOXES = 64
 MAX_EDITS = 1000
@@ -25,25 +30,59 @@ MAX_INTERVALS = 64
 
 @dataclass(frozen=True)
 class EmptyEdits:
-    """Times at which the first picture and the first sound track show nothing, on the clock of the presentation."""
+    """Times at which the first picture and the first sound track show nothing, on the clock of the presentation.
+
+    Attributes:
+        picture: Those of the picture.
+        sound: Those of the sound.
+        picture_parts: The parts of the media that are shown, where the parts of both tracks are in order; else none.
+        sound_parts: The same of the sound.
+        picture_end_seconds: End of the picture's track, 0 without such parts.
+        sound_end_seconds: The same of the sound.
+    """
 
     picture: tuple[Interval, ...] = ()
     sound: tuple[Interval, ...] = ()
+    picture_parts: tuple[Part, ...] = ()
+    sound_parts: tuple[Part, ...] = ()
+    picture_end_seconds: float = 0.0
+    sound_end_seconds: float = 0.0
+
+    @property
+    def end_seconds(self) -> float:
+        """End of the presentation, 0 without such parts."""
+        return max(self.picture_end_seconds, self.sound_end_seconds)
 
 
 @dataclass(frozen=True)
 class _Track:
     handler: bytes
-    # Durations in units of the movie, and whether the edit is empty.
-    edits: tuple[tuple[int, bool], ...]
+    # Units a second of its media.
+    scale: int
+    # Durations in units of the movie; starts in units of the media, -1 for an empty edit.
+    edits: tuple[tuple[int, int], ...]
 
     def leading(self) -> int:
+        """Return the duration of the empty edits before the others."""
         total = 0
-        for duration, is_empty in self.edits:
-            if not is_empty:
+        for duration, at in self.edits:
+            if at != _EMPTY:
                 break
             total += duration
         return total
+
+    def parts(self, start: int, scale: int) -> tuple[Part, ...]:
+        """Return the parts of the media; none where they are not in order, or too many."""
+        found: list[Part] = []
+        time = -start
+        for duration, at in self.edits:
+            if at != _EMPTY:
+                part = (time / scale, at / self.scale, duration / scale)
+                if found and part[1] < found[-1][1] + found[-1][2] - _ROUNDING_SECONDS:
+                    return ()
+                found.append(part)
+            time += duration
+        return tuple(found) if len(found) <= MAX_INTERVALS else ()
 
 
 def empty_edits(file: IO[bytes]) -> EmptyEdits:
@@ -63,17 +102,31 @@ def empty_edits(file: IO[bytes]) -> EmptyEdits:
         return EmptyEdits()
     start = min(track.leading() for track in tracks.values())
     times = {handler: _intervals(track, start, scale) for handler, track in tracks.items()}
-    return EmptyEdits(times.get(b"vide", ()), times.get(b"soun", ()))
+    empty = EmptyEdits(times.get(b"vide", ()), times.get(b"soun", ()))
+    parts = {handler: track.parts(start, scale) for handler, track in tracks.items()}
+    is_plain = not (empty.picture or empty.sound) and all(len(some) < 2 for some in parts.values())  # noqa: PLR2004
+    if is_plain or not all(parts.values()):
+        return empty
+    ends = {
+        handler: (sum(duration for duration, _ in track.edits) - start) / scale for handler, track in tracks.items()
+    }
+    return replace(
+        empty,
+        picture_parts=parts.get(b"vide", ()),
+        sound_parts=parts.get(b"soun", ()),
+        picture_end_seconds=ends.get(b"vide", 0.0),
+        sound_end_seconds=ends.get(b"soun", 0.0),
+    )
 
 
 def _intervals(track: _Track, start: int, scale: int) -> tuple[Interval, ...]:
     intervals: list[Interval] = []
     time = 0
     has_media = False
-    for duration, is_empty in track.edits:
-        if is_empty and has_media:
+    for duration, at in track.edits:
+        if at == _EMPTY and has_media:
             intervals.append(((time - start) / scale, (time + duration - start) / scale))
-        has_media = has_media or not is_empty
+        has_media = has_media or at != _EMPTY
         time += duration
     return tuple(intervals[:MAX_INTERVALS])
 
@@ -112,16 +165,18 @@ def _time_scale(file: IO[bytes], header: tuple[int, int]) -> int:
 def _track(file: IO[bytes], start: int, end: int) -> Iterator[_Track]:
     media = _child(file, start, end, b"mdia")
     handler = media and _child(file, *media, b"hdlr")
+    header = media and _child(file, *media, b"mdhd")
     if not handler:
         return
     file.seek(handler[0] + 8)
     name = file.read(4)
     edits = _child(file, start, end, b"edts")
     entries = edits and _child(file, *edits, b"elst")
-    yield _Track(name, _edits(file, *entries) if entries else ())
+    scale = _time_scale(file, header) if header else 0
+    yield _Track(name, scale, _edits(file, *entries) if entries and scale else ())
 
 
-def _edits(file: IO[bytes], start: int, end: int) -> tuple[tuple[int, bool], ...]:
+def _edits(file: IO[bytes], start: int, end: int) -> tuple[tuple[int, int], ...]:
     file.seek(start)
     head = file.read(8)
     if len(head) < 8:  # noqa: PLR2004 - version, flags, count
@@ -130,4 +185,4 @@ def _edits(file: IO[bytes], start: int, end: int) -> tuple[tuple[int, bool], ...
     count = min(int.from_bytes(head[4:], "big"), MAX_EDITS, max(0, end - start - 8) // form.size)
     data = file.read(count * form.size)
     whole = data[: len(data) // form.size * form.size]
-    return tuple((duration, media_time == -1) for duration, media_time, _ in form.iter_unpack(whole))
+    return tuple((duration, max(at, _EMPTY)) for duration, at, _ in form.iter_unpack(whole))

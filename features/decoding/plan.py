@@ -84,6 +84,10 @@ class Plan:
         is_wanted = self.every_time or self.every_picture or bool(config.num_frames and not self.first_picture)
         return self.picture and is_wanted
 
+    def max_seconds(self, config: DecodeConfig) -> float:
+        """Return the time at which picture and sound end at the latest."""
+        return min(config.max_seconds, self.empty.end_seconds or config.max_seconds)
+
     def without_picture(self, code: str, detail: str) -> Plan:
         """Return the plan for the sound alone; ``fast`` is an option of a decoder that is not there then."""
         return replace(self, picture=False, sampling="exact", problems=(*self.problems, (code, detail)))
@@ -138,7 +142,9 @@ def first_plan(config: DecodeConfig, encrypted: frozenset[str] = frozenset(), em
         encrypted: Which of ``picture`` and ``sound`` are encrypted; they are left out.
         empty: Its empty edits.
     """
-    plan = Plan(sampling=config.sampling, empty=empty or EmptyEdits())
+    empty = empty or EmptyEdits()
+    # Parts are taken from between pictures that others refer to.
+    plan = Plan(sampling="exact" if empty.end_seconds else config.sampling, empty=empty)
     if "sound" in encrypted:
         plan = plan.without_sound("encrypted", "the sound is encrypted")
     return plan.without_picture("encrypted", "the picture is encrypted") if "picture" in encrypted else plan

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from features.decoding.config import DecodeConfig
 from features.decoding.edit_lists import MAX_INTERVALS, EmptyEdits, empty_edits
 from features.formats.matroska import read_waveform
-from tests.features.decoding.test_clip_times import X264, numbered, shown
+from tests.features.decoding.test_clip_times import TONE, X264, numbered, shown
 from tests.features.media import decode_row, downloaded, render
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def edit_list(edits: Sequence[Edit], media_scale: int, *, is_long: bool = False)
 def movie(tracks: Sequence[tuple[bytes, bytes]], more: bytes = b"") -> bytes:
     """Return a movie's box with tracks of a handler and an edit list each, and nothing that can be decoded."""
     header = box(b"mvhd", struct.pack(">IIIII", 0, 0, 0, SCALE, 0) + bytes(80))
-    handlers = [box(b"mdia", box(b"hdlr", bytes(8) + name + bytes(12))) for name, _ in tracks]
+    media = box(b"mdhd", struct.pack(">IIIII", 0, 0, 0, SCALE, 0) + bytes(4))
+    handlers = [box(b"mdia", media + box(b"hdlr", bytes(8) + name + bytes(12))) for name, _ in tracks]
     traks = [box(b"trak", edits + handler) for (_, edits), handler in zip(tracks, handlers, strict=True)]
     return box(b"ftyp", b"qt  ") + box(b"moov", header + b"".join(traks) + more)
 
@@ -97,6 +98,25 @@ def test_in_an_empty_edit_the_last_picture_stands_and_the_sound_is_silent(base: 
     assert pitches[:9] == pytest.approx([500, 500, 500, 500, 0, 0, 900, 900, 900], abs=15)
 
 
+@pytest.mark.parametrize(("edits", "third"), [(HOLE, 19), ([(1, 1), (0.5, 2.2), (1, 3)], 22)])
+def test_reordered_pictures_are_at_their_places(tmp_path: Path, edits: list[Edit], third: int) -> None:
+    coding = (*X264, "-bf", "2", "-x264-params", "b-adapt=0:b-pyramid=none", "-c:a", "aac", "-movie_timescale", SCALE)
+    base = render(tmp_path / "a.mov", [numbered(10, 4), TONE.format(4)], *map(str, coding))
+    # One picture is held back, so that media times start with 0.1 s.
+    late = [(seconds, None if at is None else at + 0.1) for seconds, at in edits]
+    clip = decode_row(downloaded(edited(base, late, [b"vide"])), DecodeConfig(codec="lossless"))
+    assert clip.outcome.status == "ok"
+    assert {time: number for time, number in shown(clip).items() if time < 2.5} == {
+        0.0: 10, 0.5: 15, 1.0: third, 1.5: 30, 2.0: 35,
+    }  # fmt: skip
+
+
+def test_parts_in_another_order_keep_their_order(base: Path) -> None:
+    pictures, pitches, _ = decode(edited(base, [(1, 2), (0.5, None), (1, 0)]))
+    assert pictures == {0.0: 20, 0.5: 25, 1.0: 29, 1.5: 0, 2.0: 5}
+    assert pitches[:9] == pytest.approx([700, 700, 700, 700, 0, 0, 300, 300, 300], abs=15)
+
+
 def test_frames_for_motion_and_a_fixed_number_stand_too(base: Path) -> None:
     pictures, _, motion = decode(edited(base, HOLE), num_frames=5, motion_frames_per_second=4.0)
     assert pictures == {0.25: 12, 0.75: 17, 1.25: 19, 1.75: 32, 2.25: 37}
@@ -119,7 +139,15 @@ def test_the_clock_starts_with_the_first_track(is_long: bool) -> None:
     picture = (b"vide", edit_list([(1, None), (2, 0), (1, None), (1, 5)], SCALE, is_long=is_long))
     sound = (b"soun", edit_list([(0.5, None), (1, 0), (0.25, None)], SCALE, is_long=is_long))
     found = empty_edits(io.BytesIO(movie([(b"tmcd", b""), picture, sound])))
-    assert found == EmptyEdits(picture=((2.5, 3.5),), sound=((1.0, 1.25),))
+    assert (found.picture, found.sound) == (((2.5, 3.5),), ((1.0, 1.25),))
+    assert (found.picture_end_seconds, found.sound_end_seconds, found.end_seconds) == (4.5, 1.25, 4.5)
+    assert (found.picture_parts, found.sound_parts) == (((0.5, 0.0, 2.0), (3.5, 5.0, 1.0)), ((0.0, 0.0, 1.0),))
+
+
+def test_parts_that_are_not_in_order_are_left_to_ffmpeg() -> None:
+    twice = edit_list([(1, 2), (1, None), (1, 0)], SCALE)
+    assert empty_edits(io.BytesIO(movie([(b"vide", twice)]))) == EmptyEdits(picture=((1.0, 2.0),))
+    assert empty_edits(io.BytesIO(movie([(b"vide", edit_list([(1, 2), (1, 0)], SCALE))]))) == EmptyEdits()
 
 
 def test_of_several_tracks_the_first_counts() -> None:
