@@ -222,7 +222,11 @@ class MediaStore:
     def claim(self, url: str) -> Partial | None:
         """Return the locked file for the body of ``url``, ``None`` while another thread or process writes it."""
         self._publisher.publish_waiting(url)
-        return Partial.open(self.partial_path(url), url, self._index)
+        partial = Partial.open(self.partial_path(url), url, self._index)
+        if partial is None:
+            # Another process that holds it may itself wait for a file of this group.
+            self._publisher.publish()
+        return partial
 
     def add(self, partial: Partial, url: str, facts: StoredFacts) -> MediaFile:
         """Take a whole, checked file over, which gets its name with a group of others: see :meth:`publish`.

@@ -130,6 +130,13 @@ def test_a_killed_process_leaves_no_name_of_what_was_not_synced(store: MediaStor
     assert not (store.folder / NAME).exists()
 
 
+def test_two_processes_do_not_wait_for_each_others_groups(store: MediaStore) -> None:
+    with MediaStore(store.folder) as other:
+        files = [add(store, f"{URL}?1", b"1"), add(other, f"{URL}?2", b"2")]
+        assert store.claim(f"{URL}?2") is None
+        assert other.find(f"{URL}?1") == files[0]
+
+
 def test_a_group_that_cannot_be_synced_leaves_nothing(store: MediaStore, monkeypatch: pytest.MonkeyPatch) -> None:
     fail_at = iter([False] * 5 + [True] + [False] * 100)
 
