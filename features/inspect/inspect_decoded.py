@@ -51,7 +51,7 @@ def inspect_decoded(path: Path, query: InspectQuery) -> InspectResult:
     try:
         drawings = _drawings(read_parts(path, clip), about, query.heading(clip.outcome.clip_id))
     except ShardError as error:
-        raise ShardError(f"{path}: {error}") from error
+        raise ShardError(f"{path}: {error}: delete the shard and run again") from error
     return InspectResult({**values, "clip": about}, tuple(drawings))
 
 
