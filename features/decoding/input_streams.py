@@ -19,13 +19,21 @@ _TAG = re.compile(r"\(([^()\[\] ]{1,16}) / 0x[0-9A-Fa-f]+\)")
 _TRANSPORT_STREAM = re.compile(r"^Input #0, mpegts,", re.MULTILINE)
 # SAMPLE-AES of H.264, AAC, AC-3 and E-AC-3 (Apple, MPEG-2 Stream Encryption Format for HTTP Live Streaming).
 _ENCRYPTED_TYPE = re.compile(r"\(\[(?:219|207|193|194)\]\[0\]\[0\]\[0\] / ")
-_COMPONENT = re.compile(r"\[[^\[\]]* @ 0x[0-9a-f]+\]\s*")
-# Nothing of the stream can be decoded. ffmpeg names the stream by its number, in one of the forms of `_own_lines`, or
-# not at all: then a line is about any sound.
-_NO_DECODER = re.compile(r"no decoder found for|Decoder \([^\n]*\) not found|: unknown codec$")
+# What the log says of a stream of which nothing can be decoded, in words. ffmpeg names the stream by its number, in one
+# of the forms of `_own_lines`, or not at all: then a line is about any sound.
 _NO_LAYOUT = re.compile(r"Input channel layout [^\n]* is not supported|Rematrix is needed between [^\n]* and")
-_NOT_OPENED = re.compile(r"Error while opening decoder")
-_BAD_PACKETS = re.compile(r"Error submitting packet to decoder|Error while decoding stream|Decode error rate")
+_COMPLAINTS = (
+    (
+        re.compile(r"no decoder found for|Decoder \([^\n]*\) not found|: unknown codec$"),
+        "this ffmpeg has no decoder for it",
+    ),
+    (_NO_LAYOUT, "this ffmpeg cannot mix its channels"),
+    (re.compile(r"Error while opening decoder"), "its description is missing or damaged"),
+    (
+        re.compile(r"Error submitting packet to decoder|Error while decoding stream|Decode error rate"),
+        "its packets are damaged",
+    ),
+)
 # Nothing at all came of the stream, or nothing that tells its format.
 _NO_FORMAT = re.compile(
     r"Could not find codec parameters|Cannot determine format of input|Error (?:re)?initializing filters|Neither number"
@@ -108,13 +116,10 @@ def complaint(log: str, stream: InputStream) -> tuple[str, str]:
     The code is ``picture_not_decodable`` or ``sound_not_decodable``, and ``""`` where the log has no such line.
     """
     lines = _own_lines(log, stream)
-    of_sound = [] if stream.media == "Video" else [_NO_LAYOUT]
-    tests = [_NO_DECODER, *of_sound, _NOT_OPENED, _BAD_PACKETS]
-    for test in tests:
-        found = sorted({_COMPONENT.sub("", line) for line in lines if test.search(line)})
-        if found:
+    for test, words in _COMPLAINTS:
+        if any(test.search(line) for line in lines):
             code = "picture_not_decodable" if stream.media == "Video" else "sound_not_decodable"
-            return code, f"{stream.name} cannot be decoded: {found[0]}"
+            return code, f"{stream.name} cannot be decoded: {words}"
     return "", ""
 
 
@@ -126,7 +131,7 @@ def is_blamed(log: str, stream: InputStream) -> bool:
 def absence(stream: InputStream) -> tuple[str, str]:
     """Return code and detail of a stream that the file names and of which nothing came."""
     if stream.media == "Video":
-        return "no_video_stream", f"the file names {stream.name[4:]}, but holds no frame of it"
+        return "no_video_stream", f"the file names a {stream.name[4:]}, but holds no frame of it"
     return "sound_empty", f"the file names {stream.name[4:]}, but holds none of it"
 
 

@@ -16,9 +16,17 @@ if TYPE_CHECKING:
 
 Problem = tuple[str, str]
 
-ENCRYPTED = "encrypted"
 # Codes of a stream that is there and holds nothing.
 _ABSENT_CODES = frozenset({"sound_empty", "no_video_stream"})
+
+# What the codes of ffmpeg's own words mean.
+_WORDS = {
+    "no_video_stream": "the file holds neither a picture nor sound",
+    "invalid_data": "the file is damaged or not complete",
+    "too_many_pixels": "the picture is larger than max_pixels",
+    "too_much_memory": "decoding needs more memory than max_process_megabytes",
+    "format_not_supported": "this ffmpeg does not read the kind of the file",
+}
 
 
 def problems_of(
@@ -38,7 +46,10 @@ def problems_of(
     missing = search(counted, duration, config, attempt.log)
     is_explained = any(code == "sound_not_decodable" for code, _ in problems)
     if attempt.returncode != 0 and counted.num_frames and not is_explained:
-        missing = ("decode_errors", f"ffmpeg ended with {attempt.returncode}; {last_line(attempt.log)}")
+        missing = (
+            "decode_errors",
+            f"a part could not be decoded; ffmpeg ended with {attempt.returncode}: {last_line(attempt.log)}",
+        )
     return [*problems, *([missing] if missing else [])]
 
 
@@ -49,12 +60,11 @@ def failure(attempt: Attempt, plan: Plan) -> ClipError:
     if not attempt.is_refused and not problems and attempt.output.tell():
         return ClipError("no_usable_stream", f"no picture and no sound could be decoded; {last_line(attempt.log)}")
     if attempt.is_refused or not problems:
-        return ClipError(code, "the file holds neither a picture nor sound" if code == NO_PICTURE[0] else detail)
-    details = "; ".join(text for _, text in problems)
-    codes = [found for found, _ in problems if found not in _ABSENT_CODES]
-    return ClipError(
-        next((ENCRYPTED for found in codes if found == ENCRYPTED), [*codes, "no_usable_stream"][0]), details
-    )
+        words = _WORDS.get(code, "")
+        return ClipError(code, f"{words}; ffmpeg says: {detail}" if words else detail)
+    # By the alphabet: what is encrypted comes first, then the picture.
+    found = min((found for found, _ in problems if found not in _ABSENT_CODES), default="no_usable_stream")
+    return ClipError(found, "; ".join(text for _, text in problems))
 
 
 def _of_streams(attempt: Attempt, plan: Plan) -> list[Problem]:
