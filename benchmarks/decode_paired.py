@@ -53,8 +53,8 @@ H264 = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
 AAC = ("-c:a", "aac", "-b:a", "96k")
 # Name -> size, frames a second, options.
 RENDERED: Mapping[str, tuple[str, int, tuple[str, ...]]] = {
-    "phone.mp4": ("480x854", 30, (*H264, *AAC)),
-    "camera.mp4": ("1280x720", 25, (*H264, *AAC)),
+    "phone.mp4": ("324x576", 30, (*H264, *AAC)),
+    "camera.mp4": ("1024x576", 25, (*H264, *AAC)),
     "clip.mkv": ("640x360", 25, (*H264, *AAC)),
     "clip.webm": ("640x360", 25, ("-c:v", "libvpx", "-b:v", "1M", "-c:a", "libopus")),
     "clip.ts": ("640x360", 25, (*H264, *AAC)),

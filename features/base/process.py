@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 16
 SECONDS_BETWEEN_LOOKS = 0.25
+# ffmpeg writes each line of its log by itself. Without the pause this process would wake up for each of them.
+SECONDS_BETWEEN_READS = 0.002
 # ffmpeg's log of one clip is far shorter; a damaged file can make it print megabytes.
 MAX_STDERR_BYTES = 1 << 16
 # Of the middle part, the lines that the caller names.
@@ -254,7 +256,7 @@ class _Messages:
         stream = self._process.stderr
         assert stream is not None  # noqa: S101 - opened as a pipe above
         half = MAX_STDERR_BYTES // 2
-        while chunk := stream.read1(4096):  # type: ignore[attr-defined] # buffered, as no bufsize is given
+        while chunk := stream.read1(CHUNK_BYTES):  # type: ignore[attr-defined] # buffered, as no bufsize is given
             room = max(0, half - len(self._head))
             self._head += chunk[:room]
             tail = self._tail + chunk[room:]
@@ -265,6 +267,7 @@ class _Messages:
                 self._enough, self.were_enough = None, answer
             if answer:
                 _kill_group(self._process)
+            time.sleep(SECONDS_BETWEEN_READS)
 
     def _look_at(self, dropped: bytes) -> None:
         """Keep the lines of a dropped part that the caller wants, while there is room for them."""

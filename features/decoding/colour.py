@@ -1,9 +1,9 @@
 """The filters that give every stored picture one size, one shape of pixels and one meaning of its colours.
 
-Stored pictures are BT.601, tagged with BT.709's primaries and transfer: JPEG (JFIF) has no other matrix, and readers
-that ignore the tags of H.264 take BT.601 for small pictures. The scaler converts from the tags of
-each frame. Where the stream's tags ask for more than the scaler does (HDR, a matrix that it lacks, no tags at all on
-a large picture), :func:`colours_of` says so from ffmpeg's log.
+Stored pictures are BT.601, H.264 tagged with BT.709's primaries and transfer: JPEG (JFIF) has no other matrix, and
+readers that ignore the tags of H.264 take BT.601 for small pictures. The scaler converts from the tags of each frame.
+Where the stream's tags ask for more than the scaler does (HDR, a matrix that it lacks, no tags at all on a large
+picture), :func:`colours_of` says so from ffmpeg's log.
 """
 
 from __future__ import annotations
@@ -141,11 +141,15 @@ def picture_filters(
     """
     size, values = _sides(short_side_pixels), _RANGES[codec]
     white = list(ON_WHITE) if kind in TRANSPARENT_KINDS else []
-    if _uses_zscale(colours, filters):
+    is_converted = _uses_zscale(colours, filters)
+    if is_converted:
         steps = _by_zscale(size, values, colours)
     else:
         steps = [f"scale={size}:out_color_matrix=bt601:out_range={values}:flags={SCALER_FLAGS}"]
-    return [*white, *steps, "setsar=1", f"setparams=range={values}:{_STORED_TAGS}"]
+    # JPEG has no place for other tags, and each filter takes a sixtieth of Decode on short clips.
+    is_tagged = is_converted or codec == "lossless"
+    tags = [f"setparams=range={values}:{_STORED_TAGS}"] if is_tagged else []
+    return [*white, *steps, "setsar=1", *tags]
 
 
 def source_tags(colours: Colours, filters: frozenset[str]) -> list[str]:

@@ -141,7 +141,8 @@ def measure(matroska: IO[bytes], *, has_clock: bool = False) -> StoredStreams:
     audio_start: float | None = None
     matroska.seek(0)
     try:
-        container = av.open(matroska, mode="r", format="matroska")
+        # The header has the rates of the streams: no packet is read for them.
+        container = av.open(matroska, mode="r", format="matroska", options={"fpsprobesize": "0"})
     except av.FFmpegError as error:
         raise ShardError(f"a stored clip cannot be opened ({error})") from error
     with container:

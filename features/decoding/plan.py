@@ -164,8 +164,8 @@ def header_asks_for_more(plan: Plan, config: DecodeConfig, log: str) -> bool | N
 
     Then the command can be ended before it has decoded anything.
     """
-    plain = plain_log(log)
-    if END_OF_HEADER not in plain:
+    # Asked at each line: most are spared the removal of levels.
+    if END_OF_HEADER.strip() not in log or END_OF_HEADER not in (plain := plain_log(log)):
         return None
     colours = colours_of(plain, config.untagged_matrix)
     return plan.colours not in {colours, colours.nearest()}
