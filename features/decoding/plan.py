@@ -37,6 +37,8 @@ NO_PICTURE = ("no_video_stream", "the file has no picture; its sound is kept")
 END_OF_HEADER = "\nStream mapping:\n"
 # Commands for one file. Each rule changes a plan once, and no two rules undo each other.
 MAX_COMMANDS = 6
+# Sound tracks that are tried.
+MAX_SOUND_TRACKS = 3
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,11 @@ class Attempt:
     def has_content(self) -> bool:
         """Whether any frame or sound was stored."""
         return self.stored is not None and bool(self.stored.num_frames or self.stored.audio_seconds)
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether any sound was stored."""
+        return self.stored is not None and self.stored.audio_seconds > 0
 
     @property
     def is_refused(self) -> bool:
@@ -241,24 +248,35 @@ def _sound(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
     return replace(plan, mix=revised_sound(plan.mix, attempt.report, stored.audio_seconds, room_seconds, attempt.kind))
 
 
-def _without_a_bad_stream(plan: Plan, attempt: Attempt, _: DecodeConfig) -> Plan | None:
-    """Return the plan without the stream that the log blames, where ffmpeg stored nothing of the other one either.
+def _with_another_sound_track(plan: Plan, attempt: Attempt, _: DecodeConfig) -> Plan | None:
+    """Return the plan for a further sound track where nothing came of the one before.
 
-    In place of a sound track the next one of another codec is tried first.
+    Where that one cannot be decoded, tracks of its codec cannot either.
     """
+    sounds = input_streams(attempt.log).sounds[:MAX_SOUND_TRACKS]
+    if not plan.sound or attempt.has_sound or attempt.is_refused or plan.sound_track >= len(sounds):
+        return None
+    sound = sounds[plan.sound_track]
+    if not attempt.has_content and not is_blamed(attempt.log, sound):
+        return None
+    is_undecodable = complaint(attempt.log, sound)[0] != ""
+    for number, other in enumerate(sounds[plan.sound_track + 1 :], plan.sound_track + 1):
+        if not (is_undecodable and other.codec == sound.codec):
+            return replace(plan, sound_track=number)
+    return None
+
+
+def _without_a_bad_stream(plan: Plan, attempt: Attempt, _: DecodeConfig) -> Plan | None:
+    """Return the plan without the stream that the log blames, where ffmpeg stored nothing of the other one either."""
     if attempt.has_content or attempt.is_refused or not (plan.picture and plan.sound):
         return None
     streams = input_streams(attempt.log)
-    sound = streams.sounds[plan.sound_track] if plan.sound_track < len(streams.sounds) else None
-    picture = streams.pictures[0] if streams.pictures else None
-    if sound is not None and is_blamed(attempt.log, sound):
-        for number, other in enumerate(streams.sounds):
-            if number > plan.sound_track == 0 and other.codec != sound.codec:
-                return replace(plan, sound_track=number)
-        return plan.without_sound(*stream_problem(attempt, sound)) if picture is not None else None
-    if sound is not None and picture is not None and is_blamed(attempt.log, picture):
-        return plan.without_picture(*stream_problem(attempt, picture))
-    return None
+    if not streams.pictures or plan.sound_track >= len(streams.sounds):
+        return None
+    picture, sound = streams.pictures[0], streams.sounds[plan.sound_track]
+    if is_blamed(attempt.log, sound):
+        return plan.without_sound(*stream_problem(attempt, sound))
+    return plan.without_picture(*stream_problem(attempt, picture)) if is_blamed(attempt.log, picture) else None
 
 
 def _without_encrypted_streams(plan: Plan, attempt: Attempt, _: DecodeConfig) -> Plan | None:
@@ -307,6 +325,7 @@ RULES: tuple[Callable[[Plan, Attempt, DecodeConfig], Plan | None], ...] = (
     _without_picture,
     _with_every_picture,
     _of_a_sound_field,
+    _with_another_sound_track,
     _without_a_bad_stream,
     _with_one_graph,
     _with_the_first_picture,

@@ -157,13 +157,17 @@ def test_when_both_streams_are_bad_the_clip_says_so_of_each(base: Path, tmp_path
     assert clip.matroska is None
 
 
-def test_a_second_sound_track_of_another_codec_stands_in(tmp_path: Path) -> None:
+def test_where_nothing_comes_of_a_sound_track_the_next_one_stands_in(tmp_path: Path) -> None:
     inputs = [PICTURE.format(size="64x48", rate=4, seconds=1), TONE.format(seconds=1), TONE.format(seconds=1)]
     maps = ("-map", "0", "-map", "1", "-map", "2", "-c:a:0", "aac", "-c:a:1", "flac")
     path = render(tmp_path / "a.mp4", inputs, *maps, *X264)
-    clip = decode(renamed(path, tmp_path / "b.mp4", (b"mp4a", b"apac"), (b"esds", b"dapa")))
-    assert clip.outcome == Outcome("clip", "ok")
-    assert sound_of(clip)[1].size == pytest.approx(16000, abs=200)
+    renamed(path, tmp_path / "unknown.mp4", (b"mp4a", b"apac"), (b"esds", b"dapa"))
+    copied(path, tmp_path / "empty.mkv", "-map", "0", "-bsf:a:0", "noise=drop=1")
+    raw("-i", path, *maps[:2], "-map", "0:a:0", *X264, "-c:a", "aac", "-bsf:a:0", "noise=drop=1", tmp_path / "empty.ts")
+    for name in ("unknown.mp4", "empty.mkv", "empty.ts"):
+        clip = decode(tmp_path / name)
+        assert clip.outcome == Outcome("clip", "ok"), name
+        assert sound_of(clip)[1].size == pytest.approx(16000, abs=1500), name
 
 
 def test_encrypted_tracks_of_an_mp4_are_not_decoded(base: Path, tmp_path: Path) -> None:
