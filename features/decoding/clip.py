@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ from features.decoding.sound import lost_sound, place_sound, sound_report
 from features.decoding.verdict import failure, problems_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from features.base.process import Completed
@@ -268,10 +269,11 @@ def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
     """Return the result of the first command whose plan is not revised, or of the last one, and its plan.
 
     Raises:
-        ClipError: ``encrypted``, or as :meth:`_Work.run` raises.
+        ClipError: ``encrypted`` or ``file_unreadable``, or as :meth:`_Work.run` raises.
     """
     decoder, config = work.decoder, work.decoder.config
-    plan = first_plan(config, encrypted_streams(path, kind), _empty_edits(path, kind))
+    with _own_reading():
+        plan = first_plan(config, encrypted_streams(path, kind), _empty_edits(path, kind))
     for number in range(1, MAX_COMMANDS + 1):
         if not (plan.picture or plan.sound):
             raise ClipError("encrypted", "; ".join(text for _, text in plan.problems))
@@ -281,7 +283,8 @@ def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
         log = done.stderr
         stored = None if done.was_enough else _measured(output, has_clock=plan.has_clock(config))
         is_whole = done.was_enough or (stored is not None and bool(stored.num_frames and stored.audio_seconds))
-        scrambled = scrambled_pids(path) if kind == "mpegts" and not is_whole else frozenset()
+        with _own_reading():
+            scrambled = scrambled_pids(path) if kind == "mpegts" and not is_whole else frozenset()
         attempt = Attempt(
             output,
             done.returncode,
@@ -302,14 +305,22 @@ def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
 
 
 def _empty_edits(path: Path, kind: str) -> EmptyEdits:
-    if kind != "mp4":
-        return EmptyEdits()
+    # Opened whatever its kind, since ffmpeg has no code of its own for a file that may not be read.
+    with path.open("rb") as file:
+        return empty_edits(file) if kind == "mp4" else EmptyEdits()
+
+
+@contextmanager
+def _own_reading() -> Iterator[None]:
+    """Turn an error of the disk, where the file itself is read, into an outcome of the clip.
+
+    Raises:
+        ClipError: ``file_unreadable``.
+    """
     try:
-        with path.open("rb") as file:
-            return empty_edits(file)
-    except OSError:
-        # ffmpeg names the reason.
-        return EmptyEdits()
+        yield
+    except OSError as error:
+        raise ClipError("file_unreadable", f"the file cannot be read: {error.strerror}") from error
 
 
 def _measured(output: IO[bytes], *, has_clock: bool) -> StoredStreams | None:
@@ -349,10 +360,8 @@ def _selected(attempt: Attempt, plan: Plan, stored: StoredStreams, work: _Work) 
 def _decode_cover(file: MediaFile, work: _Work) -> IO[bytes]:
     decoder = work.decoder
     path = decoder.locate(file)
-    try:
+    with _own_reading():
         form = cover_form(path, file.kind)
-    except OSError as error:
-        raise ClipError("file_unreadable", f"the file cannot be read: {error.strerror}") from error
     command = cover_command(decoder.binary, str(path), file.kind, decoder.config, form)
     max_pixels = decoder.config.max_pixels
 

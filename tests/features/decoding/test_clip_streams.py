@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from features.base.outcomes import Outcome
+from features.decoding.config import DecodeConfig
+from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
 from tests.features.decoding.test_clip_rules import TONE, X264, cut, decode, frames_of, raw, sound_of, times_of
-from tests.features.media import PICTURE, SOUND, render, render_clip
+from tests.features.media import PICTURE, SOUND, decode_row, render, render_clip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -378,3 +380,13 @@ def test_thousands_of_complaints_do_not_hide_which_streams_there_are(tmp_path: P
     clip = decode(copied(base, tmp_path / "b.mkv", "-bsf:v", "noise=amount=1"))
     assert (clip.outcome.status, clip.outcome.code) == ("partial", "picture_not_decodable")
     assert sound_of(clip)[1].size == pytest.approx(64000, abs=1500)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "matroska", "mpegts", "avi"])
+def test_a_file_that_cannot_be_read_any_more_is_an_outcome(tmp_path: Path, kind: str) -> None:
+    # A folder in its place: a superuser may read every file.
+    path = str(tmp_path.relative_to("/"))
+    file = MediaFile(FROM_MANIFEST, path, kind, tmp_path.stat().st_size, "0" * 64)
+    outcome = decode_row(DownloadedClip(Outcome("clip", "ok"), file), DecodeConfig()).outcome
+    assert (outcome.status, outcome.code) == ("failed", "file_unreadable")
+    assert outcome.detail == "the file cannot be read: Is a directory"
