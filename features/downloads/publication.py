@@ -83,6 +83,9 @@ class Publisher:
         Raises:
             OSError: The disk is full or may not be written.
         """
+        # Linux begins to write what it is told not to need, and keeps it all the same; the sync then takes half of the
+        # time.
+        os.posix_fadvise(file.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         with self._lock:
             self._waiting[file.url] = file
             self._group.append(file)
