@@ -90,6 +90,8 @@ def _clip_command(binary: str, kind: str, config: DecodeConfig, plan: Plan) -> t
     elif plan.mix.clock != "counted":
         # Times that are nonsense say nothing of where to stop.
         options["t"] = config.max_seconds
+    if plan.one_clock:
+        options["dts_delta_threshold"] = config.max_seconds
     if plan.one_graph:
         options.update({"reinit_filter:v": 0, "noautorotate": None})
     if kind == "mp4":

@@ -7,6 +7,7 @@ this module gives the plan of the next command. Rules are pure; each knows one k
 from __future__ import annotations
 
 import operator
+import re
 from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
@@ -39,6 +40,10 @@ END_OF_HEADER = "\nStream mapping:\n"
 MAX_COMMANDS = 6
 # Sound tracks that are tried.
 MAX_SOUND_TRACKS = 3
+# What ffmpeg adds to all times of an MPEG-TS, in microseconds.
+CLOCK_WAS_MOVED = re.compile(r"timestamp discontinuity \(stream id=\d+\): -?\d+, new offset= (-?\d+)")
+# So often back to where it was.
+MOVES_BACK = 5
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class Plan:
         every_time: Whether the time of every picture is found out.
         every_picture: Whether all pictures are stored, and those for given times are chosen from them afterwards. Then
             no filter holds one back, and ffmpeg turns each picture as its own display matrix says.
+        one_clock: Whether a gap of more than 10 s in one stream of an MPEG-TS is a gap, and no new clock of the file.
         mix: How the sound is filtered.
         sound_track: Number of the sound track that is stored, from 0.
         problems: Code and detail of each stream that is left out.
@@ -72,6 +78,7 @@ class Plan:
     colours: Colours = field(default_factory=Colours)
     every_time: bool = False
     every_picture: bool = False
+    one_clock: bool = False
     mix: SoundPlan = field(default_factory=SoundPlan)
     sound_track: int = 0
     problems: tuple[tuple[str, str], ...] = ()
@@ -220,6 +227,16 @@ def _with_one_graph(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan 
     return replace(plan, every_picture=True) if is_other_picture else replace(plan, one_graph=True)
 
 
+def _with_one_clock(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:  # noqa: ARG001 - as every rule
+    """Return the plan that keeps the clock of a file in which ffmpeg moved it back and forth.
+
+    Where a stream of an MPEG-TS pauses for more than 10 s, ffmpeg takes its next packet for one of another clock and
+    moves all that follows; the next packet of the other stream moves it back. A clock that was set anew moves once.
+    """
+    offsets = CLOCK_WAS_MOVED.findall(attempt.log)
+    return replace(plan, one_clock=True) if len(offsets) >= len(set(offsets)) + MOVES_BACK else None
+
+
 def _with_the_first_picture(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
     """Return the plan that stores the first picture where none is on screen at any of the times."""
     if (attempt.stored is not None and attempt.stored.num_frames) or not has_picture(attempt.log) or not plan.picture:
@@ -328,6 +345,7 @@ RULES: tuple[Callable[[Plan, Attempt, DecodeConfig], Plan | None], ...] = (
     _with_another_sound_track,
     _without_a_bad_stream,
     _with_one_graph,
+    _with_one_clock,
     _with_the_first_picture,
     _with_every_time,
     _sound,

@@ -116,6 +116,18 @@ def test_a_clock_that_runs_slow_or_fast_is_followed_without_a_hole(
     assert num_zeros(clip) == 0
 
 
+def test_a_long_pause_of_the_sound_alone_is_no_new_clock(folder: Path, tmp_path: Path) -> None:
+    picture = render(tmp_path / "p.ts", [PICTURE.format(seconds=16)], *X264)
+    raw("-i", picture, "-i", folder / "a.ts", "-map", "0:v", "-map", "1:a", "-c", "copy", tmp_path / "a.ts")
+    pause_seconds = 12.0
+    paused = changed(tmp_path / "a.ts", tmp_path / "b.ts", lambda s: s + pause_seconds if s > 1.0 else s)
+    clip = decode(paused)
+    assert clip.outcome.status == "ok"
+    due = np.arange(6) / 2 + 0.1 + pause_seconds * (np.arange(6) > 1)
+    np.testing.assert_allclose(clicks_of(clip), due, atol=0.02)
+    assert times_of(clip)[-1] == 15.5
+
+
 @pytest.mark.parametrize("second", [1.05, 1.3, 0.96])
 def test_where_rate_and_channels_change_a_sample_lies_at_its_time(tmp_path: Path, second: float) -> None:
     parts = []
