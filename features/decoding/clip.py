@@ -12,6 +12,7 @@ from features.base.errors import ClipError, ShardError
 from features.base.outcomes import SILENT_CODES, Outcome, Status, leading_code
 from features.base.parallel import STOPPING
 from features.base.process import Limits, run
+from features.decoding.colour import Colours, guessed_colours
 from features.decoding.commands import clip_command, hdr_facts
 from features.decoding.covers import cover_command, cover_form, joined_pixels
 from features.decoding.diagnostics import (
@@ -31,6 +32,7 @@ from features.decoding.edit_lists import EmptyEdits, empty_edits
 from features.decoding.encryption import encrypted_streams, scrambled_pids
 from features.decoding.frame_selection import choose_positions, on_screen, sampled_rate, select_frames, times_below
 from features.decoding.input_streams import LISTING
+from features.decoding.mp4_boxes import picture_entry
 from features.decoding.plan import MAX_COMMANDS, Attempt, Plan, first_plan, header_asks_for_more, revised_plan
 from features.decoding.sound import lost_sound, place_sound, sound_report
 from features.decoding.verdict import failure, problems_of
@@ -273,7 +275,7 @@ def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
     """
     decoder, config = work.decoder, work.decoder.config
     with _own_reading():
-        plan = first_plan(config, encrypted_streams(path, kind), _empty_edits(path, kind))
+        plan = first_plan(config, encrypted_streams(path, kind), *_header_facts(path, kind, config))
     for number in range(1, MAX_COMMANDS + 1):
         if not (plan.picture or plan.sound):
             raise ClipError("encrypted", "; ".join(text for _, text in plan.problems))
@@ -304,10 +306,13 @@ def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
     return attempt, plan
 
 
-def _empty_edits(path: Path, kind: str) -> EmptyEdits:
+def _header_facts(path: Path, kind: str, config: DecodeConfig) -> tuple[EmptyEdits, Colours]:
+    """Return the empty edits of an MP4, and what its header lets guess of its colours."""
     # Opened whatever its kind, since ffmpeg has no code of its own for a file that may not be read.
     with path.open("rb") as file:
-        return empty_edits(file) if kind == "mp4" else EmptyEdits()
+        if kind != "mp4":
+            return EmptyEdits(), Colours()
+        return empty_edits(file), guessed_colours(picture_entry(file), config.untagged_matrix)
 
 
 @contextmanager

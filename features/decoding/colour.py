@@ -10,6 +10,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from features.decoding.mp4_boxes import PictureEntry
 
 # Kinds in which transparency is common.
 TRANSPARENT_KINDS = frozenset({"gif", "webp", "png"})
@@ -35,8 +39,19 @@ _RANGES = {"mjpeg": "pc", "lossless": "tv"}
 _STORED_TAGS = "colorspace=smpte170m:color_primaries=bt709:color_trc=bt709"
 _KNOWN_MATRICES = (_SCALER_MATRICES | _ZSCALE_MATRICES) - {"unknown", "reserved"}
 # What zscale takes; in place of others the usual one of the range counts.
-_PRIMARIES = frozenset({"bt709", "bt470bg", "smpte170m", "smpte240m", "bt2020", "smpte431", "smpte432"})
+_PRIMARIES = {
+    1: "bt709", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 11: "smpte431", 12: "smpte432",
+}  # fmt: skip
+_PRIMARY_NAMES = frozenset(_PRIMARIES.values())
 _TRANSFERS = frozenset({"bt709", "smpte170m", "bt2020-10", "bt2020-12", "iec61966-2-1", "smpte2084", "arib-std-b67"})
+# Numbers of ITU-T H.273 in the header of an MP4.
+_MATRICES = {
+    0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc", 10: "bt2020c",
+    14: "ictcp",
+}  # fmt: skip
+_HDR_CODES = {16: "smpte2084", 18: "arib-std-b67"}
+# Those of other codecs have tags of their own.
+_GUESSED_CODECS = frozenset({b"avc1", b"avc3", b"hvc1", b"hev1", b"mp4v"})
 # Its complaint about tags that do not go together.
 ZSCALE_REFUSED = re.compile(r"^\[Parsed_zscale_[^\]\n]*\] .*(?:code \d+|no path between colorspaces)", re.MULTILINE)
 _ZSCALE = frozenset({"zscale"})
@@ -76,36 +91,66 @@ class Colours:
         return _ZSCALE if self.matrix in _ZSCALE_MATRICES else frozenset()
 
     def nearest(self) -> Colours:
-        """Return the same with a common matrix, for an ffmpeg that does not convert this one."""
+        """Return the same with a common matrix, where an ffmpeg may not convert this one."""
+        if not self.needed_filters():
+            return self
         return replace(self, matrix="bt2020nc" if self.hdr else "bt709")
 
 
-def colours_of(log: str, untagged_matrix: str) -> Colours:
+def colours_of(log: str, untagged_matrix: str, guess: Colours = Colours()) -> Colours:
     """Return what the first line about a picture in ffmpeg's log says of its colours.
 
     Args:
         log: ffmpeg's log, or its beginning.
         untagged_matrix: As ``DecodeConfig.untagged_matrix``.
+        guess: Returned where it gives the same pictures.
     """
     lines = (match["about"] for match in _VIDEO_LINE.finditer(log) if not match["about"].endswith("(attached pic)"))
     found = _PICTURE.search(next(lines, ""))
     if found is None:
         return Colours()
-    matrix, primaries, transfer = _tags(found["tags"] or "")
+    tags = _tags(found["tags"] or "")
+    colours = _colours(found["pixels"], tags, (int(found["width"]), int(found["height"])), untagged_matrix)
+    is_stated = tags[0] == guess.matrix == "bt709"
+    return guess if is_stated and colours == Colours() and guess == Colours("bt709") else colours
+
+
+def guessed_colours(entry: PictureEntry | None, untagged_matrix: str) -> Colours:
+    """Return what ffmpeg's log will say of the colours of an MP4, as far as its header tells.
+
+    A wrong guess costs the start of another command. The stream can have tags that its header lacks; those of HD are
+    most often BT.709.
+    """
+    if entry is None or entry.codec not in _GUESSED_CODECS:
+        return Colours()
+    primaries, transfer, matrix = entry.colour or (2, 2, 2)
+    names = (
+        _MATRICES.get(matrix, "unknown"),
+        _PRIMARIES.get(primaries, "unknown"),
+        _HDR_CODES.get(transfer, "unknown"),
+    )
+    return _colours("gbrp" if names[0] == "gbr" else "yuv420p", names, (entry.width, entry.height), untagged_matrix)
+
+
+def _colours(pixels: str, tags: tuple[str, str, str], size: tuple[int, int], untagged_matrix: str) -> Colours:
+    """Return the colours of a picture by pixel format, tags (matrix, primaries, transfer), and width and height."""
+    matrix, primaries, transfer = tags
     if transfer in HDR_TRANSFERS:
         # BT.2100 has these matrices and primaries for both transfers.
-        if found["pixels"].startswith(("gbr", "rgb", "bgr")):
+        if pixels.startswith(("gbr", "rgb", "bgr")):
             matrix = "gbr"
         elif matrix not in _KNOWN_MATRICES:
             matrix = "bt2020nc"
-        return Colours(matrix, primaries if primaries in _PRIMARIES else "bt2020", transfer, HDR_TRANSFERS[transfer])
+        return Colours(
+            matrix, primaries if primaries in _PRIMARY_NAMES else "bt2020", transfer, HDR_TRANSFERS[transfer]
+        )
     if matrix in _ZSCALE_MATRICES:
-        primaries = primaries if primaries in _PRIMARIES else "bt709"
+        primaries = primaries if primaries in _PRIMARY_NAMES else "bt709"
         return Colours(matrix, primaries, transfer if transfer in _TRANSFERS else "bt709")
     if matrix not in _SCALER_MATRICES:
         return Colours("bt709")
-    is_untagged = matrix == "unknown" and re.match(r"yuv(?!j)|nv|p0|y2", found["pixels"])
-    is_hd = int(found["width"]) >= HD_WIDTH_PIXELS or int(found["height"]) > LARGEST_SD_HEIGHT_PIXELS
+    is_untagged = matrix == "unknown" and re.match(r"yuv(?!j)|nv|p0|y2", pixels)
+    is_hd = size[0] >= HD_WIDTH_PIXELS or size[1] > LARGEST_SD_HEIGHT_PIXELS
     if is_untagged and (untagged_matrix == "bt709" or (untagged_matrix == "auto" and is_hd)):
         return Colours("bt709")
     return Colours()

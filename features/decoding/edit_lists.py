@@ -11,6 +11,8 @@ import struct
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING
 
+from features.decoding.mp4_boxes import boxes, child
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,8 +23,7 @@ Part = tuple[float, float, float]
 
 _EMPTY = -1
 _ROUNDING_SECONDS = 0.002
-# Children of one box, and edits of one track, that are looked at.
-MAX_BOXES = 64
+# Edits of one track that are looked at.
 MAX_EDITS = 1000
 # A filter's expression has a term for each.
 MAX_INTERVALS = 64
@@ -90,12 +91,12 @@ def empty_edits(file: IO[bytes]) -> EmptyEdits:
 
     The clock starts with the first of the two tracks, as ffmpeg's does.
     """
-    moov = _child(file, 0, file.seek(0, 2), b"moov")
-    header = moov and _child(file, *moov, b"mvhd")
-    if not moov or not header or _child(file, *moov, b"mvex"):
+    moov = child(file, 0, file.seek(0, 2), b"moov")
+    header = moov and child(file, *moov, b"mvhd")
+    if not moov or not header or child(file, *moov, b"mvex"):
         return EmptyEdits()
     scale = _time_scale(file, header)
-    found = [track for name, start, end in _boxes(file, *moov) if name == b"trak" for track in _track(file, start, end)]
+    found = [track for name, start, end in boxes(file, *moov) if name == b"trak" for track in _track(file, start, end)]
     first = {handler: next((one for one in found if one.handler == handler), None) for handler in (b"vide", b"soun")}
     tracks = {handler: track for handler, track in first.items() if track}
     if not scale or not tracks:
@@ -131,29 +132,6 @@ def _intervals(track: _Track, start: int, scale: int) -> tuple[Interval, ...]:
     return tuple(intervals[:MAX_INTERVALS])
 
 
-def _boxes(file: IO[bytes], start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield name, start and end of the contents of the boxes between two places of a file."""
-    for _ in range(MAX_BOXES):
-        file.seek(start)
-        head = file.read(16)
-        if start + 8 > end or len(head) < 8:  # noqa: PLR2004 - size and name
-            return
-        size, name = struct.unpack(">I4s", head[:8])
-        content = start + 8
-        if size == 1 and len(head) == 16:  # noqa: PLR2004 - and the long size
-            (size,) = struct.unpack(">Q", head[8:])
-            content = start + 16
-        stop = end if size == 0 else start + size
-        if stop < content or stop > end:
-            return
-        yield name, content, stop
-        start = stop
-
-
-def _child(file: IO[bytes], start: int, end: int, name: bytes) -> tuple[int, int] | None:
-    return next(((inner, stop) for found, inner, stop in _boxes(file, start, end) if found == name), None)
-
-
 def _time_scale(file: IO[bytes], header: tuple[int, int]) -> int:
     file.seek(header[0])
     data = file.read(24)
@@ -163,15 +141,15 @@ def _time_scale(file: IO[bytes], header: tuple[int, int]) -> int:
 
 
 def _track(file: IO[bytes], start: int, end: int) -> Iterator[_Track]:
-    media = _child(file, start, end, b"mdia")
-    handler = media and _child(file, *media, b"hdlr")
-    header = media and _child(file, *media, b"mdhd")
+    media = child(file, start, end, b"mdia")
+    handler = media and child(file, *media, b"hdlr")
+    header = media and child(file, *media, b"mdhd")
     if not handler:
         return
     file.seek(handler[0] + 8)
     name = file.read(4)
-    edits = _child(file, start, end, b"edts")
-    entries = edits and _child(file, *edits, b"elst")
+    edits = child(file, start, end, b"edts")
+    entries = edits and child(file, *edits, b"elst")
     scale = _time_scale(file, header) if header else 0
     yield _Track(name, scale, _edits(file, *entries) if entries and scale else ())
 

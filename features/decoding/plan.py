@@ -148,17 +148,24 @@ class Attempt:
         return not self.has_content and reason(self.log)[0] in REFUSED_CODES
 
 
-def first_plan(config: DecodeConfig, encrypted: frozenset[str] = frozenset(), empty: EmptyEdits | None = None) -> Plan:
+def first_plan(
+    config: DecodeConfig,
+    encrypted: frozenset[str] = frozenset(),
+    empty: EmptyEdits | None = None,
+    colours: Colours | None = None,
+) -> Plan:
     """Return the plan of the first command for a file.
 
     Args:
         config: The settings.
         encrypted: Which of ``picture`` and ``sound`` are encrypted; they are left out.
         empty: Its empty edits.
+        colours: What its header lets guess of its colours.
     """
     empty = empty or EmptyEdits()
     # Parts are taken from between pictures that others refer to.
-    plan = Plan(sampling="exact" if empty.end_seconds else config.sampling, empty=empty)
+    sampling = "exact" if empty.end_seconds else config.sampling
+    plan = Plan(sampling=sampling, empty=empty, colours=colours or Colours())
     if "sound" in encrypted:
         plan = plan.without_sound("encrypted", "the sound is encrypted")
     return plan.without_picture("encrypted", "the picture is encrypted") if "picture" in encrypted else plan
@@ -181,13 +188,13 @@ def header_asks_for_more(plan: Plan, config: DecodeConfig, log: str) -> bool | N
     # Asked at each line: most are spared the removal of levels.
     if END_OF_HEADER.strip() not in log or END_OF_HEADER not in (plain := plain_log(log)):
         return None
-    colours = colours_of(plain, config.untagged_matrix)
+    colours = colours_of(plain, config.untagged_matrix, plan.colours)
     return plan.colours not in {colours, colours.nearest()}
 
 
 def _with_colours(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan:
     """Return the plan for the colours that the stream's tags state, or near ones where zscale refused those."""
-    colours = colours_of(attempt.log, config.untagged_matrix)
+    colours = colours_of(attempt.log, config.untagged_matrix, plan.colours)
     has_failed = attempt.stored is None or not attempt.stored.num_frames
     if plan.colours == colours and colours.needed_filters() and has_failed and ZSCALE_REFUSED.search(attempt.log):
         return replace(plan, colours=colours.nearest())

@@ -12,13 +12,17 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from features.base import process
 from features.decoding.colour import Colours, colours_of, picture_filters
 from features.decoding.config import DecodeConfig
+from features.decoding.mp4_boxes import PictureEntry, picture_entry
 from features.decoding.plan import Attempt, Plan, header_asks_for_more, revised_plan
 from tests.features.media import ClipParts, decode_row, downloaded, ffmpeg, read_frames, render
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from features.base.process import Completed
 
 Floats = npt.NDArray[np.float64]
 PATCH = 24
@@ -197,6 +201,77 @@ def test_colours_of_hdr_keep_their_hue(tmp_path: Path) -> None:
     found = middles(first_frame(decoded(paint(tmp_path / "a.mkv", planes, 10, tags, "-c:v", "ffv1"))), 3)
     assert found.argmax(axis=1).tolist() == [0, 1, 2]
     assert (found.max(axis=1) > 2 * np.median(found, axis=1)).all()
+
+
+X264 = ("-c:v", "libx264", "-qp", "0")
+TAGS_OF_STREAM = "h264_metadata=colour_primaries=6:transfer_characteristics=6:matrix_coefficients="
+
+
+@pytest.mark.parametrize(
+    ("side", "matrix", "tags", "stream_tags", "num_commands"),
+    [
+        # Without tags, by size.
+        (48, "smpte170m", "null", "", 1),
+        (578, "bt709", "null", "", 1),
+        # Stated by the header.
+        (578, "bt709", "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709", "", 1),
+        (578, "smpte170m", "setparams=colorspace=smpte170m:color_primaries=smpte170m:color_trc=smpte170m", "", 1),
+        # Stated by the stream alone.
+        (578, "bt709", "null", "1", 1),
+        (578, "smpte170m", "null", "6", 2),
+    ],
+)
+def test_the_header_of_an_mp4_tells_the_first_command(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    side: int,
+    matrix: str,
+    tags: str,
+    stream_tags: str,
+    num_commands: int,
+) -> None:
+    path = paint(tmp_path / "a.mp4", as_yuv(PAINT[:2] / 255, matrix, full=False, bits=8), 8, tags, *X264, side=side)
+    if stream_tags:
+        argv = [ffmpeg(), "-v", "error", "-i", str(path), "-c", "copy", "-bsf:v", f"{TAGS_OF_STREAM}{stream_tags}"]
+        path = path.with_name("b.mp4")
+        subprocess.run([*argv, str(path)], check=True, timeout=60)
+    commands = counted_commands(monkeypatch)
+    np.testing.assert_allclose(middles(first_frame(decoded(path)), 2), PAINT[:2], atol=4)
+    assert len(commands) == num_commands
+
+
+def counted_commands(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return the list to which each later start of ffmpeg by Decode is appended."""
+    started: list[object] = []
+
+    def run(command: list[str], *others: Any, **options: Any) -> Completed:  # noqa: ANN401 - passed on
+        started.append(command)
+        return process.run(command, *others, **options)
+
+    monkeypatch.setattr("features.decoding.clip.run", run)
+    return started
+
+
+def test_hdr_that_the_header_states_takes_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planes = np.stack([64 + 876 * pq(np.array([100.0, 203])), *([np.full(2, 512.0)] * 2)])
+    tags = "setparams=colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084:range=tv"
+    path = paint(tmp_path / "a.mp4", planes, 10, tags, "-c:v", "libx265", "-x265-params", "lossless=1:log-level=none")
+    commands = counted_commands(monkeypatch)
+    clip = decoded(path)
+    assert middles(first_frame(clip), 2).mean(axis=1) == pytest.approx([162, 193], abs=2)
+    assert (len(commands), clip.about["hdr"]) == (1, "pq")
+
+
+@pytest.mark.parametrize("keep", [0, 8, 200, 400, 600, 800])
+def test_a_header_that_is_cut_lets_nothing_be_guessed(tmp_path: Path, keep: int) -> None:
+    path = paint(tmp_path / "a.mp4", as_yuv(PAINT / 255, "bt709", full=False, bits=8), 8, "null", *X264)
+    data = path.read_bytes()
+    start = data.index(b"moov") - 4
+    entry = picture_entry(io.BytesIO(data[start:]))
+    assert entry == PictureEntry(b"avc1", PATCH * len(PAINT), PATCH, None)
+    for end in range(start + keep, min(start + keep + 200, len(data))):
+        cut = picture_entry(io.BytesIO(data[start:end]))
+        assert cut in {None, entry}
 
 
 def test_an_ffmpeg_without_the_filters_gets_an_approximation() -> None:
