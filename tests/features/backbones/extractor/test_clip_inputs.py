@@ -155,6 +155,15 @@ def test_a_clip_of_sound_alone_lacks_its_pictures_or_has_lost_them(
     assert (found.outcome.status, found.outcome.code, found.value) == (*expected, None)
 
 
+@pytest.mark.parametrize("code", ["sound_empty", "sound_not_decodable"])
+def test_sound_that_could_not_be_read_leaves_the_frames_whole(decoded: Path, code: str) -> None:
+    clips = open_tar_shard(decoded)
+    clip = next(clip for clip in clips if clip.outcome.clip_id == "silent")
+    changed = OpenedClip(clip.outcome, clip.matroska, None, {**clip.about, "codes": [code]})
+    assert account(media_inputs([changed], "frames")) == [("silent", "ok", "", 4)]
+    assert account(media_inputs([changed], "audio")) == [("silent", "ok", code, None)]
+
+
 def texts_of(clips: Iterable[ClipInput]) -> list[Any]:
     return [clip.value for clip in clips]
 
