@@ -304,7 +304,8 @@ def test_a_sound_track_without_a_sample_leaves_the_picture(tmp_path: Path) -> No
     assert (clip.outcome.status, clip.about["num_frames"], clip.about["audio_seconds"]) == ("ok", 2, 0.0)
 
 
-@pytest.mark.parametrize("suffix", ["gif", "webp"])
+# A moving AVIF holds a still picture, too, and before its film.
+@pytest.mark.parametrize("suffix", ["gif", "webp", "avif"])
 def test_a_moving_picture_is_a_video(tmp_path: Path, suffix: str) -> None:
     images = [Image.new("RGB", (64, 48), color) for color in ("red", "blue", "red", "blue")]
     path = tmp_path / f"a.{suffix}"
