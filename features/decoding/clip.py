@@ -24,14 +24,12 @@ from features.decoding.diagnostics import (
     measure,
     num_picture_packets,
     picture_end_seconds,
-    plain_log,
-    reason,
-    was_killed,
 )
 from features.decoding.edit_lists import EmptyEdits, empty_edits
 from features.decoding.encryption import encrypted_streams, scrambled_pids
 from features.decoding.frame_selection import choose_positions, on_screen, sampled_rate, select_frames, times_below
 from features.decoding.input_streams import LISTING
+from features.decoding.messages import plain_log, reason, was_killed
 from features.decoding.mp4_boxes import picture_entry
 from features.decoding.plan import MAX_COMMANDS, Attempt, Plan, first_plan, header_asks_for_more, revised_plan
 from features.decoding.sound import lost_sound, place_sound, sound_report

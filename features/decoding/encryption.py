@@ -10,22 +10,21 @@ import os
 from collections import Counter
 from typing import IO, TYPE_CHECKING
 
+from features.decoding.mp4_boxes import boxes, child
 from features.downloads.media_kinds import first_ts_packet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# Boxes or elements that are looked at in one file: more than a film has, and some milliseconds at most.
-MAX_BOXES = 2000
+# Elements that are looked at in one file: more than a film has, and some milliseconds at most.
+MAX_ELEMENTS = 2000
 # Largest description of the tracks of a Matroska file, and the part of a transport stream that is looked at.
 MAX_TRACKS_BYTES = 1 << 20
 MAX_TS_BYTES = 1 << 20
 # Sample entries of Common Encryption, and of the protected tracks that a music shop sells.
 PROTECTED_ENTRIES = frozenset({b"encv", b"enca", b"drmi", b"drms"})
 
-_BOX_HEADER_BYTES, _LONG_HEADER_BYTES = 8, 16
-_CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl"})
 _HANDLERS = {b"vide": "picture", b"soun": "sound"}
 
 _SEGMENT, _TRACKS, _CLUSTER = 0x18538067, 0x1654AE6B, 0x1F43B675
@@ -62,55 +61,27 @@ def scrambled_pids(path: Path) -> frozenset[int]:
 
 def _protected_handlers(stream: IO[bytes], num_bytes: int) -> Iterator[str]:
     """Yield the handler of each track of an MP4 file one of whose sample entries is protected."""
-    handler = ""
-    ends = [num_bytes]
-    place = 0
-    for _ in range(MAX_BOXES):
-        while place + _BOX_HEADER_BYTES > ends[-1]:
-            place = ends.pop()
-            if not ends:
-                return
-        stream.seek(place)
-        header = stream.read(_LONG_HEADER_BYTES)
-        if len(header) < _BOX_HEADER_BYTES:
-            return
-        size, name = int.from_bytes(header[:4], "big"), header[4:8]
-        header_bytes = _BOX_HEADER_BYTES
-        if size == 1:
-            size, header_bytes = int.from_bytes(header[8:], "big"), _LONG_HEADER_BYTES
-        end = ends[-1] if size == 0 else place + size
-        if size and size < header_bytes:
-            return
-        if name in _CONTAINERS:
-            ends.append(min(end, ends[-1]))
-            place += header_bytes
+    moov = child(stream, 0, num_bytes, b"moov")
+    for name, start, end in boxes(stream, *moov) if moov else ():
+        media = child(stream, start, end, b"mdia") if name == b"trak" else None
+        handler = media and child(stream, *media, b"hdlr")
+        if not media or not handler:
             continue
-        stream.seek(place + header_bytes)
-        if name == b"hdlr":
-            handler = _HANDLERS.get(stream.read(12)[8:], "")
-        elif name == b"stsd" and handler and not PROTECTED_ENTRIES.isdisjoint(_sample_entries(stream)):
-            yield handler
-        place = end
-
-
-def _sample_entries(stream: IO[bytes]) -> set[bytes]:
-    """Return the names of the first few sample entries of a track."""
-    count = int.from_bytes(stream.read(8)[4:], "big")
-    names = set()
-    for _ in range(min(count, 4)):
-        header = stream.read(_BOX_HEADER_BYTES)
-        names.add(header[4:])
-        size = int.from_bytes(header[:4], "big")
-        if size < _BOX_HEADER_BYTES:
-            break
-        stream.seek(size - _BOX_HEADER_BYTES, 1)
-    return names
+        stream.seek(handler[0])
+        kind = _HANDLERS.get(stream.read(12)[8:], "")
+        place: tuple[int, int] | None = media
+        for inner in (b"minf", b"stbl", b"stsd"):
+            place = place and child(stream, *place, inner)
+        # Version, flags and the number of entries come first.
+        entries = boxes(stream, place[0] + 8, place[1]) if kind and place else ()
+        if any(entry in PROTECTED_ENTRIES for entry, _, _ in entries):
+            yield kind
 
 
 def _tracks(stream: IO[bytes], num_bytes: int) -> bytes:
     """Return the content of the element Tracks of a Matroska file, which stands before the first cluster."""
     place = 0
-    for _ in range(MAX_BOXES):
+    for _ in range(MAX_ELEMENTS):
         if place >= num_bytes:
             break
         stream.seek(place)
@@ -139,7 +110,7 @@ def _encrypted_entries(tracks: bytes) -> Iterator[str]:
 def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield number and content of the elements in ``data``."""
     place = 0
-    for _ in range(MAX_BOXES):
+    for _ in range(MAX_ELEMENTS):
         number, size, header_bytes = _element(data, place)
         if not header_bytes:
             return

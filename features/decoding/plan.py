@@ -12,16 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
 from features.decoding.colour import ZSCALE_REFUSED, Colours, colours_of
-from features.decoding.diagnostics import (
-    has_picture,
-    is_turned,
-    lacks_edge,
-    plain_log,
-    reason,
-    stands_too_long,
-)
+from features.decoding.diagnostics import has_picture, is_turned, lacks_edge, stands_too_long
 from features.decoding.edit_lists import EmptyEdits
 from features.decoding.input_streams import absence, complaint, input_streams, is_blamed
+from features.decoding.messages import plain_log, reason
 from features.decoding.sound import AMBISONIC, SoundPlan, SoundReport, revised_sound
 
 if TYPE_CHECKING:

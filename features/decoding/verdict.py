@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from features.base.errors import ClipError
-from features.decoding.diagnostics import last_line, reason, sound_is_cut, what_is_missing
+from features.decoding.diagnostics import sound_is_cut, what_is_missing
 from features.decoding.input_streams import input_streams
+from features.decoding.messages import last_line, reason
 from features.decoding.plan import NO_PICTURE, stream_problem
 
 if TYPE_CHECKING:

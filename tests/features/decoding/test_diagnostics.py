@@ -9,12 +9,10 @@ from features.decoding.diagnostics import (
     expected_dense_frames,
     expected_frames,
     lacks_edge,
-    last_line,
     num_picture_packets,
-    reason,
-    was_killed,
     what_is_missing,
 )
+from features.decoding.messages import last_line, reason, was_killed
 
 CLEAN = "Input #0, mov\n  Duration: 00:00:10.00, start: 0.000000\nframe=   20 fps=0.0\n"
 CUT = CLEAN + "[mov @ 0x55] stream 1, offset 0x6b3c: partial file\n"

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from features.decoding.diagnostics import plain_log
+from features.decoding.messages import plain_log
 from features.decoding.sound import SoundPlan, SoundReport, lost_sound, revised_sound, sound_filters, sound_report
 from tests.features.decoding.test_clip_rules import TONE, X264, decode, raw, sound_of, times_of
 from tests.features.media import ClipParts, render
