@@ -69,7 +69,7 @@ class Response:
     @property
     def length(self) -> int | None:
         """Size of the body in bytes as the server states it, ``None`` without a usable header."""
-        return None if self.header("Transfer-Encoding") else self._answer.stated_length
+        return self._answer.stated_length
 
     @property
     def content_range(self) -> tuple[int, int, int | None] | None:

@@ -48,18 +48,23 @@ class Headers:
     Args:
         stream: At the first field; read up to the empty line.
 
+    Attributes:
+        is_whole: Whether that line was there.
+
     Raises:
         http.client.HTTPException: Too many fields, or one that is too long.
     """
 
     def __init__(self, stream: io.BufferedIOBase) -> None:
         self._fields: dict[str, list[str]] = {}
+        self.is_whole = True
         values: list[str] = []
         for _ in range(MAX_HEADERS + 1):
             line = stream.readline(MAX_LINE_BYTES + 1)
             if len(line) > MAX_LINE_BYTES:
                 raise http.client.LineTooLong("header line")
             if line in {b"\r\n", b"\n", b""}:
+                self.is_whole = bool(line)
                 return
             # Header bytes are read as Latin-1, where every byte is a character.
             text = line.decode("latin-1")
@@ -111,6 +116,9 @@ class Answer(http.client.HTTPResponse):
             raise http.client.HTTPException(f"more than {MAX_INFORMATIONAL} informational answers")
         if not version.startswith("HTTP/1.") and version != "HTTP/0.9":
             raise http.client.UnknownProtocol(version)
+        if status == HTTP_OK and not fields.is_whole:
+            # A file without a byte, and final, if it counted as an answer.
+            raise http.client.IncompleteRead(b"")
         self.fields, self.code, self.status, self.reason = fields, status, status, reason.strip()
         self.version = 10 if version in {"HTTP/1.0", "HTTP/0.9"} else 11
         self.headers = self.msg = http.client.HTTPMessage()
@@ -118,15 +126,21 @@ class Answer(http.client.HTTPResponse):
 
     def _frame(self, fields: Headers) -> None:
         """Decide where the body ends (RFC 9112 6.3), and whether the connection outlives it."""
-        self.chunked = fields.get("transfer-encoding").lower() == "chunked"
+        coding = fields.get("transfer-encoding").lower()
+        if coding == "identity":
+            # Of HTTP/1.1 before 2014; it says nothing.
+            coding = ""
+        self.chunked = coding == "chunked" and self.status not in _BODILESS
         self.chunk_left = None
-        self.stated_length = _length(fields)
-        self.length = None if self.chunked else self.stated_length
-        if self.status in _BODILESS:
-            self.length = 0
+        stated = _length(fields)
+        # A length beside a coding counts for nothing, and one of the two is a mistake or an attack.
+        self.stated_length = None if coding else stated
+        self.length = 0 if self.status in _BODILESS else self.stated_length
         connection = fields.get("connection").lower()
         keeps = "close" not in connection if self.version == 11 else "keep-alive" in connection  # noqa: PLR2004
-        self.will_close = not keeps or not (self.chunked or self.length is not None)
+        is_framed = self.chunked if coding else self.length is not None
+        is_unclear = self.status == SWITCHING_PROTOCOLS or bool(coding and stated is not None)
+        self.will_close = not keeps or not is_framed or is_unclear
 
     @property
     def is_whole(self) -> bool:

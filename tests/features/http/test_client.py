@@ -16,8 +16,10 @@ import pytest
 
 from features.base.errors import ClipError
 from features.base.parallel import STOPPING, StoppedError
+from features.http.client import HttpClient
+from features.http.config import HttpConfig
 from features.http.connections import tls_context
-from features.http.guard import GuardedSocket
+from features.http.guard import Guard, GuardedSocket
 from tests.features.fetches import MP4
 
 if TYPE_CHECKING:
@@ -288,6 +290,7 @@ def test_the_answers_before_the_answer_are_counted(fetches: Fetches) -> None:
         (b"Content-Length: %d\r\nContent-Length: %d", 1),
         (b"X-Long: a\r\n  b\r\n\tc\r\nno field\r\n of none\r\nContent-Length : %d", 1),
         (b"Content-Length: %d\r\nConnection: close", 2),
+        (b"Transfer-Encoding: identity\r\nContent-Length: %d", 1),
         (b"Content-Length: +%d", 2),
         (b"Content-Length: 5, %d", 2),
         (b"X: y", 2),
@@ -310,6 +313,42 @@ def test_where_a_body_ends(fetches: Fetches, headers: bytes, num_connections: in
     with raw_server(handle) as address:
         assert fetches.body(f"http://{address}/a") == MP4
     assert len(connections) == num_connections
+
+
+def test_a_length_beside_a_coding_counts_for_nothing() -> None:
+    connections: list[socket.socket] = []
+
+    def handle(connection: socket.socket) -> None:
+        connections.append(connection)
+        while connection.recv(10_000):
+            headers = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n"
+            connection.sendall(headers + b"%x\r\n%s\r\n0\r\n\r\n" % (len(MP4), MP4))
+
+    client = HttpClient(HttpConfig(allow_private_addresses=True))
+    with raw_server(handle) as address, contextlib.closing(client):
+        for _ in range(2):
+            with client.get(f"http://{address}/a", {}, Guard(5.0, 5.0)) as response:
+                assert (response.length, b"".join(response.chunks())) == (None, MP4)
+    # What follows such an answer is not trusted.
+    assert len(connections) == 2
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Ty", "connection_failed"),
+        (b"HTTP/1.1 200 OK\r\n", "connection_failed"),
+        (b"HTTP/1.1 404 Not Found\r\n", "http_404"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 999999\r\n\r\n" + MP4, "incomplete_body"),
+    ],
+)
+def test_an_answer_that_breaks_off_is_no_file(fetches: Fetches, sent: bytes, code: str) -> None:
+    def handle(connection: socket.socket) -> None:
+        connection.recv(10_000)
+        connection.sendall(sent)
+
+    with raw_server(handle) as address:
+        assert fetches.code(f"http://{address}/a", max_attempts=1) == code
 
 
 def test_another_protocol_is_not_changed_to(fetches: Fetches) -> None:
