@@ -173,7 +173,7 @@ def _streams(binary: str, kind: str, config: DecodeConfig, plan: Plan) -> list[s
         [
             *source_tags(plan.colours, available),
             *_picture_parts(plan.empty),
-            _first_picture_in_time(kind),
+            *([] if plan.keeps_start(kind, config) else [_first_picture_in_time(kind)]),
             *_pictures_outside(plan.empty),
         ]
     )
@@ -194,12 +194,12 @@ def _streams(binary: str, kind: str, config: DecodeConfig, plan: Plan) -> list[s
             picture if kind in _PICTURES else f"{picture}?",
             *sound,
             "-vf",
-            f"{in_time},{chains['frames']}",
+            ",".join(filter(None, (in_time, chains["frames"]))),
             *times,
         ]
     copies = "".join(f"[{name}_in]" for name in chains)
     parts = [f"[{name}_in]{chain}[{name}]" for name, chain in chains.items()]
-    graph = ";".join([f"[{picture}]{in_time},split={len(chains)}{copies}", *parts])
+    graph = ";".join([f"[{picture}]{in_time}{',' if in_time else ''}split={len(chains)}{copies}", *parts])
     maps = [word for name in chains for word in ("-map", f"[{name}]")]
     return ["-filter_complex_threads", "1", "-filter_complex", graph, *maps, *sound, *times]
 

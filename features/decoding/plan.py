@@ -62,6 +62,7 @@ class Plan:
         is_swapped: Whether each of picture and sound was left out once.
         colours: What the log says of the picture's colours.
         empty: When the picture and the sound show nothing.
+        in_time: Whether the picture was found to start late, and is looked at for a start that is 0 in truth.
     """
 
     picture: bool = True
@@ -78,6 +79,19 @@ class Plan:
     problems: tuple[tuple[str, str], ...] = ()
     is_swapped: bool = False
     empty: EmptyEdits = field(default_factory=EmptyEdits)
+    in_time: bool = False
+
+    def keeps_start(self, kind: str, config: DecodeConfig) -> bool:
+        """Return whether the time of the first picture stands: that of most MP4 is 0, and each filter costs.
+
+        Args:
+            kind: Kind of the file.
+            config: The settings.
+        """
+        is_plain = not (self.one_graph or self.first_picture or self.every_picture or self.has_clock(config))
+        return (
+            kind == "mp4" and is_plain and self.sampling == "exact" and self.empty == EmptyEdits() and not self.in_time
+        )
 
     def has_clock(self, config: DecodeConfig) -> bool:
         """Return whether the last video stream of the output is a clock.
@@ -238,6 +252,15 @@ def _with_one_clock(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan 
     return replace(plan, one_clock=True) if len(offsets) >= len(set(offsets)) + MOVES_BACK else None
 
 
+def _in_time(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
+    """Return the plan that looks whether a picture without a frame at 0 is late only because it is reordered."""
+    stored = attempt.stored
+    has_start = stored is not None and stored.num_frames > 0 and stored.frame_seconds[0] == 0
+    if has_start or not plan.picture or not plan.keeps_start(attempt.kind, config) or not has_picture(attempt.log):
+        return None
+    return replace(plan, in_time=True)
+
+
 def _with_the_first_picture(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
     """Return the plan that stores the first picture where none is on screen at any of the times."""
     if (attempt.stored is not None and attempt.stored.num_frames) or not has_picture(attempt.log) or not plan.picture:
@@ -347,6 +370,7 @@ RULES: tuple[Callable[[Plan, Attempt, DecodeConfig], Plan | None], ...] = (
     _without_a_bad_stream,
     _with_one_graph,
     _with_one_clock,
+    _in_time,
     _with_the_first_picture,
     _with_every_time,
     _sound,

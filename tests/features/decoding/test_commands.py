@@ -6,6 +6,7 @@ from features.base.errors import ClipError
 from features.decoding.commands import VIDEO_FORMATS, clip_command
 from features.decoding.config import DecodeConfig
 from features.decoding.covers import PICTURE_FORMATS, CoverForm, cover_command
+from features.decoding.plan import Plan
 from features.downloads.media_kinds import COVER_KINDS, EXTRA_VIDEO_KINDS, SOUND_KINDS, VIDEO_KINDS
 
 
@@ -35,6 +36,13 @@ def test_every_command_is_guarded() -> None:
 def test_commands_of_two_files_differ_in_the_file_alone() -> None:
     one, other = (clip_command("ffmpeg", path, "mp4", DecodeConfig()) for path in ("/a/file:", "/b c"))
     assert [pair for pair in zip(one, other, strict=True) if pair[0] != pair[1]] == [("file:/a/file:", "file:/b c")]
+
+
+def test_the_start_of_an_mp4_is_looked_at_only_where_it_is_late() -> None:
+    commands = {kind: " ".join(clip_command("ffmpeg", "a", kind, DecodeConfig())) for kind in ("mp4", "matroska")}
+    assert ["setpts" in commands[kind] for kind in commands] == [False, True]
+    late = clip_command("ffmpeg", "a", "mp4", DecodeConfig(), Plan(in_time=True))
+    assert "setpts" in " ".join(late)
 
 
 def test_every_kind_that_download_lets_pass_has_one_demuxer() -> None:
