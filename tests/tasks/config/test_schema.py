@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
     Configure = Callable[[Mapping[str, Mapping[str, str]]], None]
 
-# What decided the input of a modality when the lists were kept by hand.
+# What decided the input of a modality when the lists were kept by hand, and the settings since.
 SETTINGS_BY_MODALITY = {
     "frames": {
-        "codec", "max_pixels", "max_seconds", "sampling", "frames_per_second", "max_frames", "num_frames",
-        "short_side_pixels",
+        "codec", "max_pixels", "max_seconds", "sampling", "untagged_matrix", "frames_per_second", "max_frames",
+        "num_frames", "short_side_pixels",
     },
     "motion": {
-        "codec", "max_pixels", "max_seconds", "sampling", "max_motion_frames", "motion_frames_per_second",
-        "motion_short_side_pixels",
+        "codec", "max_pixels", "max_seconds", "sampling", "untagged_matrix", "max_motion_frames",
+        "motion_frames_per_second", "motion_short_side_pixels",
     },
     "audio": {"max_seconds"},
     "cover": {"max_pixels", "short_side_pixels"},
@@ -51,6 +51,7 @@ OTHER_DECODING = DecodeConfig(
     max_motion_frames=63,
     codec="lossless",
     sampling="fast",
+    untagged_matrix="bt601",
     max_pixels=64,
 )
 
