@@ -25,7 +25,7 @@ from features.decoding.diagnostics import (
     num_picture_packets,
     picture_end_seconds,
 )
-from features.decoding.edit_lists import EmptyEdits, empty_edits
+from features.decoding.edit_lists import EmptyEdits, empty_edits, stated_picture_seconds
 from features.decoding.encryption import encrypted_streams, scrambled_pids
 from features.decoding.frame_selection import choose_positions, on_screen, sampled_rate, select_frames, times_below
 from features.decoding.input_streams import LISTING
@@ -230,8 +230,7 @@ def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], list[Problem
             attempt = replace(attempt, output=_placed(output, work))
             output = attempt.output
         if plan.has_clock(config):
-            output = _selected(attempt, plan, stored, work)
-            final = measure(output)
+            output, final = _selected(attempt, plan, stored, work)
     except ShardError as error:
         raise ClipError("no_usable_stream", str(error)) from error
     num_frames = final.num_frames
@@ -304,13 +303,17 @@ def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
     return attempt, plan
 
 
-def _header_facts(path: Path, kind: str, config: DecodeConfig) -> tuple[EmptyEdits, Colours]:
-    """Return the empty edits of an MP4, and what its header lets guess of its colours."""
+def _header_facts(path: Path, kind: str, config: DecodeConfig) -> tuple[EmptyEdits, Colours, float]:
+    """Return the empty edits of an MP4, what its header lets guess of its colours, and the duration of its picture.
+
+    The duration is 0 where no fixed number of frames is wanted.
+    """
     # Opened whatever its kind, since ffmpeg has no code of its own for a file that may not be read.
     with path.open("rb") as file:
         if kind != "mp4":
-            return EmptyEdits(), Colours()
-        return empty_edits(file), guessed_colours(picture_entry(file), config.untagged_matrix)
+            return EmptyEdits(), Colours(), 0.0
+        seconds = stated_picture_seconds(file) if config.num_frames else 0.0
+        return empty_edits(file), guessed_colours(picture_entry(file), config.untagged_matrix), seconds
 
 
 @contextmanager
@@ -341,8 +344,8 @@ def _placed(output: IO[bytes], work: _Work) -> IO[bytes]:
     return placed
 
 
-def _selected(attempt: Attempt, plan: Plan, stored: StoredStreams, work: _Work) -> IO[bytes]:
-    """Return a copy of a result that has a clock: without it, with the frames that belong into it."""
+def _selected(attempt: Attempt, plan: Plan, stored: StoredStreams, work: _Work) -> tuple[IO[bytes], StoredStreams]:
+    """Return a copy of a result, without its clock and with the frames that belong into it, and what it holds."""
     config = work.decoder.config
     end = picture_end_seconds(stored, attempt.log, plan.max_seconds(config)) if stored.num_frames else 0.0
     streams = [stored.frame_seconds, *stored.dense_seconds]
@@ -357,7 +360,16 @@ def _selected(attempt: Attempt, plan: Plan, stored: StoredStreams, work: _Work) 
         chosen[0] = [chosen[0][place] for place in places]
     selected = work.spool()
     select_frames(attempt.output, selected, chosen)
-    return selected
+    sampled, *dense = (tuple(second for _, second in frames) for frames in chosen)
+    final = replace(
+        stored,
+        num_frames=len(sampled),
+        frame_seconds=sampled,
+        frames_end_seconds=sampled[-1] if sampled else 0.0,
+        num_dense_frames=tuple(len(seconds) for seconds in dense),
+        dense_seconds=tuple(dense),
+    )
+    return selected, final
 
 
 def _decode_cover(file: MediaFile, work: _Work) -> IO[bytes]:

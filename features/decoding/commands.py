@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from features.base.errors import ClipError
 from features.decoding.colour import SCALER_FLAGS, TONE_MAPPING, picture_codec, picture_filters, source_tags
 from features.decoding.ffmpeg import filters_of
-from features.decoding.frame_selection import candidates_filter, max_candidates
+from features.decoding.frame_selection import candidates_filter, max_candidates, middles_filter
 from features.decoding.plan import Plan, first_plan
 from features.decoding.sound import sound_filters
 
@@ -177,7 +177,7 @@ def _streams(binary: str, kind: str, config: DecodeConfig, plan: Plan) -> list[s
             *_pictures_outside(plan.empty),
         ]
     )
-    chains = {"frames": filters("trim=end_frame=1" if first else _sampled(config), config.short_side_pixels)}
+    chains = {"frames": filters("trim=end_frame=1" if first else _sampled(config, plan), config.short_side_pixels)}
     for one in config.dense_frames():
         sampled = "trim=end_frame=1" if first == "all" else _at_rate(one.frames_per_second, one.max_frames)
         chains[one.modality] = filters(sampled, one.short_side_pixels)
@@ -264,11 +264,13 @@ def _first_picture_in_time(kind: str) -> str:
     return f"setpts='if(eq(N,0)*({late}),0,PTS)'"
 
 
-def _sampled(config: DecodeConfig) -> str:
+def _sampled(config: DecodeConfig, plan: Plan) -> str:
     """Return the filters that select the frames; any video gives at least one.
 
     The number is limited here since the option ``-frames:v`` would end the sound with the picture.
     """
+    if plan.stated_seconds:
+        return middles_filter(config.num_frames, plan.stated_seconds)
     if config.num_frames:
         return f"{candidates_filter(config.num_frames)},trim=end_frame={max_candidates(config)}"
     return _at_rate(config.frames_per_second, config.max_frames)

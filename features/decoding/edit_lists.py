@@ -1,8 +1,8 @@
 """Finds edit lists of several parts in MP4 and QuickTime files, with nothing between some (ISO 14496-12, 8.6.6).
 
 ffmpeg plays the beginning of the media in an empty edit, cut out or not, and is some frames off behind the first part
-where pictures are reordered. Only box headers, time scales,
-handlers and edit lists are read; all of them are bounded in number.
+where pictures are reordered. Only box headers, time scales, handlers and edit lists are read, and their number is
+bounded.
 """
 
 from __future__ import annotations
@@ -58,8 +58,9 @@ class EmptyEdits:
 @dataclass(frozen=True)
 class _Track:
     handler: bytes
-    # Units a second of its media.
+    # Units a second of its media, and their number.
     scale: int
+    duration: int
     # Durations in units of the movie; starts in units of the media, -1 for an empty edit.
     edits: tuple[tuple[int, int], ...]
 
@@ -91,14 +92,7 @@ def empty_edits(file: IO[bytes]) -> EmptyEdits:
 
     The clock starts with the first of the two tracks, as ffmpeg's does.
     """
-    moov = child(file, 0, file.seek(0, 2), b"moov")
-    header = moov and child(file, *moov, b"mvhd")
-    if not moov or not header or child(file, *moov, b"mvex"):
-        return EmptyEdits()
-    scale = _time_scale(file, header)
-    found = [track for name, start, end in boxes(file, *moov) if name == b"trak" for track in _track(file, start, end)]
-    first = {handler: next((one for one in found if one.handler == handler), None) for handler in (b"vide", b"soun")}
-    tracks = {handler: track for handler, track in first.items() if track}
+    scale, tracks = _movie(file)
     if not scale or not tracks:
         return EmptyEdits()
     start = min(track.leading() for track in tracks.values())
@@ -120,6 +114,29 @@ def empty_edits(file: IO[bytes]) -> EmptyEdits:
     )
 
 
+def stated_picture_seconds(file: IO[bytes]) -> float:
+    """Return the duration of the first picture by its header; 0 for a file that is fragmented or no MP4."""
+    scale, tracks = _movie(file)
+    picture = tracks.get(b"vide")
+    if not scale or not picture or not picture.scale:
+        return 0.0
+    if not picture.edits:
+        return picture.duration / picture.scale
+    start = min(track.leading() for track in tracks.values())
+    return (sum(duration for duration, _ in picture.edits) - start) / scale
+
+
+def _movie(file: IO[bytes]) -> tuple[int, dict[bytes, _Track]]:
+    """Return the movie's units a second, and its first tracks of pictures and of sound by their handlers."""
+    moov = child(file, 0, file.seek(0, 2), b"moov")
+    header = moov and child(file, *moov, b"mvhd")
+    if not moov or not header or child(file, *moov, b"mvex"):
+        return 0, {}
+    found = [track for name, start, end in boxes(file, *moov) if name == b"trak" for track in _track(file, start, end)]
+    first = {handler: next((one for one in found if one.handler == handler), None) for handler in (b"vide", b"soun")}
+    return _time_scale(file, header)[0], {handler: track for handler, track in first.items() if track}
+
+
 def _intervals(track: _Track, start: int, scale: int) -> tuple[Interval, ...]:
     intervals: list[Interval] = []
     time = 0
@@ -132,12 +149,15 @@ def _intervals(track: _Track, start: int, scale: int) -> tuple[Interval, ...]:
     return tuple(intervals[:MAX_INTERVALS])
 
 
-def _time_scale(file: IO[bytes], header: tuple[int, int]) -> int:
+def _time_scale(file: IO[bytes], header: tuple[int, int]) -> tuple[int, int]:
+    """Return units a second and a duration in them, from the header of a movie or of a track's media."""
     file.seek(header[0])
-    data = file.read(24)
-    if len(data) < 24:  # noqa: PLR2004 - up to the scale of the long form
-        return 0
-    return int.from_bytes(data[20:24] if data[0] else data[12:16], "big")
+    data = file.read(32)
+    place, num_bytes = (20, 8) if data[:1] != b"\0" else (12, 4)
+    end = place + 4 + num_bytes
+    if len(data) < end:
+        return 0, 0
+    return int.from_bytes(data[place : place + 4], "big"), int.from_bytes(data[place + 4 : end], "big")
 
 
 def _track(file: IO[bytes], start: int, end: int) -> Iterator[_Track]:
@@ -150,8 +170,8 @@ def _track(file: IO[bytes], start: int, end: int) -> Iterator[_Track]:
     name = file.read(4)
     edits = child(file, start, end, b"edts")
     entries = edits and child(file, *edits, b"elst")
-    scale = _time_scale(file, header) if header else 0
-    yield _Track(name, scale, _edits(file, *entries) if entries and scale else ())
+    scale, duration = _time_scale(file, header) if header else (0, 0)
+    yield _Track(name, scale, duration, _edits(file, *entries) if entries and scale else ())
 
 
 def _edits(file: IO[bytes], start: int, end: int) -> tuple[tuple[int, int], ...]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Chosen = tuple[int, float]
 # Times are stored in milliseconds.
 _ROUNDING_SECONDS = 0.0005
+_UNEVEN_SECONDS = 0.000013
 CANDIDATES_PER_SECOND = 20
 # Candidates for each wanted frame: the distance between two of them is this part of the frames' distance or less.
 FINENESS = 2
@@ -32,6 +33,21 @@ def candidates_filter(num_frames: int) -> str:
     # Rounded down to whole slots, with a tenth of slack, since a time and a sum of floats are compared.
     distance = f"max(1/{CANDIDATES_PER_SECOND},prev_selected_t/{FINENESS * num_frames})-0.9/{CANDIDATES_PER_SECOND}"
     return f"fps={CANDIDATES_PER_SECOND}:round=up,select='isnan(prev_selected_t)+gte(t-prev_selected_t,{distance})'"
+
+
+def can_be_spread(seconds: float, num_frames: int) -> bool:
+    """Return whether each of ``num_frames`` parts of a picture has slots of its own."""
+    return num_frames > 0 and seconds * CANDIDATES_PER_SECOND >= FINENESS * num_frames
+
+
+def middles_filter(num_frames: int, seconds: float) -> str:
+    """Return the filter that selects the slots nearest to the middles of equal parts of a picture of ``seconds``."""
+    # The number of middles up to a time t is floor(t n / D + 1/2). The halves of a slot are a little uneven, so that no
+    # middle lies on the border of two.
+    parts = f"*{num_frames / seconds!r}+0.5"
+    half = 0.5 / CANDIDATES_PER_SECOND
+    until, since = f"floor((t+{half + _UNEVEN_SECONDS!r}){parts})", f"floor((t-{half - _UNEVEN_SECONDS!r}){parts})"
+    return f"fps={CANDIDATES_PER_SECOND}:round=up,select='gt({until},{since})'"
 
 
 def max_candidates(config: DecodeConfig) -> int:

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING
 from features.decoding.colour import ZSCALE_REFUSED, Colours, colours_of
 from features.decoding.diagnostics import has_picture, is_turned, lacks_edge, stands_too_long
 from features.decoding.edit_lists import EmptyEdits
+from features.decoding.frame_selection import can_be_spread
 from features.decoding.input_streams import absence, complaint, input_streams, is_blamed
 from features.decoding.messages import plain_log, reason
 from features.decoding.sound import AMBISONIC, SoundPlan, SoundReport, revised_sound
@@ -31,13 +32,15 @@ NO_PICTURE = ("no_video_stream", "the file has no picture; its sound is kept")
 # The line of ffmpeg's log after those about the input.
 END_OF_HEADER = "\nStream mapping:\n"
 # Commands for one file. Each rule changes a plan once, and no two rules undo each other.
-MAX_COMMANDS = 6
+MAX_COMMANDS = 7
 # Sound tracks that are tried.
 MAX_SOUND_TRACKS = 3
 # What ffmpeg adds to all times of an MPEG-TS, in microseconds.
 CLOCK_WAS_MOVED = re.compile(r"timestamp discontinuity \(stream id=\d+\): -?\d+, new offset= (-?\d+)")
 # So often back to where it was.
 MOVES_BACK = 5
+# Times are stored in milliseconds.
+MILLISECOND = 0.001
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class Plan:
         colours: What the log says of the picture's colours.
         empty: When the picture and the sound show nothing.
         in_time: Whether the picture was found to start late, and is looked at for a start that is 0 in truth.
+        stated_seconds: Duration of the picture that is taken for right when a fixed number of frames is chosen; 0 =
+            none, and candidates for any duration are stored.
     """
 
     picture: bool = True
@@ -80,6 +85,7 @@ class Plan:
     is_swapped: bool = False
     empty: EmptyEdits = field(default_factory=EmptyEdits)
     in_time: bool = False
+    stated_seconds: float = 0.0
 
     def keeps_start(self, kind: str, config: DecodeConfig) -> bool:
         """Return whether the time of the first picture stands: that of most MP4 is 0, and each filter costs.
@@ -161,6 +167,7 @@ def first_plan(
     encrypted: frozenset[str] = frozenset(),
     empty: EmptyEdits | None = None,
     colours: Colours | None = None,
+    stated_seconds: float = 0.0,
 ) -> Plan:
     """Return the plan of the first command for a file.
 
@@ -169,11 +176,15 @@ def first_plan(
         encrypted: Which of ``picture`` and ``sound`` are encrypted; they are left out.
         empty: Its empty edits.
         colours: What its header lets guess of its colours.
+        stated_seconds: Duration of its picture by the header, 0 where that is unknown.
     """
     empty = empty or EmptyEdits()
     # Parts are taken from between pictures that others refer to.
     sampling = "exact" if empty.end_seconds else config.sampling
     plan = Plan(sampling=sampling, empty=empty, colours=colours or Colours())
+    stated = min(stated_seconds, config.max_seconds)
+    if sampling == "exact" and not empty.end_seconds and can_be_spread(stated, config.num_frames):
+        plan = replace(plan, stated_seconds=round(stated, 3))
     if "sound" in encrypted:
         plan = plan.without_sound("encrypted", "the sound is encrypted")
     return plan.without_picture("encrypted", "the picture is encrypted") if "picture" in encrypted else plan
@@ -229,6 +240,22 @@ def _with_every_picture(plan: Plan, attempt: Attempt, config: DecodeConfig) -> P
     if stored is not None and stored.num_frames and not lacks_edge(stored, attempt.log, config, attempt.num_packets):
         return None
     return replace(plan, sampling="exact")
+
+
+def _with_candidates(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
+    """Return the plan with candidates for any duration where the picture is not as long as its header states."""
+    if not plan.stated_seconds or plan.every_picture:
+        return None
+    stored = attempt.stored
+    if stored is not None and stored.num_frames == config.num_frames and stored.clock_seconds:
+        start, end = stored.clock_seconds[0], stored.clock_seconds[-1]
+        # Without its second time the clock tells that the picture goes on when the reading ends.
+        is_cut = len(stored.clock_seconds) == 1 and plan.stated_seconds >= config.max_seconds
+        # An eighth of the distance of a frame from its middle that is allowed.
+        slack = plan.stated_seconds / (32 * config.num_frames) + MILLISECOND
+        if start <= MILLISECOND and (is_cut or abs(end - plan.stated_seconds) <= slack):
+            return None
+    return replace(plan, stated_seconds=0.0)
 
 
 def _with_one_graph(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:  # noqa: ARG001 - as every rule
@@ -365,6 +392,7 @@ RULES: tuple[Callable[[Plan, Attempt, DecodeConfig], Plan | None], ...] = (
     _with_colours,
     _without_picture,
     _with_every_picture,
+    _with_candidates,
     _of_a_sound_field,
     _with_another_sound_track,
     _without_a_bad_stream,

@@ -13,6 +13,7 @@ from features.base.errors import ShardError
 from features.base.process import Limits, run
 from features.decoding.commands import clip_command
 from features.decoding.config import DecodeConfig
+from features.decoding.edit_lists import stated_picture_seconds
 from features.decoding.frame_selection import (
     CANDIDATES_PER_SECOND,
     FINENESS,
@@ -22,6 +23,7 @@ from features.decoding.frame_selection import (
     select_frames,
     times_below,
 )
+from features.decoding.plan import first_plan
 from features.formats.matroska import read_waveform
 from tests.features.media import decode_row, downloaded, ffmpeg, read_frames, render, render_clip
 
@@ -121,6 +123,31 @@ def test_pictures_and_sound_are_copied_as_they_are(tmp_path: Path, codec: str) -
     assert new_sound is not None
     np.testing.assert_array_equal(new_sound.samples, old_sound.samples)
     assert new_sound.start_seconds == old_sound.start_seconds
+
+
+@pytest.mark.parametrize("num_frames", [1, 5, 16, 63])
+def test_with_a_stated_duration_the_nearest_slots_alone_are_stored(tmp_path: Path, num_frames: int) -> None:
+    path = render_clip(tmp_path / "a.mp4", seconds=6.3, rate=10, size="32x32", sound=False)
+    config = DecodeConfig(num_frames=num_frames)
+    command = clip_command(ffmpeg(), str(path), "mp4", config, first_plan(config, stated_seconds=6.3))
+    wanted = (np.arange(num_frames) + 0.5) * 6.3 / num_frames
+    found = times(run(command, Limits(30)).stdout)
+    assert len(found) == num_frames
+    assert np.abs(found - wanted).max() <= 0.5 / CANDIDATES_PER_SECOND + 0.001
+
+
+def test_a_stated_duration_that_is_wrong_is_not_followed(tmp_path: Path) -> None:
+    path = render_clip(tmp_path / "a.mp4", seconds=3.0, rate=10, size="32x32", sound=False)
+    data = bytearray(path.read_bytes())
+    # The edit list, of one edit in milliseconds, states twice the duration of the media.
+    place = data.index(b"elst") + 12
+    data[place : place + 4] = (6000).to_bytes(4, "big")
+    path.write_bytes(data)
+    with path.open("rb") as file:
+        assert stated_picture_seconds(file) == 6.0
+    matroska = decode_row(downloaded(path), DecodeConfig(num_frames=3)).matroska
+    assert matroska is not None
+    np.testing.assert_allclose(times(matroska), [0.5, 1.5, 2.5], atol=0.26)
 
 
 def test_the_frame_on_screen_is_the_last_one_that_started() -> None:
