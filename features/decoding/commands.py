@@ -46,6 +46,9 @@ _INPUT = "file:"
 GLOBAL_OPTIONS = ("-hide_banner", "-nostdin", "-nostats")
 # What is said of the sound, each line with its level.
 _TALKATIVE = ("-loglevel", "level+verbose")
+# Packets of one stream wait for those of the other one so long; the frames of ten minutes are some ten megabytes. After
+# 10 s, as ffmpeg has it, the order of the packets would depend on its threads where a stream pauses or ends early.
+MAX_PAUSE_SECONDS = 600.0
 PLAIN_OUTPUT = {
     "map_metadata": -1,
     "map_chapters": -1,
@@ -111,6 +114,7 @@ def _clip_command(binary: str, kind: str, config: DecodeConfig, plan: Plan) -> t
         **PLAIN_OUTPUT,
         # The last frame may last longer than the input is read.
         t=plan.max_seconds(config),
+        max_interleave_delta=round(1e6 * min(config.max_seconds, MAX_PAUSE_SECONDS)),
     )
     words = [str(word) for word in output.global_args(*GLOBAL_OPTIONS, *_TALKATIVE).compile(binary)]
     # The package has no way to give an option twice.

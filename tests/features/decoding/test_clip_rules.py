@@ -376,3 +376,10 @@ def test_what_a_file_says_of_itself_is_not_what_ffmpeg_says(tmp_path: Path, titl
     options = ("-metadata", f"title={title}", "-movflags", "+faststart")
     clip = decode(render_clip(tmp_path / "a.mp4", seconds=1.0, options=options))
     assert clip.outcome == Outcome("clip", "ok")
+
+
+def test_a_stream_that_pauses_or_ends_early_gives_the_same_bytes_each_time(tmp_path: Path) -> None:
+    # ffmpeg of itself waits 10 s for a stream, and then the threads decide what comes first: five of five differed.
+    picture = "testsrc2=size=64x64:rate=4:duration=26,select='lt(t,3)+gt(t,22)'"
+    paused = render(tmp_path / "a.mkv", [picture, TONE.format(seconds=26)], *X264, "-fps_mode", "vfr", "-c:a", "aac")
+    assert len({decode(paused, frames_per_second=10.0).matroska for _ in range(4)}) == 1
