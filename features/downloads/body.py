@@ -215,24 +215,30 @@ class _BodyDecoder:
         self._coding = coding
         self._zlib: zlib._Decompress | None = None
         self._first = b""
+        self._is_over = False
 
     def pieces(self, chunk: bytes) -> Iterator[bytes]:
         """Yield the decoded content of the next bytes of the body."""
         if not self._coding:
             yield chunk
             return
-        if self._zlib is None:
-            # Two bytes tell the formats apart.
-            self._first = chunk = self._first + chunk
-            if len(chunk) < len(_GZIP_MAGIC):
-                return
-            self._zlib = zlib.decompressobj(_window_bits(chunk, self._coding))
-        while chunk:
+        chunk, self._first = self._first + chunk, b""
+        while chunk and not self._is_over:
+            if self._zlib is None or self._zlib.eof:
+                # Two bytes tell the formats apart.
+                if len(chunk) < len(_GZIP_MAGIC):
+                    self._first = chunk
+                    return
+                # gzip may be several members in a row (RFC 1952 2.2). zlib would keep all else that follows in memory.
+                self._is_over = self._zlib is not None and not chunk.startswith(_GZIP_MAGIC)
+                if self._is_over:
+                    return
+                self._zlib = zlib.decompressobj(_window_bits(chunk, self._coding))
             try:
                 yield self._zlib.decompress(chunk, READ_BYTES)
             except zlib.error as error:
                 raise TransientError("incomplete_body", f"the body cannot be decoded: {error}") from error
-            chunk = self._zlib.unconsumed_tail
+            chunk = self._zlib.unconsumed_tail or self._zlib.unused_data
 
     @property
     def complete(self) -> bool:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -167,6 +168,24 @@ def test_any_other_range_that_was_not_requested_is_refused(site: Site, fetches: 
 def test_what_a_proxy_made_of_an_answer_is_taken(site: Site, fetches: Fetches) -> None:
     assert fetches.body(site.add("/a", MP4, 203)) == MP4
     assert fetches.code(site.add("/b", b"<html>" + bytes(600), 203)) == "not_a_video"
+
+
+@pytest.mark.parametrize("num_padding", [0, 1, 1000])
+def test_a_gzip_body_of_several_members_is_whole(site: Site, fetches: Fetches, num_padding: int) -> None:
+    body = gzip.compress(MP4) + gzip.compress(b"") + gzip.compress(MP4[:999]) + bytes(num_padding)
+    assert fetches.body(site.add("/a", body, Content_Encoding="gzip")) == MP4 + MP4[:999]
+
+
+def test_what_follows_a_packed_body_is_not_kept_in_memory(site: Site, fetches: Fetches) -> None:
+    url = site.add("/a", gzip.compress(MP4) + bytes(20_000_000), Content_Encoding="gzip")
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        assert fetches.body(url) == MP4
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak - before < 5_000_000
 
 
 def test_a_bomb_is_stopped_at_the_limit_on_size(site: Site, fetches: Fetches) -> None:
