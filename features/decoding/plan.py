@@ -95,9 +95,7 @@ class Plan:
             config: The settings.
         """
         is_plain = not (self.one_graph or self.first_picture or self.every_picture or self.has_clock(config))
-        return (
-            kind == "mp4" and is_plain and self.sampling == "exact" and self.empty == EmptyEdits() and not self.in_time
-        )
+        return kind == "mp4" and is_plain and self.empty == EmptyEdits() and not self.in_time
 
     def has_clock(self, config: DecodeConfig) -> bool:
         """Return whether the last video stream of the output is a clock.
@@ -239,7 +237,7 @@ def _with_every_picture(plan: Plan, attempt: Attempt, config: DecodeConfig) -> P
     stored = attempt.stored
     if stored is not None and stored.num_frames and not lacks_edge(stored, attempt.log, config, attempt.num_packets):
         return None
-    return replace(plan, sampling="exact")
+    return replace(plan, sampling="exact", in_time=plan.keeps_start(attempt.kind, config))
 
 
 def _with_candidates(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
