@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 REFUSED_CODES = frozenset({"too_many_pixels", "too_much_memory", "format_not_supported", "format_not_allowed"})
 NO_PICTURE = ("no_video_stream", "the file has no picture; its sound is kept")
 # The line of ffmpeg's log after those about the input.
+TOO_FEW_LINES = "Video of less than 3 "
 END_OF_HEADER = "\nStream mapping:\n"
 # Commands for one file. Each rule changes a plan once, and no two rules undo each other.
 MAX_COMMANDS = 7
@@ -277,6 +278,11 @@ def _with_one_clock(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan 
     return replace(plan, one_clock=True) if len(offsets) >= len(set(offsets)) + MOVES_BACK else None
 
 
+def _of_few_lines(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:  # noqa: ARG001 - as every rule
+    """Return the plan without the filter for interlaced pictures, which refuses those of one or two lines."""
+    return replace(plan, every_picture=True) if TOO_FEW_LINES in attempt.log else None
+
+
 def _in_time(plan: Plan, attempt: Attempt, config: DecodeConfig) -> Plan | None:
     """Return the plan that looks whether a picture without a frame at 0 is late only because it is reordered."""
     stored = attempt.stored
@@ -391,6 +397,7 @@ RULES: tuple[Callable[[Plan, Attempt, DecodeConfig], Plan | None], ...] = (
     _without_picture,
     _with_every_picture,
     _with_candidates,
+    _of_few_lines,
     _of_a_sound_field,
     _with_another_sound_track,
     _without_a_bad_stream,

@@ -274,6 +274,14 @@ def test_one_frame_and_very_short_and_very_fast_clips(tmp_path: Path) -> None:
         assert decode(path, num_frames=1).about["num_frames"] == 1
 
 
+@pytest.mark.parametrize("settings", [{}, {"motion_frames_per_second": 4.0, "sampling": "fast"}])
+def test_a_picture_of_two_lines_has_its_frames(tmp_path: Path, settings: dict[str, Any]) -> None:
+    path = render(tmp_path / "a.mkv", ["color=white:size=2x2:rate=5:duration=1"], "-c:v", "ffv1")
+    clip = decode(path, **settings)
+    assert (clip.outcome.status, times_of(clip)) == ("ok", [0.0, 0.5])
+    assert clip.about.get("num_motion_frames", 4) == 4
+
+
 def test_after_a_change_of_size_frames_get_the_first_size(tmp_path: Path) -> None:
     parts = []
     for index, size in enumerate(("64x48", "96x96")):
