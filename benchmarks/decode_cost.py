@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from features.base.outcomes import Outcome
-from features.decoding.clip import ClipDecoder, decode_clip
+from features.decoding.clip import decode_clip
 from features.decoding.config import SAMPLINGS, DecodeConfig
 from features.decoding.ffmpeg import ffmpeg_version, find_ffmpeg
+from features.decoding.work import ClipDecoder
 from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
 from features.downloads.media_kinds import SNIFF_BYTES, kind_of
 from features.formats.matroska import stored_pictures

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any
 
 from features.base.errors import ClipError, ShardError
 from features.base.outcomes import SILENT_CODES, Outcome, Status, leading_code
-from features.base.parallel import STOPPING
-from features.base.process import Limits, run
 from features.decoding.colour import Colours, guessed_colours
 from features.decoding.commands import clip_command, hdr_facts
 from features.decoding.covers import cover_command, cover_form, joined_pixels
@@ -28,18 +25,17 @@ from features.decoding.diagnostics import (
 from features.decoding.edit_lists import EmptyEdits, empty_edits, stated_picture_seconds
 from features.decoding.encryption import encrypted_streams, scrambled_pids
 from features.decoding.frame_selection import choose_positions, on_screen, sampled_rate, select_frames, times_below
-from features.decoding.input_streams import LISTING
-from features.decoding.messages import plain_log, reason, was_killed
+from features.decoding.messages import plain_log, reason
 from features.decoding.mp4_boxes import picture_entry
 from features.decoding.plan import MAX_COMMANDS, Attempt, Plan, first_plan, header_asks_for_more, revised_plan
 from features.decoding.sound import lost_sound, place_sound, sound_report
 from features.decoding.verdict import failure, problems_of
+from features.decoding.work import ClipDecoder, ClipWork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from features.base.process import Completed
     from features.decoding.config import DecodeConfig
     from features.decoding.diagnostics import StoredStreams
     from features.decoding.verdict import Problem
@@ -48,59 +44,6 @@ if TYPE_CHECKING:
 # Twice the size of the frames of a two-hour clip at 2 fps.
 MAX_CLIP_BYTES = 1 << 30
 MAX_COVER_BYTES = 1 << 26
-MEGABYTE = 1 << 20
-
-
-@dataclass(frozen=True)
-class ClipDecoder:
-    """Decodes clips with one configuration: the settings, the ffmpeg binary and the folders.
-
-    Attributes:
-        config: The settings.
-        binary: The ffmpeg to run.
-        locate: Returns the absolute path of a file, or raises :class:`ClipError`.
-        folder: Empty folder in which ffmpeg runs.
-        spool_folder: Folder of the unnamed files for results that are too large for memory.
-        max_result_bytes: Largest result that stays in memory.
-        spools: Open results.
-    """
-
-    config: DecodeConfig
-    binary: str
-    locate: Callable[[MediaFile], Path]
-    folder: Path
-    spool_folder: Path
-    max_result_bytes: int
-    spools: set[IO[bytes]] = field(default_factory=set)
-
-    def spool(self) -> IO[bytes]:
-        """Return an empty file, in memory as long as it is small."""
-        result: IO[bytes] = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - closed by release()
-            max_size=self.max_result_bytes, dir=str(self.spool_folder)
-        )
-        self.spools.add(result)
-        return result
-
-    def release(self, spools: Iterable[IO[bytes]]) -> None:
-        """Close results that are no longer read."""
-        for spool in list(spools):
-            spool.close()
-            self.spools.discard(spool)
-
-    def run(
-        self,
-        command: list[str],
-        max_stdout_bytes: int,
-        output: IO[bytes],
-        enough: Callable[[str], bool | None] | None = None,
-    ) -> Completed:
-        """Run ffmpeg with its output going to ``output``, and return its exit code and log.
-
-        It is ended early where ``enough`` is true of the beginning of its log, see ``features.base.process.run``.
-        """
-        max_memory_bytes = self.config.max_process_megabytes * MEGABYTE
-        limits = Limits(self.config.timeout_seconds, max_stdout_bytes, max_memory_bytes, STOPPING, LISTING)
-        return run(command, limits, output=output, folder=self.folder, enough=enough)
 
 
 @dataclass(frozen=True)
@@ -122,46 +65,6 @@ class DecodedClip:
     cpu_seconds: float
 
 
-class _Work:
-    """The state of one clip while it is decoded."""
-
-    def __init__(self, decoder: ClipDecoder) -> None:
-        self.decoder = decoder
-        self.cpu_seconds = 0.0
-        self.spools: list[IO[bytes]] = []
-        self.facts: dict[str, Any] = {}  # JSON values
-
-    def spool(self) -> IO[bytes]:
-        """Return an empty file, which is closed after the clip unless it is part of the result."""
-        self.spools.append(self.decoder.spool())
-        return self.spools[-1]
-
-    def run(
-        self,
-        command: list[str],
-        path: Path,
-        max_stdout_bytes: int,
-        enough: Callable[[str], bool | None] | None = None,
-    ) -> tuple[IO[bytes], Completed]:
-        """Return ffmpeg's output, and its exit code and log as it wrote it, with the path removed from the log.
-
-        A process that was killed from outside (by a user, or when memory ran out) is no verdict on the file: it is
-        started once more.
-
-        Raises:
-            ClipError: ``decoder_killed``.
-        """
-        for _ in range(2):
-            output = self.spool()
-            done = self.decoder.run(command, max_stdout_bytes, output, enough)
-            self.cpu_seconds += done.cpu_seconds
-            if done.was_enough or not was_killed(done.returncode, done.stderr):
-                break
-        else:
-            raise ClipError("decoder_killed", f"ffmpeg was killed from outside, twice ({done.returncode})")
-        return output, replace(done, stderr=done.stderr.replace(f"file:{path}", "the file"))
-
-
 def decode_clip(clip: DownloadedClip, decoder: ClipDecoder) -> DecodedClip:
     """Return the decoded parts of one clip; damaged files become problems of its outcome.
 
@@ -173,7 +76,7 @@ def decode_clip(clip: DownloadedClip, decoder: ClipDecoder) -> DecodedClip:
         ToolError: ffmpeg itself cannot be run.
     """
     problems = list(clip.problems)
-    work = _Work(decoder)
+    work = ClipWork(decoder)
     matroska = cover = None
     if clip.video is not None:
         try:
@@ -216,7 +119,7 @@ def _outcome(clip_id: str, matroska: IO[bytes] | None, problems: list[tuple[str,
     )
 
 
-def _decode_video(file: MediaFile, work: _Work) -> tuple[IO[bytes], list[Problem]]:
+def _decode_video(file: MediaFile, work: ClipWork) -> tuple[IO[bytes], list[Problem]]:
     """Return the Matroska file, and what is wrong with it."""
     decoder, config = work.decoder, work.decoder.config
     path = decoder.locate(file)
@@ -264,13 +167,14 @@ def _lost_sound(attempt: Attempt, stored: StoredStreams, config: DecodeConfig) -
     return [("sound_lost", lost)] if lost else []
 
 
-def _final_attempt(path: Path, kind: str, work: _Work) -> tuple[Attempt, Plan]:
+def _final_attempt(path: Path, kind: str, work: ClipWork) -> tuple[Attempt, Plan]:
     """Return the result of the first command whose plan is not revised, or of the last one, and its plan.
 
     Raises:
-        ClipError: ``encrypted`` or ``file_unreadable``, or as :meth:`_Work.run` raises.
+        ClipError: ``encrypted`` or ``file_unreadable``, or as :meth:`ClipWork.run` raises.
     """
     decoder, config = work.decoder, work.decoder.config
+    work.begin_file()
     with _own_reading():
         plan = first_plan(config, encrypted_streams(path, kind), *_header_facts(path, kind, config))
     for number in range(1, MAX_COMMANDS + 1):
@@ -337,14 +241,14 @@ def _measured(output: IO[bytes], *, has_clock: bool) -> StoredStreams | None:
         return None
 
 
-def _placed(output: IO[bytes], work: _Work) -> IO[bytes]:
+def _placed(output: IO[bytes], work: ClipWork) -> IO[bytes]:
     """Return a copy of a result with each sample of its sound at its time."""
     placed = work.spool()
     place_sound(output, placed)
     return placed
 
 
-def _selected(attempt: Attempt, plan: Plan, stored: StoredStreams, work: _Work) -> tuple[IO[bytes], StoredStreams]:
+def _selected(attempt: Attempt, plan: Plan, stored: StoredStreams, work: ClipWork) -> tuple[IO[bytes], StoredStreams]:
     """Return a copy of a result, without its clock and with the frames that belong into it, and what it holds."""
     config = work.decoder.config
     end = picture_end_seconds(stored, attempt.log, plan.max_seconds(config)) if stored.num_frames else 0.0
@@ -372,9 +276,10 @@ def _selected(attempt: Attempt, plan: Plan, stored: StoredStreams, work: _Work) 
     return selected, final
 
 
-def _decode_cover(file: MediaFile, work: _Work) -> IO[bytes]:
+def _decode_cover(file: MediaFile, work: ClipWork) -> IO[bytes]:
     decoder = work.decoder
     path = decoder.locate(file)
+    work.begin_file()
     with _own_reading():
         form = cover_form(path, file.kind)
     command = cover_command(decoder.binary, str(path), file.kind, decoder.config, form)

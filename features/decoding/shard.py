@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from features.base.errors import ShardError
 from features.base.files import TEMPORARY_PREFIX
 from features.base.outcomes import Outcome, is_transient
-from features.decoding.clip import MEGABYTE, ClipDecoder, DecodedClip, decode_clip, sources
+from features.decoding.clip import DecodedClip, decode_clip, sources
 from features.decoding.ffmpeg import find_ffmpeg
+from features.decoding.work import MEGABYTE, ClipDecoder
 from features.formats.reuse import ReusableShard, source_digest
 from features.formats.tar_shard import OpenedClip, TarShardWriter, index_tar_shard
 

@@ -16,8 +16,9 @@ import numpy as np
 from features.base.files import sha256_of
 from features.base.outcomes import Outcome
 from features.base.parallel import WorkerPool
-from features.decoding.clip import ClipDecoder, decode_clip
+from features.decoding.clip import decode_clip
 from features.decoding.shard import Decoding, decode_shard
+from features.decoding.work import ClipDecoder
 from features.downloads.download import locate_unchanged
 from features.downloads.download_rows import FROM_MANIFEST, DownloadedClip, MediaFile
 from features.downloads.media_kinds import (

@@ -276,6 +276,17 @@ def test_a_decoder_that_hangs_is_a_timeout_and_dies_with_its_children(media: Pat
     assert not running(tmp_path / "sleeper")
 
 
+def test_all_commands_of_a_file_share_its_time(media: Path, tmp_path: Path) -> None:
+    # Each command takes 0.7 s and gives nothing of a file with a picture, which asks for another command.
+    log = "  Stream #0:0: Video: h264, yuv420p, 64x48, 25 fps"
+    program = fake_program(tmp_path / "ffmpeg", f"sleep 0.7; echo '{log}' >&2; exit 1")
+    started = time.monotonic()
+    clip = decode_row(downloaded(media / "both.mp4"), DecodeConfig(timeout_seconds=1.0), program)
+    assert time.monotonic() - started < 1.4
+    assert (clip.outcome.status, clip.outcome.code) == ("failed", "decode_timeout")
+    assert clip.outcome.detail == "ffmpeg ran longer than 1 s, the limit for one file"
+
+
 @pytest.mark.parametrize("name", ["KILL", "TERM"])
 def test_a_decoder_that_is_killed_from_outside_gets_another_go(media: Path, tmp_path: Path, name: str) -> None:
     # It kills itself the first time; a folder is all that it may make.
