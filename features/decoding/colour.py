@@ -59,7 +59,7 @@ _TONE_MAPPING_FILTERS = frozenset({"zscale", "tonemap"})
 # From this size on players take a picture without tags for HD (mpv, libplacebo; VLC and Chromium nearly so).
 HD_WIDTH_PIXELS = 1280
 LARGEST_SD_HEIGHT_PIXELS = 576
-# Two spaces, as lines of metadata have more; `(attached pic)` ends the line of a cover.
+# Two spaces, as lines of metadata have more; `(attached pic)` is in the line of a cover.
 _VIDEO_LINE = re.compile(r"^  Stream #0:\d+.*?: Video: (?P<about>.*)$", re.MULTILINE)
 _PICTURE = re.compile(
     r", (?P<pixels>[a-z0-9]+)(?:\((?P<tags>(?:[^()]|\([^()]*\))*)\))?, (?P<width>\d+)x(?P<height>\d+)"
@@ -105,7 +105,7 @@ def colours_of(log: str, untagged_matrix: str, guess: Colours = Colours()) -> Co
         untagged_matrix: As ``DecodeConfig.untagged_matrix``.
         guess: Returned where it gives the same pictures.
     """
-    lines = (match["about"] for match in _VIDEO_LINE.finditer(log) if not match["about"].endswith("(attached pic)"))
+    lines = (match["about"] for match in _VIDEO_LINE.finditer(log) if "(attached pic)" not in match["about"])
     found = _PICTURE.search(next(lines, ""))
     if found is None:
         return Colours()

@@ -131,8 +131,8 @@ def is_blamed(log: str, stream: InputStream) -> bool:
 def absence(stream: InputStream) -> tuple[str, str]:
     """Return code and detail of a stream that the file names and of which nothing came."""
     if stream.media == "Video":
-        return "no_video_stream", f"the file names a {stream.name[4:]}, but holds no frame of it"
-    return "sound_empty", f"the file names {stream.name[4:]}, but holds none of it"
+        return "no_video_stream", f"the file names a {stream.name[4:]}, but no frame of it was read"
+    return "sound_empty", f"the file names {stream.name[4:]}, but nothing of it was read"
 
 
 def _own_lines(log: str, stream: InputStream) -> list[str]:
