@@ -248,7 +248,7 @@ def counted_commands(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         started.append(command)
         return process.run(command, *others, **options)
 
-    monkeypatch.setattr("features.decoding.clip.run", run)
+    monkeypatch.setattr("features.decoding.work.run", run)
     return started
 
 
