@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from features.decoding.input_streams import END_OF_INPUT
+
 if TYPE_CHECKING:
     from features.decoding.mp4_boxes import PictureEntry
 
@@ -59,8 +61,10 @@ _TONE_MAPPING_FILTERS = frozenset({"zscale", "tonemap"})
 # From this size on players take a picture without tags for HD (mpv, libplacebo; VLC and Chromium nearly so).
 HD_WIDTH_PIXELS = 1280
 LARGEST_SD_HEIGHT_PIXELS = 576
+# VP8 itself has BT.601 alone, and its frames say so whatever the container states, whose tags count for players.
+_TAGS_OF_VP8 = frozenset({"bt709", "smpte240m", "bt2020nc"})
 # Two spaces, as lines of metadata have more; `(attached pic)` is in the line of a cover.
-_VIDEO_LINE = re.compile(r"^  Stream #0:\d+.*?: Video: (?P<about>.*)$", re.MULTILINE)
+_VIDEO_LINE = re.compile(r"^  Stream #0:(?P<number>\d+).*?: Video: (?P<about>.*)$", re.MULTILINE)
 _PICTURE = re.compile(
     r", (?P<pixels>[a-z0-9]+)(?:\((?P<tags>(?:[^()]|\([^()]*\))*)\))?, (?P<width>\d+)x(?P<height>\d+)"
 )
@@ -98,19 +102,23 @@ class Colours:
 
 
 def colours_of(log: str, untagged_matrix: str, guess: Colours = Colours()) -> Colours:
-    """Return what the first line about a picture in ffmpeg's log says of its colours.
+    """Return what ffmpeg's log says of the colours of the first picture.
 
     Args:
-        log: ffmpeg's log, or its beginning.
+        log: ffmpeg's log, or its beginning, as ``features.decoding.messages.plain_log`` returns it.
         untagged_matrix: As ``DecodeConfig.untagged_matrix``.
         guess: Returned where it gives the same pictures.
     """
-    lines = (match["about"] for match in _VIDEO_LINE.finditer(log) if "(attached pic)" not in match["about"])
-    found = _PICTURE.search(next(lines, ""))
+    listed = _VIDEO_LINE.finditer(END_OF_INPUT.split(log, maxsplit=1)[0])
+    matches = (match for match in listed if "(attached pic)" not in match[0])
+    first = min(matches, key=lambda match: int(match["number"]), default=None)
+    found = None if first is None else _PICTURE.search(first["about"])
     if found is None:
         return Colours()
     tags = _tags(found["tags"] or "")
     colours = _colours(found["pixels"], tags, (int(found["width"]), int(found["height"])), untagged_matrix)
+    if found.string.startswith("vp8") and tags[0] in _TAGS_OF_VP8:
+        return Colours(tags[0])
     is_stated = tags[0] == guess.matrix == "bt709"
     return guess if is_stated and colours == Colours() and guess == Colours("bt709") else colours
 

@@ -6,9 +6,11 @@ import re
 from dataclasses import dataclass
 
 # The lines of the log that this module reads; before them a decoder may complain of every packet.
-LISTING = re.compile(rb"(?:\[info\] )?(?:Input #0|  Duration: |  Stream #0:|Stream mapping:|Output #0)")
+LISTING = re.compile(
+    rb"(?:\[info\] )?(?:Input #0|  Duration: |  (?:  )?Stream #0:|  Stream group #0:|Stream mapping:|Output #0)"
+)
 # The listing ends with the first of these lines.
-_END_OF_INPUT = re.compile(r"^(?:Stream mapping:|Output #0)", re.MULTILINE)
+END_OF_INPUT = re.compile(r"^(?:Stream mapping:|Output #0)", re.MULTILINE)
 # Two blanks: texts of the file are indented further.
 _STREAM = re.compile(
     r"^  Stream #0:(\d+)(?:\[0x([0-9a-f]+)\])?(?:\([^\n]*?\))?: (Video|Audio|Subtitle|Data|Attachment): ([^\n]*)",
@@ -87,20 +89,26 @@ class InputStreams:
 
 
 def input_streams(log: str) -> InputStreams:
-    """Return the streams that ffmpeg's log lists for the input."""
-    found: dict[str, list[InputStream]] = {"Video": [], "Audio": []}
-    num_others = 0
+    """Return the streams that ffmpeg's log lists for the input, by their numbers.
+
+    Args:
+        log: As ``features.decoding.messages.plain_log`` returns it.
+    """
+    found: dict[str, dict[int, InputStream]] = {"Video": {}, "Audio": {}}
+    others = set()
     is_transport_stream = _TRANSPORT_STREAM.search(log) is not None
-    for number, pid, media, text in _STREAM.findall(_END_OF_INPUT.split(log, maxsplit=1)[0]):
+    for number, pid, media, text in _STREAM.findall(END_OF_INPUT.split(log, maxsplit=1)[0]):
         if _ATTACHED_PICTURE in text:
             continue
         if media in found:
             is_encrypted = is_transport_stream and _ENCRYPTED_TYPE.search(text) is not None
             pid_number = int(pid, 16) if pid else -1
-            found[media].append(InputStream(int(number), pid_number, media, _codec(text), is_encrypted))
+            # A stream that belongs to several groups is listed in each.
+            found[media][int(number)] = InputStream(int(number), pid_number, media, _codec(text), is_encrypted)
         else:
-            num_others += 1
-    return InputStreams(tuple(found["Video"]), tuple(found["Audio"]), num_others)
+            others.add(number)
+    pictures, sounds = (tuple(by_number[number] for number in sorted(by_number)) for by_number in found.values())
+    return InputStreams(pictures, sounds, len(others))
 
 
 def _codec(text: str) -> str:

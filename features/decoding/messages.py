@@ -53,6 +53,11 @@ _REASONS = (
     ("Invalid data found", "invalid_data"),
 )
 
+# Since ffmpeg 9 streams that refer to each other are a group.
+_GROUP = "  Stream group #0:"
+_GROUPED_STREAM = "    Stream #0:"
+_TILES = ": Tile Grid:"
+
 
 def lacks_bytes(log: str, streams: InputStreams) -> bool:
     """Return whether a demuxer says that bytes of the picture or the sound are missing."""
@@ -70,13 +75,25 @@ def was_killed(returncode: int, log: str) -> bool:
 
 
 def plain_log(log: str) -> str:
-    """Return a log with levels as ffmpeg writes it by default: without them, and without ``verbose`` lines."""
-    matches = [(_LEVEL.match(line), line) for line in log.splitlines(keepends=True)]
-    return "".join(
-        line if match is None else match[1] + line[match.end() :]
-        for match, line in matches
-        if match is None or match[2] != "verbose"
-    )
+    """Return a log with levels as ffmpeg writes it by default: without them, and without ``verbose`` lines.
+
+    Streams that ffmpeg lists as a group, such as a picture and the track of its timecode, are listed as all others. A
+    group of tiles is one picture and stays as it is.
+    """
+    lines = []
+    is_grouped = False
+    for line in log.splitlines(keepends=True):
+        match = _LEVEL.match(line)
+        if match is not None and match[2] == "verbose":
+            continue
+        plain = line if match is None else match[1] + line[match.end() :]
+        if plain.startswith(_GROUP):
+            is_grouped = _TILES not in plain
+        elif not plain.startswith("    "):
+            # What belongs to a group is indented further.
+            is_grouped = False
+        lines.append(plain[2:] if is_grouped and plain.startswith(_GROUPED_STREAM) else plain)
+    return "".join(lines)
 
 
 def reason(log: str) -> tuple[str, str]:

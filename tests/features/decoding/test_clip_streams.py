@@ -137,6 +137,20 @@ def test_sound_without_the_description_that_its_decoder_needs_leaves_the_picture
     assert is_only_picture(clip)
 
 
+@pytest.mark.parametrize("transfer", ["bt709", "arib-std-b67"])
+def test_a_track_of_timecode_takes_nothing_away(base: Path, tmp_path: Path, transfer: str) -> None:
+    # ffmpeg 9 lists the picture and the track that it refers to as a group.
+    tags = f"h264_metadata=transfer_characteristics={18 if transfer == 'arib-std-b67' else 1}"
+    path = copied(base, tmp_path / "a.mp4", "-bsf:v", tags, "-timecode", "00:00:00:00")
+    clip = decode(path)
+    assert (clip.outcome.status, clip.about["codes"]) == ("ok", [])
+    assert clip.about.get("hdr", "") == ("hlg" if transfer == "arib-std-b67" else "")
+    assert clip.about["num_frames"] == decode(base).about["num_frames"]
+    assert clip.about["audio_seconds"] > 0
+    path = renamed(path, tmp_path / "b.mp4", (b"mp4a", b"apac"), (b"esds", b"dapa"))
+    assert decode(path).about["codes"] == ["sound_not_decodable"]
+
+
 @pytest.mark.parametrize("name", ["a.ts", "a.mkv"])
 def test_a_stream_that_is_named_but_empty_leaves_the_other_one(base: Path, tmp_path: Path, name: str) -> None:
     clip = decode(copied(base, tmp_path / name, "-bsf:a", "noise=drop=1"))

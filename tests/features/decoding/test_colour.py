@@ -252,6 +252,15 @@ def counted_commands(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return started
 
 
+def test_the_container_of_vp8_tells_its_matrix(tmp_path: Path) -> None:
+    tags = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
+    lossy = ("-c:v", "libvpx", "-qmin", "0", "-qmax", "2", "-b:v", "9M", "-auto-alt-ref", "0")
+    for matrix, stated in (("bt709", tags), ("smpte170m", "null")):
+        painted = as_yuv(PAINT / 255, matrix, full=False, bits=8)
+        clip = decoded(paint(tmp_path / f"{matrix}.webm", painted, 8, stated, *lossy))
+        np.testing.assert_allclose(middles(first_frame(clip), len(PAINT)), PAINT, atol=5)
+
+
 def test_hdr_that_the_header_states_takes_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planes = np.stack([64 + 876 * pq(np.array([100.0, 203])), *([np.full(2, 512.0)] * 2)])
     tags = "setparams=colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084:range=tv"
