@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from features.base.errors import ClipError
-from features.downloads.media_kinds import KindSniffer
+from features.downloads.media_kinds import COVER_KINDS, EXTRA_VIDEO_KINDS, VIDEO_KINDS, KindSniffer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,8 +139,17 @@ class StreamingValidator:
     def _kind(self) -> str:
         kind, kinds = self._sniffer.kind(), self._spec.kinds
         if kind not in kinds:
-            expected = ", ".join(sorted(kinds))
-            raise ClipError(
-                self._spec.wrong_kind_code, f"the file is {kind or 'of no known kind'}, expected {expected}"
+            detail = (
+                f"the file is {kind or 'of no known kind'}{_way_out(kind, kinds)}, expected {', '.join(sorted(kinds))}"
             )
+            raise ClipError(self._spec.wrong_kind_code, detail)
         return kind
+
+
+def _way_out(kind: str, kinds: frozenset[str]) -> str:
+    """Return what a person can do about a picture in the place of a video, ``""`` about any other file."""
+    if not kinds >= VIDEO_KINDS:
+        return ""
+    if kind in EXTRA_VIDEO_KINDS:
+        return f" (for moving ones, name {kind} in [download] extra_video_kinds)"
+    return " (a picture: give it as the cover)" if kind in COVER_KINDS else ""

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import io
 import random
+import re
 import struct
 from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
 
+from features.base.errors import ClipError
 from features.downloads.media_kinds import (
     COVER_KINDS,
     MAX_TAG_BYTES,
@@ -17,6 +19,7 @@ from features.downloads.media_kinds import (
     KindSniffer,
     kind_of,
 )
+from features.downloads.media_spec import MediaSpec, StreamingValidator
 from tests.features.heif import box, heif
 from tests.features.media import SOUND, render, render_clip
 
@@ -177,3 +180,23 @@ def test_a_photograph_in_heif_is_no_video(tmp_path: Path) -> None:
 def test_brands_hint_and_boxes_decide(major: bytes, others: bytes, boxes: list[tuple[bytes, int]], kind: str) -> None:
     head = box(b"ftyp", major, bytes(4), others) + b"".join(box(name, bytes(size)) for name, size in boxes)
     assert kind_of(head[:SNIFF_BYTES]) == kind
+
+
+@pytest.mark.parametrize(
+    ("head", "kinds", "words"),
+    [
+        (
+            b"GIF89a",
+            VIDEO_KINDS,
+            "the file is gif (for moving ones, name gif in [download] extra_video_kinds), expected",
+        ),
+        (b"\xff\xd8\xff\xe0", VIDEO_KINDS, "the file is jpeg (a picture: give it as the cover), expected"),
+        (b"<html>", VIDEO_KINDS, "the file is html, expected"),
+        (b"<html>", COVER_KINDS, "the file is html, expected"),
+    ],
+)
+def test_a_picture_in_the_place_of_a_video_gets_a_way_out(head: bytes, kinds: frozenset[str], words: str) -> None:
+    validator = StreamingValidator(MediaSpec(kinds, "other_kind", max_bytes=100))
+    validator.update(head)
+    with pytest.raises(ClipError, match=re.escape(words)):
+        validator.finish()
