@@ -66,11 +66,20 @@ def remove_leftovers(folder: Path) -> None:
     """
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
         owner = path.name[len(TEMPORARY_PREFIX) :].split("-", 1)[0]
-        if owner == str(os.getpid()) or not (owner.isdigit() and Path("/proc", owner).exists()):
+        if owner == str(os.getpid()) or not (owner.isdigit() and _is_running(owner)):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+
+
+def _is_running(pid: str) -> bool:
+    """Return whether a process of this machine runs; one that has ended and that nobody has waited for does not."""
+    try:
+        state = Path("/proc", pid, "stat").read_bytes().rpartition(b")")[2].split()[:1]
+    except OSError:
+        return False
+    return state != [b"Z"]
 
 
 def sha256_of(path: Path) -> str:

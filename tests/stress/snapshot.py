@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 OF_THE_MOMENT = frozenset({".lock", "progress.json", "index.sqlite", "index.sqlite-shm", "index.sqlite-wal"})
 # Keys of receipts and accounts that tell how a run went, not what came out.
 OF_THE_RUN = frozenset({"built", "seconds", "started_at", "timings"})
+# Times of the user's files, which a rendered corpus has anew.
+LOCAL_FILES = ".local.json"
 # The page for people tells how long everything took.
 REPORT = "report.html"
 MAX_SHOWN = 4
@@ -26,7 +28,7 @@ def read_snapshot(root: Path) -> dict[str, str]:
 
     Published files count byte by byte: shards, labels, splits, checkpoints, predictions, metrics, fetched media.
     Receipts and ``_SUCCESS.json`` count without times; a file that an account calls a record (the report, the
-    training's history: times are printed in them) counts by its name alone.
+    training's history: times are printed in them) counts by its name alone, and so does a list of local files.
     """
     found: dict[str, str] = {}
     for folder, folders, files in os.walk(root):
@@ -37,7 +39,7 @@ def read_snapshot(root: Path) -> dict[str, str]:
             if path.is_symlink():
                 found[key] = f"-> {path.readlink()}"
             elif name in files and name not in OF_THE_MOMENT:
-                found[key] = "a record" if name in records else _digest(path)
+                found[key] = "a record" if name in records or name.endswith(LOCAL_FILES) else _digest(path)
     return found
 
 

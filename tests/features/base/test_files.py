@@ -91,3 +91,18 @@ def test_a_digest_of_json_is_total_and_has_two_forms_outside_ascii() -> None:
     assert sha256_of_json("\udcff") == hashlib.sha256(b'"\xed\xb3\xbf"').hexdigest()
     assert sha256_of_json("é", escape=True) == hashlib.sha256(b'"\\u00e9"').hexdigest()
     assert sha256_of_json({"a": "b"}, escape=True) == sha256_of_json({"a": "b"})
+
+
+def test_leftovers_of_a_process_that_nobody_has_waited_for_go(tmp_path: Path) -> None:
+    # As a killed process whose parent has ended too, where nothing reaps it.
+    pid = os.fork()
+    if not pid:
+        os._exit(0)
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        assert Path("/proc", str(pid)).exists()
+        (tmp_path / f".tmp-{pid}-shard-00000.tar").touch()
+        remove_leftovers(tmp_path)
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        os.waitpid(pid, 0)
